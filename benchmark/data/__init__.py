@@ -1,0 +1,1 @@
+"""Datasets, layouts, splits, the pixel cache and the synthetic phantom."""

@@ -1,0 +1,1 @@
+"""Numbers about maps: curves, structure, weighted F, boundary, aggregation (numpy, scipy, numba; never torch)."""

@@ -1,0 +1,1 @@
+"""Recipes as TOML files; loaded by benchmark.config."""

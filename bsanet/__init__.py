@@ -1,0 +1,1 @@
+"""BSANet, the bilateral spatial attention network. Imports torch and timm only."""
