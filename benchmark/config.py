@@ -1,0 +1,194 @@
+"""Settings of a training run: validated, frozen, hashed, read from strict TOML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import BenchError, unknown_name
+
+Augmentation = Literal["hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter", "colour_exchange"]
+
+
+class Recipe(BaseModel):
+    """How a model is trained. One recipe and one model make one resolved ``Recipe``.
+
+    Every field can change a number, so every field but ``name`` is part of the hash. TOML files hold only what
+    differs from the defaults, which are the paper's (section 4.1).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("paper", description="Name printed in tables; not hashed.")
+
+    # images
+    image_size: int = Field(256, ge=32, le=4096, multiple_of=32, description="Side of the square input, px.")
+    load_size: int | None = Field(None, ge=32, description="Side before a random crop, px; unset: image_size.")
+    resize: Literal["antialias", "linear"] = Field(
+        "antialias", description="Image resampling: reducing bilinear (Pillow) or two-tap bilinear (OpenCV)."
+    )
+    masks: Literal["binary", "soft", "nearest"] = Field(
+        "binary", description="Training masks: thresholded, grey as resampled, or nearest-neighbour grey."
+    )
+    normalize: Literal["imagenet", "none"] = Field("imagenet", description="Mean/std applied after scaling to [0, 1].")
+    augmentation: tuple[Augmentation, ...] = Field((), description="Named pieces, applied in this order.")
+    multi_scale: Literal["none", "each", "draw"] = Field(
+        "none", description="Use every scale for every batch (each), or draw one per batch (draw)."
+    )
+    scales: tuple[float, ...] = Field((1.0,), min_length=1, description="Factors of image_size, rounded to 32 px.")
+    scale_weights: tuple[float, ...] | None = Field(None, description="Probabilities for multi_scale = draw.")
+    max_train_images: int | None = Field(None, ge=1, description="Use at most this many training images.")
+    max_val_images: int | None = Field(None, ge=1, description="Use at most this many validation images.")
+    max_test_images: int | None = Field(None, ge=1, description="Score at most this many images per test set.")
+
+    # optimisation
+    epochs: int = Field(120, ge=1, description="Passes over the training images.")
+    batch_size: int = Field(16, ge=1, description="Images per optimiser step.")
+    drop_last: bool = Field(False, description="Drop the last batch when it is not full.")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimiser.")
+    lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    encoder_lr_scale: float = Field(1.0, ge=0, description="Factor on lr for the encoder's parameters.")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay on all parameters.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum (sgd only).")
+    nesterov: bool = Field(False, description="Nesterov momentum (sgd only).")
+    schedule: Literal["constant", "cosine", "poly", "step"] = Field("constant", description="Learning-rate schedule.")
+    warmup_epochs: float = Field(0.0, ge=0, description="Linear warm-up, epochs.")
+    poly_power: float = Field(0.9, gt=0, description="Power of the poly schedule.")
+    step_epochs: tuple[int, ...] = Field((), description="Epochs (1-based) at whose start lr is multiplied.")
+    step_factor: float = Field(0.5, gt=0, le=1, description="Factor of the step schedule.")
+    clip_value: float | None = Field(None, gt=0, description="Clamp every gradient element to +-this.")
+    clip_norm: float | None = Field(None, gt=0, description="Clip the gradient's global norm.")
+    loss: Literal["bce_dice", "bce", "dice", "structure", "native"] = Field(
+        "bce_dice", description="Map loss, the same for all models; native: each model's own."
+    )
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="Lightning Fabric precision.")
+    channels_last: bool = Field(False, description="Memory format of the network and its input.")
+
+    # model
+    pretrained: bool = Field(False, description="Start from ImageNet weights.")
+    encoder: str | None = Field(None, description="Encoder of models that take one (U-Net, Unet++); unset: their default.")
+    model_options: dict[str, Any] = Field(default_factory=dict, description="Further options of build().")
+
+    # selection and prediction
+    select: Literal["best", "last"] = Field("best", description="Checkpoint: best on validation, or the last epoch.")
+    select_metric: Literal["val_dice_half", "val_mdsc"] = Field(
+        "val_dice_half", description="Validation score that picks the checkpoint; never a test score."
+    )
+    postprocess: Literal["none", "minmax", "pcs"] = Field(
+        "none", description="Test-time processing: min-max of the probabilities, or SANet's probability correction."
+    )
+
+    @property
+    def hash(self) -> str:
+        """Eight hex digits over everything but the name."""
+        return config_hash(self.model_dump(mode="json", exclude={"name"}))
+
+    @property
+    def train_size(self) -> int:
+        """Side at which training images are cached, px."""
+        return self.load_size or self.image_size
+
+
+def config_hash(payload: Any) -> str:
+    """Return eight hex digits of the canonical JSON of ``payload``."""
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def derive_seed(*names: object) -> int:
+    """Return a 63-bit seed that depends on the names alone, not on the order in which cells run."""
+    digest = hashlib.blake2b("/".join(map(str, names)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    files = resources.files("benchmark.recipes").iterdir()
+    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
+
+
+def load_recipe(name: str, *, model: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Resolve a recipe for one model.
+
+    Args:
+        name: A packaged recipe, or the path of a TOML file.
+        model: Registry name; the file's ``[models.<model>]`` table, if any, overrides its other fields.
+        overrides: Fields given on the command line; they win over the file.
+    Raises:
+        BenchError: Unknown recipe or field, or a value out of range.
+    """
+    table = _read_toml(name)
+    per_model = table.pop("models", {})
+    if not isinstance(per_model, dict):
+        raise BenchError(f"recipe {name}: 'models' must be a table such as [models.pranet]")
+    base_name = model.split(":")[0]
+    fields = {"name": Path(name).stem, **table, **per_model.get(base_name, {}), **per_model.get(model, {})}
+    return validate_recipe({**fields, **(overrides or {})}, where=f"recipe {name}")
+
+
+def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
+    """Build a ``Recipe``, turning the first fault into a one-line ``BenchError`` that starts with ``where``."""
+    for key in fields:
+        if key not in Recipe.model_fields:
+            raise BenchError(f"{where}: {unknown_name('field', key, Recipe.model_fields)}")
+    try:
+        recipe = Recipe(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise BenchError(f"{where}: {field} = {first.get('input')!r}: {first['msg'].lower()}") from None
+    if recipe.load_size is not None and recipe.load_size < recipe.image_size:
+        raise BenchError(f"{where}: load_size = {recipe.load_size}: must be at least image_size {recipe.image_size}")
+    if recipe.scale_weights is not None and len(recipe.scale_weights) != len(recipe.scales):
+        raise BenchError(f"{where}: scale_weights has {len(recipe.scale_weights)} values, scales has {len(recipe.scales)}")
+    return recipe
+
+
+def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    """Turn ``key=value`` texts into recipe fields; values are TOML, bare words are strings.
+
+    Raises:
+        BenchError: A text without ``=`` or a field that does not exist.
+    """
+    fields: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        key = key.strip()
+        if not sign:
+            raise BenchError(f"--set {pair!r}: expected key=value, for example --set epochs=5")
+        if key not in Recipe.model_fields:
+            raise BenchError(f"--set {pair}: {unknown_name('field', key, Recipe.model_fields)}")
+        fields[key] = _toml_value(text.strip())
+    return fields
+
+
+def _toml_value(text: str) -> Any:
+    if text.lower() in ("none", "null", ""):
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _read_toml(name: str) -> dict[str, Any]:
+    path = Path(name)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise BenchError(f"recipe file {name}: not found; packaged recipes are {', '.join(recipe_names())}")
+        text = path.read_text(encoding="utf-8")
+    elif name in recipe_names():
+        text = (resources.files("benchmark.recipes") / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise unknown_name("recipe", name, recipe_names())
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BenchError(f"recipe file {name}: not valid TOML: {error}") from None

@@ -1,0 +1,156 @@
+"""Atomic writing and strict reading. A file is whole or it is not there."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from benchmark.errors import BenchError
+from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.schema import SCHEMA_VERSION, Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk, a missing permission and the like into a one-line ``BenchError`` that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise BenchError(f"no space left for {path}: free some space and run the same command again") from error
+        reason = error.strerror or str(error)
+        raise BenchError(f"cannot write {path}: {reason.lower()}; choose another folder or mend it") from error
+
+
+def write_bytes(path: Path, payload: bytes) -> None:
+    """Write a file through a temporary one beside it, fsync and rename.
+
+    Raises:
+        BenchError: No space left, no permission; the old file is then unharmed.
+    """
+    with explain_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, payload: Any) -> None:
+    """Write indented JSON atomically; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write a data frame atomically."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays atomically, compressed, without pickle."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+
+
+def write_record(paths: CellPaths, record: Record) -> None:
+    """Write ``run.json``."""
+    write_json(paths.record, _without_nan(record.to_json()))
+
+
+def read_record(path: Path) -> Record:
+    """Read one ``run.json``.
+
+    Raises:
+        BenchError: Not JSON, not a record, or of a newer schema.
+    """
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+        schema = payload.get("schema")
+        if schema != SCHEMA_VERSION:
+            raise BenchError(f"{path}: record schema {schema!r}, this version reads {SCHEMA_VERSION}; update polyp-bench")
+        return Record.model_validate(payload)
+    except (ValueError, AttributeError) as error:
+        where = _first_fault(error)
+        raise BenchError(f"{path}: not a readable record ({where}); delete its folder and run the cell again") from None
+
+
+def read_records(results: Path) -> list[Record]:
+    """Read every record below a results folder, sorted by cell.
+
+    Raises:
+        BenchError: The folder is missing, or a record cannot be read.
+    """
+    if not results.is_dir():
+        raise BenchError(f"results folder {results}: not found; run 'bench run' first or pass --results")
+    found = sorted(ResultsLayout(results).runs.rglob("run.json"))
+    return sorted((read_record(path) for path in found), key=lambda record: record.cell)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read per-image rows."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path}: unreadable score rows ({error}); run the cell again with --if-exists overwrite") from None
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read named arrays; pickled content is refused."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path}: unreadable curves ({error}); run the cell again with --if-exists overwrite") from None
+
+
+def _first_fault(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    return str(error)
+
+
+def _without_nan(payload: Any) -> Any:
+    """A number that could not be computed is absent, never NaN."""
+    if isinstance(payload, dict):
+        return {key: _without_nan(value) for key, value in payload.items() if value == value}
+    if isinstance(payload, list):
+        return [_without_nan(value) for value in payload]
+    return payload

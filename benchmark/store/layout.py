@@ -1,0 +1,86 @@
+"""Where things lie in a results folder. No other file joins these paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CellPaths:
+    """The files of one cell."""
+
+    folder: Path
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "run.json"
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "scores.parquet"
+
+    @property
+    def curves(self) -> Path:
+        return self.folder / "curves.npz"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.pt"
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.pt"
+
+    def maps(self, dataset: str) -> Path:
+        """Folder of the 8-bit probability maps of one test set."""
+        return self.folder / "maps" / dataset
+
+    def map(self, dataset: str, image_id: str) -> Path:
+        """The probability map of one image."""
+        return self.maps(dataset) / f"{image_id}.png"
+
+
+@dataclass(frozen=True)
+class ResultsLayout:
+    """The parts of a results folder."""
+
+    root: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def tables(self) -> Path:
+        return self.root / "tables"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    @property
+    def splits(self) -> Path:
+        return self.root / "splits"
+
+    @property
+    def mlflow_db(self) -> Path:
+        return self.root / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlartifacts"
+
+    def cell(self, cell_id: str) -> CellPaths:
+        """Paths of the cell ``<model>[-<ablation>]/<recipe>-<hash8>/seed<k>``."""
+        return CellPaths(self.runs / cell_id)
+
+
+def cell_id(model: str, *, ablation: tuple[str, ...], recipe: str, config: str, seed: int) -> str:
+    """Return ``<model>[-<ablation>]/<recipe>-<hash8>/seed<k>`` with characters that every file system takes."""
+    name = "-".join([model.replace(":", "_").replace("/", "_"), *(f"no-{part}" for part in ablation)])
+    return f"{name}/{recipe}-{config}/seed{seed}"

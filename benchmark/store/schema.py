@@ -1,0 +1,70 @@
+"""What a record holds. ``results/README.md`` explains every key."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+Status = Literal["ok", "diverged", "failed", "interrupted", "skipped"]
+
+
+class SplitInfo(BaseModel):
+    """Who trained and who validated, by number and by fingerprint of the pixels' files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    seed: int
+    num_train: int
+    num_val: int
+    fingerprint_train: str
+    fingerprint_val: str
+
+
+class TestResult(BaseModel):
+    """One test set: how many images, which, how many of them stand in training too, and the scores by protocol."""
+
+    __test__ = False  # not a test class, whatever pytest makes of the name
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: str
+    n: int
+    of: int | None = Field(None, description="Images that the set holds, where fewer were scored.")
+    fingerprint: str
+    num_leaked: int
+    scores: dict[str, dict[str, float]]
+
+
+class Record(BaseModel):
+    """``run.json``: one cell, complete enough to repeat it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    schema_version: int = Field(SCHEMA_VERSION, alias="schema")
+    cell: str
+    model: str
+    model_title: str
+    model_options: dict[str, Any] = {}
+    ablation: list[str] = []
+    recipe_name: str
+    recipe: dict[str, Any]
+    recipe_hash: str
+    split: SplitInfo
+    seed: int
+    status: Status
+    error: str | None = None
+    synthetic: bool = False
+    origin: str | None = Field(None, description="Who made the maps, where it was not this harness.")
+    pretrained: dict[str, Any] = {}
+    num_params: int | None = None
+    protocols: dict[str, str] = {}
+    best_epoch: int | None = None
+    val: dict[str, float] = {}
+    tests: dict[str, TestResult] = {}
+    missing: dict[str, str] = {}
+    environment: dict[str, Any] = {}
+    timing: dict[str, float] = {}
+    created: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the dictionary that ``run.json`` holds."""
+        return self.model_dump(mode="json", by_alias=True)
