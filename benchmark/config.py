@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import BenchError, unknown_name
 
-Augmentation = Literal["hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter", "colour_exchange"]
+Augmentation = Literal["hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter"]
 
 
 class Recipe(BaseModel):
@@ -68,12 +68,16 @@ class Recipe(BaseModel):
     loss: Literal["bce_dice", "bce", "dice", "structure", "native"] = Field(
         "bce_dice", description="Map loss, the same for all models; native: each model's own."
     )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="Lightning Fabric precision.")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
+        "32-true", description="Lightning Fabric precision."
+    )
     channels_last: bool = Field(False, description="Memory format of the network and its input.")
 
     # model
     pretrained: bool = Field(False, description="Start from ImageNet weights.")
-    encoder: str | None = Field(None, description="Encoder of models that take one (U-Net, Unet++); unset: their default.")
+    encoder: str | None = Field(
+        None, description="Encoder of models that take one (U-Net, Unet++); unset: their default."
+    )
     model_options: dict[str, Any] = Field(default_factory=dict, description="Further options of build().")
 
     # selection and prediction
@@ -82,7 +86,8 @@ class Recipe(BaseModel):
         "val_dice_half", description="Validation score that picks the checkpoint; never a test score."
     )
     postprocess: Literal["none", "minmax", "pcs"] = Field(
-        "none", description="Test-time processing: min-max of the probabilities, or SANet's probability correction."
+        "none",
+        description="Test-time processing: min-max of the probabilities, or SANet's probability correction.",
     )
 
     @property
@@ -147,7 +152,9 @@ def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
     if recipe.load_size is not None and recipe.load_size < recipe.image_size:
         raise BenchError(f"{where}: load_size = {recipe.load_size}: must be at least image_size {recipe.image_size}")
     if recipe.scale_weights is not None and len(recipe.scale_weights) != len(recipe.scales):
-        raise BenchError(f"{where}: scale_weights has {len(recipe.scale_weights)} values, scales has {len(recipe.scales)}")
+        raise BenchError(
+            f"{where}: scale_weights has {len(recipe.scale_weights)} values, scales has {len(recipe.scales)}"
+        )
     return recipe
 
 

@@ -10,7 +10,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "lightning-fabric", "pysodmetrics")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "segmentation-models-pytorch",
+    "numpy",
+    "lightning-fabric",
+    "pysodmetrics",
+)
 
 
 @cache

@@ -1,0 +1,53 @@
+"""Pixels of a pixel cache as torch batches: some rows of one dataset, or several datasets pooled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Pixels(Protocol):
+    """Images and masks at one size: (N, S, S, 3) and (N, S, S) uint8."""
+
+    images: np.ndarray
+    masks: np.ndarray
+
+
+@dataclass
+class Subset:
+    """Some rows of a pixel cache."""
+
+    pixels: Pixels
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Copy the images (B, S, S, 3) and masks (B, S, S), uint8, at ``positions`` of this subset."""
+        rows = self.rows[positions]
+        return torch.from_numpy(self.pixels.images[rows]), torch.from_numpy(self.pixels.masks[rows])
+
+
+class Pool:
+    """Several subsets as one, in order: training images pooled over datasets."""
+
+    def __init__(self, parts: list[Subset]) -> None:
+        self.parts = [part for part in parts if len(part)]
+        self.offsets = np.cumsum([0, *(len(part) for part in self.parts)])
+
+    def __len__(self) -> int:
+        return int(self.offsets[-1])
+
+    def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Copy images (B, S, S, 3) and masks (B, S, S), uint8."""
+        which = np.searchsorted(self.offsets, positions, side="right") - 1
+        pairs = [
+            self.parts[part].batch(np.array([position - self.offsets[part]]))
+            for part, position in zip(which, positions, strict=True)
+        ]
+        return torch.cat([image for image, _ in pairs]), torch.cat([mask for _, mask in pairs])

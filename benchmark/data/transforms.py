@@ -1,0 +1,139 @@
+"""From cached pixels to network input: normalisation and augmentation of whole batches, on any device.
+
+Every random draw comes from a CPU generator that the caller seeds, so the same seed gives the same batch on
+every device, and two models (or two ablation variants) see the same images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_ROTATION_DEGREES = 90.0
+_ZOOM_RANGE = (0.9, 1.1)
+_JITTER = 0.2
+
+
+def to_float(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn (B, S, S, 3) and (B, S, S) uint8 into (B, 3, S, S) and (B, 1, S, S) float32 in [0, 1]."""
+    return images.permute(0, 3, 1, 2).float().div_(255), masks.unsqueeze(1).float().div_(255)
+
+
+def normalize(images: Tensor, how: str) -> Tensor:
+    """Subtract the ImageNet mean and divide by its deviation (``imagenet``), or leave [0, 1] as it is (``none``)."""
+    if how == "none":
+        return images
+    mean = images.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
+    std = images.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
+    return (images - mean) / std
+
+
+def augment(
+    images: Tensor, masks: Tensor, pieces: Sequence[str], *, crop_size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Apply the named pieces in order, each drawn per image.
+
+    Args:
+        images: (B, 3, S, S) in [0, 1], before normalisation.
+        masks: (B, 1, S, S) in [0, 1].
+        pieces: Names among ``PIECES`` and ``crop``.
+        crop_size: Side after ``crop``, px.
+        generator: CPU generator.
+    """
+    for piece in pieces:
+        if piece == "crop":
+            images, masks = _crop(images, masks, crop_size, generator)
+        else:
+            images, masks = PIECES[piece](images, masks, generator)
+    return images, masks
+
+
+def scale_batch(images: Tensor, masks: Tensor, factor: float, *, align_corners: bool) -> tuple[Tensor, Tensor]:
+    """Resize a batch and its masks to the nearest multiple of 32 px of ``factor`` times its side, bilinear."""
+    side = max(32, round(images.shape[-1] * factor / 32) * 32)
+    if side == images.shape[-1]:
+        return images, masks
+    size = (side, side)
+    return (
+        F.interpolate(images, size, mode="bilinear", align_corners=align_corners),
+        F.interpolate(masks, size, mode="bilinear", align_corners=align_corners),
+    )
+
+
+def _coins(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    return (torch.rand(count, generator=generator) < 0.5).to(device).view(-1, 1, 1, 1)
+
+
+def _flip(axis: int) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]:
+    def apply(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        coins = _coins(len(images), generator, images.device)
+        return torch.where(coins, images.flip(axis), images), torch.where(coins, masks.flip(axis), masks)
+
+    return apply
+
+
+def _rot90(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    turns = torch.randint(0, 4, (len(images),), generator=generator).tolist()
+    turned = [torch.rot90(torch.cat(pair), turn, (1, 2)) for *pair, turn in zip(images, masks, turns, strict=True)]
+    both = torch.stack(turned)
+    return both[:, :3].contiguous(), both[:, 3:].contiguous()
+
+
+def _rotate(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    count = len(images)
+    on = torch.rand(count, generator=generator) < 0.5
+    degrees = (torch.rand(count, generator=generator) * 2 - 1) * _ROTATION_DEGREES
+    radians = torch.deg2rad(torch.where(on, degrees, 0.0))
+    cos, sin, zero = radians.cos(), radians.sin(), torch.zeros(count)
+    theta = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+    return _warp(images, masks, theta, mode="nearest")
+
+
+def _zoom(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    count = len(images)
+    on = torch.rand(count, generator=generator) < 0.5
+    low, high = _ZOOM_RANGE
+    factor = torch.where(on, torch.rand(count, generator=generator) * (high - low) + low, 1.0)
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
+    return _warp(images, masks, theta, mode="bilinear")
+
+
+def _warp(images: Tensor, masks: Tensor, theta: Tensor, *, mode: str) -> tuple[Tensor, Tensor]:
+    both = torch.cat([images, masks], 1)
+    grid = F.affine_grid(theta.to(both), list(both.shape), align_corners=False)
+    warped = F.grid_sample(both, grid, mode=mode, padding_mode="zeros", align_corners=False)
+    return warped[:, :3].contiguous(), warped[:, 3:].contiguous()
+
+
+def _jitter(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    draws = 1 + (torch.rand(2, len(images), 1, 1, 1, generator=generator) * 2 - 1) * _JITTER
+    brightness, contrast = draws.to(images)
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return ((images - mean) * contrast + mean * brightness).clamp(0, 1), masks
+
+
+def _crop(images: Tensor, masks: Tensor, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    room = images.shape[-1] - side + 1
+    tops, lefts = torch.randint(0, room, (2, len(images)), generator=generator).tolist()
+    corners = list(zip(tops, lefts, strict=True))
+    cut = [
+        torch.stack([batch[i, :, top : top + side, left : left + side] for i, (top, left) in enumerate(corners)])
+        for batch in (images, masks)
+    ]
+    return cut[0], cut[1]
+
+
+PIECES: dict[str, Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]] = {
+    "hflip": _flip(-1),
+    "vflip": _flip(-2),
+    "rot90": _rot90,
+    "rotate": _rotate,
+    "zoom": _zoom,
+    "jitter": _jitter,
+}

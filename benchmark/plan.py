@@ -1,0 +1,142 @@
+"""From what the user asked for to cells on images; nothing is trained or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.config import Recipe, config_hash, load_recipe
+from benchmark.data.cache import fingerprint
+from benchmark.data.datasets import DATASETS, Item
+from benchmark.data.splits import Split, count_leaks, make_split
+from benchmark.errors import BenchError
+from benchmark.registry import ModelSpec, code_hash, expand_models, switches
+from benchmark.store.layout import ResultsLayout, cell_id
+from benchmark.store.schema import SplitInfo
+
+IfExists = Literal["skip", "resume", "overwrite"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; the fields are the options of ``bench run``."""
+
+    models: Sequence[str] = ("all",)
+    datasets: Sequence[str] = ("polyp",)
+    split: str = "paper"
+    split_seed: int = 0
+    recipe: str = "paper"
+    overrides: dict[str, Any] = field(default_factory=dict)
+    seeds: Sequence[int] = (0,)
+    ablations: Sequence[tuple[str, ...]] = ((),)
+    data_root: Path | None = None
+    results: Path = Path("results")
+    cache_dir: Path | None = None
+    protocols: Sequence[str] = ("pranet", "half")
+    engine: str = "fast"
+    if_exists: IfExists = "resume"
+    allow_missing: bool = False
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to train."""
+
+    id: str
+    spec: ModelSpec
+    recipe: Recipe
+    seed: int
+    ablation: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """The plan: which cells, on which images."""
+
+    request: Request
+    cells: tuple[Cell, ...]
+    split: Split
+    info: SplitInfo
+    leaks: dict[str, int]
+    layout: ResultsLayout
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any image is procedural."""
+        return any(DATASETS[name].synthetic for name in self.split.tests)
+
+    @cached_property
+    def universe(self) -> dict[str, list[Item]]:
+        """All images of each dataset that the split uses, by id: what one pixel cache holds."""
+        split = self.split
+        items = {(i.dataset, i.id): i for part in (split.train, split.val, *split.tests.values()) for i in part}
+        return {
+            name: [items[key] for key in sorted(items) if key[0] == name] for name in sorted({key[0] for key in items})
+        }
+
+
+def plan_study(request: Request) -> Study:
+    """Resolve names, find the images, draw the split and name the cells; nothing is trained or written.
+
+    Raises:
+        BenchError: Unknown model, dataset, recipe or field; a dataset that is absent; nothing to train on.
+    """
+    specs = expand_models(list(request.models))
+    recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}
+    for spec in specs:
+        _check_ablations(spec, request.ablations)
+    split = make_split(
+        request.split,
+        list(request.datasets),
+        root=request.data_root,
+        seed=request.split_seed,
+        allow_missing=request.allow_missing,
+    )
+    info = SplitInfo(
+        name=split.name,
+        seed=split.seed,
+        num_train=len(split.train),
+        num_val=len(split.val),
+        fingerprint_train=fingerprint(split.train),
+        fingerprint_val=fingerprint(split.val),
+    )
+    cells = [
+        make_cell(spec, recipes[spec.name], info, seed=seed, ablation=ablation)
+        for spec in specs
+        for ablation in request.ablations
+        for seed in request.seeds
+    ]
+    leaks = {name: len(pairs) for name, pairs in count_leaks(split).items()}
+    return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
+
+
+def make_cell(spec: ModelSpec, recipe: Recipe, info: SplitInfo, *, seed: int, ablation: tuple[str, ...]) -> Cell:
+    """Name a cell. Its hash covers all that can change a number, and nothing else (no paths, no device)."""
+    payload = {
+        "model": spec.name,
+        "options": spec.options,
+        "code": code_hash(spec),
+        "ablation": sorted(ablation),
+        "recipe": recipe.hash,
+        "split": info.model_dump(),
+    }
+    name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)
+    return Cell(name, spec, recipe, seed, ablation)
+
+
+def subset(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """At most ``limit`` items, evenly spaced, so that every dataset and sequence keeps its share."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[i * len(items) // limit] for i in range(limit)]
+
+
+def _check_ablations(spec: ModelSpec, ablations: Sequence[tuple[str, ...]]) -> None:
+    wanted = {part for ablation in ablations for part in ablation}
+    known = switches(spec) if wanted else {}
+    for part in sorted(wanted - set(known)):
+        raise BenchError(f"model {spec.name}: no part {part!r} to drop; its parts are {', '.join(known) or 'none'}")

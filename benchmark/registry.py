@@ -1,0 +1,215 @@
+"""Models by name: a table of lazy "module:function" strings, entry points, and files of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ENTRY_POINT_GROUP = "bench.models"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model: its registry name, its name as printed, and where its ``build`` function lives.
+
+    Attributes:
+        name: Registry name, for example ``pranet`` or ``smp:segformer:tu-mit_b0``.
+        title: Row label in tables.
+        target: ``module:function``, imported on first use only.
+        summary: One line for ``bench models``.
+        options: Options that are part of the name (``unet:classic``, smp's architecture and encoder).
+        takes_encoder: Whether the recipe's ``encoder`` applies.
+        path: The file, for models given as ``FILE.py:function``.
+    """
+
+    name: str
+    title: str
+    target: str
+    summary: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    takes_encoder: bool = False
+    path: Path | None = None
+
+
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            "unet",
+            "U-Net",
+            "baselines.unet:build",
+            "encoder-decoder with skips (2015), smp",
+            takes_encoder=True,
+        ),
+        ModelSpec(
+            "unetplusplus",
+            "Unet++",
+            "baselines.unetplusplus:build",
+            "nested U-Net (2018), smp",
+            takes_encoder=True,
+        ),
+        ModelSpec("pranet", "PraNet", "baselines.pranet:build", "parallel reverse attention (MICCAI 2020)"),
+        ModelSpec("sanet", "SANet", "baselines.sanet:build", "shallow attention (MICCAI 2021)"),
+        ModelSpec("ldnet", "LDNet", "baselines.ldnet:build", "lesion-aware dynamic kernel (MICCAI 2022)"),
+        ModelSpec("bsanet", "BSANet", "bsanet.model:build", "bilateral spatial attention: ISAM, FSAM, ARM (2024)"),
+    )
+}
+VARIANTS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec("unet:classic", "U-Net (classic)", "baselines.unet:build_classic", "the 2015 design, 31.0 M"),
+        ModelSpec(
+            "unetplusplus:classic",
+            "Unet++ (classic)",
+            "baselines.unetplusplus:build_classic",
+            "the 2018 design with deep supervision, 9.0 M",
+        ),
+    )
+}
+
+
+def get_spec(name: str) -> ModelSpec:
+    """Find a model by name, without importing it.
+
+    Args:
+        name: One of the six, a variant, ``smp:<architecture>:<encoder>``, an entry point of the group
+            ``bench.models``, or ``FILE.py:function``.
+    Raises:
+        BenchError: Unknown name (with the nearest match), or a file that does not exist.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    if name in VARIANTS:
+        return VARIANTS[name]
+    if name.startswith("smp:"):
+        return _smp_spec(name)
+    outside = _entry_points()
+    if name in outside:
+        return ModelSpec(name, name, outside[name], "from another package")
+    if ".py" in name:
+        return _file_spec(name)
+    raise unknown_name("model", name, [*MODELS, *VARIANTS, *outside])
+
+
+def expand_models(names: list[str]) -> list[ModelSpec]:
+    """Resolve names, where ``all`` stands for the paper's six in the paper's order; duplicates are dropped."""
+    flat = [part for name in names for part in (MODELS if name == "all" else [name])]
+    return [get_spec(name) for name in dict.fromkeys(flat)]
+
+
+def build_model(model: str | ModelSpec, *, pretrained: bool = False, **options: Any) -> nn.Module:
+    """Build a network by name.
+
+    Args:
+        model: A name as for ``get_spec``, or a spec.
+        pretrained: Start from ImageNet weights where the model has them.
+        **options: Passed to the model's ``build``; ``drop`` names the parts that an ablation leaves out.
+    Returns:
+        A module whose ``forward`` takes (B, 3, H, W) float32 and returns a tuple of logits, item 0 (B, 1, H, W).
+    Raises:
+        BenchError: The model cannot be imported or refuses its options.
+    """
+    spec = get_spec(model) if isinstance(model, str) else model
+    build = load_target(spec)
+    options = {**spec.options, **options}
+    accepted = inspect.signature(build).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
+    if pretrained or takes_any or "pretrained" in accepted:
+        options["pretrained"] = pretrained
+    unknown = [] if takes_any else [option for option in options if option not in accepted]
+    if unknown:
+        known = ", ".join(accepted) or "none"
+        raise BenchError(f"model {spec.name}: no option {unknown[0]!r}; its options are {known}")
+    try:
+        return build(**options)
+    except ValueError as error:
+        raise BenchError(f"model {spec.name}: {error}") from error
+
+
+def switches(model: str | ModelSpec) -> dict[str, str]:
+    """Return the parts of a model that an ablation can leave out, each with one sentence; {} if it declares none."""
+    spec = get_spec(model) if isinstance(model, str) else model
+    return dict(getattr(_module(spec), "SWITCHES", {}))
+
+
+def code_hash(spec: ModelSpec) -> str | None:
+    """Return a hash of the file of a model given as ``FILE.py:function``: another text is another model."""
+    if spec.path is None:
+        return None
+    return hashlib.blake2b(spec.path.read_bytes(), digest_size=8).hexdigest()
+
+
+def load_target(spec: ModelSpec) -> Callable[..., Any]:
+    """Import the module of a spec and return its build function."""
+    function = spec.target.partition(":")[2]
+    try:
+        return getattr(_module(spec), function)
+    except AttributeError:
+        raise BenchError(f"model {spec.name}: {spec.path or spec.target} has no function {function!r}") from None
+
+
+def _module(spec: ModelSpec) -> Any:
+    if spec.path is not None:
+        return _import_file(spec.path)
+    module = spec.target.partition(":")[0]
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise BenchError(f"model {spec.name}: cannot import {module} ({error}); reinstall the package") from error
+
+
+def _smp_spec(name: str) -> ModelSpec:
+    parts = name.split(":")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise BenchError(
+            f"model {name!r}: expected smp:<architecture>[:<encoder>], for example smp:segformer:tu-mit_b0"
+        )
+    options = {"arch": parts[1]} | ({"encoder": parts[2]} if len(parts) == 3 else {})
+    title = "smp " + " ".join(parts[1:])
+    return ModelSpec(
+        name, title, "baselines.smp_any:build", "any smp architecture, any encoder", options, len(parts) == 2
+    )
+
+
+def _file_spec(name: str) -> ModelSpec:
+    file, _, function = name.rpartition(":") if not name.endswith(".py") else (name, "", "build")
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise BenchError(f"model file {file}: not found; expected FILE.py:function, for example ./my_net.py:build")
+    return ModelSpec(
+        f"file:{path.stem}:{function}", path.stem, f"{path.stem}:{function}", f"from {path.name}", path=path
+    )
+
+
+def _import_file(path: Path) -> Any:
+    key = f"bench_file_{path.stem}_{abs(hash(path))}"
+    if key in sys.modules:
+        return sys.modules[key]
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise BenchError(f"model file {path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[key] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[key]
+        raise BenchError(f"model file {path}: {type(error).__name__} while loading: {error}") from error
+    return module
+
+
+def _entry_points() -> dict[str, str]:
+    return {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}
