@@ -1,0 +1,80 @@
+"""How models, test sets and measures are called and ordered in a table: as in the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column: its key in ``run.json`` and in CSV, its LaTeX and plain headers, and which end is good."""
+
+    key: str
+    latex: str
+    plain: str
+    higher_is_better: bool = True
+
+    @property
+    def arrow(self) -> str:
+        """Return an arrow towards the good end."""
+        return "↑" if self.higher_is_better else "↓"
+
+
+MEASURES: tuple[Measure, ...] = (
+    Measure("mDSC", "mDSC", "mDSC"),
+    Measure("mIoU", "mIoU", "mIoU"),
+    Measure("S_alpha", r"$S_{\alpha}$", "Sα"),
+    Measure("F_beta_w", r"$F_{\beta}^{w}$", "Fβʷ"),
+    Measure("E_phi_max", r"$E_{\phi}^{\max}$", "Eφᵐᵃˣ"),
+    Measure("MAE", "MAE", "MAE", higher_is_better=False),
+)
+MEASURE_KEYS: tuple[str, ...] = tuple(measure.key for measure in MEASURES)
+
+MODEL_TITLES = {
+    "unet": "U-Net",
+    "unetplusplus": "Unet++",
+    "pranet": "PraNet",
+    "sanet": "SANet",
+    "ldnet": "LDNet",
+    "bsanet": "BSANet",
+}
+OURS = "bsanet"
+
+DATASET_TITLES = {
+    "kvasir": "Kvasir",
+    "etis": "ETIS",
+    "colondb": "CVC-ColonDB",
+    "endoscene": "CVC-EndoScene",
+    "clinicdb": "CVC-ClinicDB",
+    "cvc300": "CVC-300",
+    "isic2016": "ISIC 2016",
+    "isic2018": "ISIC 2018",
+    "ph2": "PH2",
+}
+
+
+def _rank(name: str, known: Iterable[str]) -> int:
+    order = list(known)
+    return order.index(name) if name in order else len(order)
+
+
+def model_order(name: str) -> tuple[int, int, str]:
+    """Sort key: the paper's rows, then other models by name, BSANet last."""
+    return (name == OURS, _rank(name, MODEL_TITLES), name)
+
+
+def dataset_order(name: str) -> tuple[int, str]:
+    """Sort key: the paper's Tables 1 to 4, then the rest by name."""
+    return (_rank(name, DATASET_TITLES), name)
+
+
+def model_title(name: str, recorded: str | None = None) -> str:
+    """Return the printed name of a model; the paper's network is marked as ours."""
+    title = MODEL_TITLES.get(name) or recorded or name
+    return f"{title} (ours)" if name == OURS else title
+
+
+def dataset_title(name: str, recorded: str | None = None) -> str:
+    """Return the printed name of a test set."""
+    return recorded or DATASET_TITLES.get(name, name)

@@ -1,0 +1,256 @@
+"""One table per test set, in the paper's form. What was not run is a visible blank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.errors import BenchError, unknown_name
+from benchmark.report import render, select
+from benchmark.report.escape import label
+from benchmark.report.names import (
+    DATASET_TITLES,
+    MEASURES,
+    MODEL_TITLES,
+    dataset_order,
+    dataset_title,
+)
+from benchmark.report.rows import Kind, Mark, Row, group_cells, make_row, mark_best, notes
+from benchmark.report.select import RecordDict
+from benchmark.store.io import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SUFFIX = {"latex": ".tex", "markdown": ".md", "csv": ".csv"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a caption must state, the same for every row."""
+
+    protocol: str
+    protocol_hash: str = ""
+    split: str = ""
+    recipe: str = ""
+    recipe_hash: str = ""
+    seeds: tuple[int, ...] = ()
+    n: int | None = None
+    of: int | None = None
+    synthetic: bool = False
+    weights: str = ""
+    num_leaked: int | None = None
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one test set with everything the caption and the notes say."""
+
+    dataset: str
+    title: str
+    kind: Kind
+    rows: tuple[Row, ...]
+    facts: Facts
+    notes: tuple[str, ...] = ()
+    show_std: bool = False
+    marks: Mapping[tuple[int, str], Mark] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix."""
+        return f"{'table' if self.kind == 'main' else 'ablation'}-{label(self.dataset)}"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The CSV as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame(render.csv_rows(self))
+
+    def to_latex(self) -> str:
+        """Return a ``table`` environment; it needs ``\\usepackage{booktabs}`` and nothing else."""
+        return render.to_latex(self)
+
+    def to_markdown(self) -> str:
+        """Return a GitHub table under a caption line."""
+        return render.to_markdown(self)
+
+    def to_csv(self) -> str:
+        """Return CSV text with a header, full precision."""
+        return render.to_csv([self])
+
+
+def build_tables(
+    records: Sequence[RecordDict],
+    *,
+    protocol: str = "pranet",
+    models: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    recipe: str | None = None,
+    split: str | None = None,
+    seeds: Sequence[int] | None = None,
+    kind: Kind = "main",
+    std: bool = False,
+) -> list[Table]:
+    """Build one table per test set.
+
+    Args:
+        records: ``run.json`` contents, any status.
+        protocol: Whose scores to show.
+        models: Rows wanted, a model without a record is a blank row; None: every model that has a record.
+        datasets: Test sets wanted; None: every one that a record scored or misses.
+        recipe: Name, hash, ``name-hash`` or label; needed only where records of several would share a table.
+        split: ``name``, ``name:seed`` or ``name:seed:fingerprint``; as above.
+        seeds: Seeds to average; None: every seed found. A model that lacks one of them is a blank row.
+        kind: ``main`` leaves ablated variants out; ``ablation`` shows them below their full model.
+        std: Print the standard deviation over seeds beside each mean.
+    Returns:
+        Tables in the paper's order (Kvasir, ETIS, CVC-ColonDB, CVC-EndoScene, then others).
+    Raises:
+        BenchError: No record, an unknown name, or records that cannot share a table.
+    """
+    select.check_records(records)
+    _check_names(records, protocol=protocol, models=models, datasets=datasets)
+    chosen = select.choose(_of_kind(records, kind), recipe=recipe, split=split)
+    wanted = sorted(datasets or {d for r in chosen for d in _sets_of(r)}, key=dataset_order)
+    return [
+        _build(
+            select.concerning(chosen, dataset),
+            dataset,
+            protocol,
+            models=models,
+            seeds=seeds,
+            kind=kind,
+            std=std,
+        )
+        for dataset in wanted
+    ]
+
+
+def write_tables(
+    tables: Sequence[Table], directory: Path, formats: Iterable[str] = ("latex", "markdown", "csv")
+) -> list[Path]:
+    """Write every table in every format, and one combined CSV per kind (``tables.csv``, ``ablations.csv``).
+
+    Returns:
+        The paths written, in order. Each file is whole or, after an error, unchanged.
+    Raises:
+        BenchError: An unknown format, or the folder cannot be written.
+    """
+    wanted = list(formats)
+    for name in wanted:
+        if name not in _SUFFIX:
+            raise unknown_name("format", name, _SUFFIX)
+    texts: dict[Path, str] = {}
+    for table in tables:
+        for name in wanted:
+            texts[directory / f"{table.stem}{_SUFFIX[name]}"] = getattr(table, f"to_{name}")()
+    for kind, combined in (("main", "tables.csv"), ("ablation", "ablations.csv")):
+        those = [table for table in tables if table.kind == kind]
+        if those and "csv" in wanted:
+            texts[directory / combined] = render.to_csv(those)
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
+
+
+def _sets_of(record: RecordDict) -> set[str]:
+    return {*(record.get("tests") or {}), *(record.get("missing") or {})}
+
+
+def _of_kind(records: Sequence[RecordDict], kind: Kind) -> list[RecordDict]:
+    if kind == "main":
+        return [r for r in records if not r.get("ablation")]
+    ablated = {r["model"] for r in records if r.get("ablation")}
+    if not ablated:
+        raise BenchError("no ablated cell among the results; run 'bench ablate' first")
+    return [r for r in records if r["model"] in ablated and not select.is_foreign(r)]
+
+
+def _check_names(
+    records: Sequence[RecordDict],
+    *,
+    protocol: str,
+    models: Sequence[str] | None,
+    datasets: Sequence[str] | None,
+) -> None:
+    protocols = {p for r in records for p in (r.get("protocols") or {})}
+    if protocols and protocol not in protocols:
+        raise unknown_name("protocol", protocol, protocols)
+    known_models = {*MODEL_TITLES, *(str(r["model"]) for r in records)}
+    for model in models or ():
+        if model not in known_models:
+            raise unknown_name("model", model, known_models)
+    known_sets = {*DATASET_TITLES, *(d for r in records for d in _sets_of(r))}
+    for dataset in datasets or ():
+        if dataset not in known_sets:
+            raise unknown_name("dataset", dataset, known_sets)
+
+
+def _build(
+    records: Sequence[RecordDict],
+    dataset: str,
+    protocol: str,
+    *,
+    models: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+    kind: Kind,
+    std: bool,
+) -> Table:
+    select.check_comparable(records, dataset, protocol)
+    ours = [r for r in records if not select.is_foreign(r)]
+    wanted_seeds = tuple(sorted(set(seeds) if seeds is not None else {int(r["seed"]) for r in ours}))
+    rows = [
+        make_row(found, key, dataset, protocol, wanted_seeds)
+        for key, found in group_cells(records, models=models, kind=kind).items()
+    ]
+    title = next((str(r["tests"][dataset]["title"]) for r in records if dataset in (r.get("tests") or {})), None)
+    marks = {(i, m.key): mark for m in MEASURES for i, mark in mark_best(rows, m).items()}
+    return Table(
+        dataset=dataset,
+        title=dataset_title(dataset, title),
+        kind=kind,
+        rows=tuple(rows),
+        facts=_facts(records, rows, dataset, protocol, wanted_seeds),
+        notes=tuple(notes(rows)),
+        show_std=std,
+        marks=marks,
+    )
+
+
+def _facts(
+    records: Sequence[RecordDict], rows: Sequence[Row], dataset: str, protocol: str, seeds: tuple[int, ...]
+) -> Facts:
+    ours = [r for r in records if not select.is_foreign(r)]
+    tests = [r["tests"][dataset] for r in ours or records if dataset in (r.get("tests") or {})]
+    hashes = [str(r["protocols"][protocol]) for r in records if protocol in (r.get("protocols") or {})]
+    digests = sorted({str(r.get("recipe_hash") or "")[:8] for r in ours})
+    commits = sorted({str((r.get("environment") or {}).get("commit") or "")[:8] for r in ours} - {""})
+    name, seed, *_ = select.split_label(ours[0]).split(":") if ours else ("", "")
+    return Facts(
+        protocol=protocol,
+        protocol_hash=hashes[0][:8] if hashes else "",
+        split=f"{name} (seed {seed})" if name and seed else name,
+        recipe=select.recipe_label(ours[0]) if ours else "",
+        recipe_hash=digests[0] if len(digests) == 1 else "",
+        seeds=seeds,
+        n=int(tests[0]["n"]) if tests else None,
+        of=tests[0].get("of") if tests else None,
+        synthetic=any(r.get("synthetic") for r in records if dataset in (r.get("tests") or {})),
+        weights=_join_weights(rows),
+        num_leaked=max((int(t.get("num_leaked") or 0) for t in tests), default=None),
+        commit=", ".join(commits),
+    )
+
+
+def _join_weights(rows: Sequence[Row]) -> str:
+    by_weights: dict[str, list[str]] = {}
+    for row in rows:
+        if row.weights and not row.foreign:
+            by_weights.setdefault(row.weights, []).append(row.title.removesuffix(" (ours)"))
+    if len(by_weights) <= 1:
+        return "".join(by_weights)
+    return "; ".join(f"{weights}: {', '.join(titles)}" for weights, titles in by_weights.items())

@@ -1,0 +1,80 @@
+"""No name, path or error message may break a LaTeX or Markdown file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.report import escape
+from benchmark.report.tables import build_tables
+
+NASTY = [
+    r"50% of $HOME\results & more_{x}^2 ~ #1 <a|b> \"q\" `t` 'u' --seeds -- ''x'' ?` !`",
+    "Zoë Müller, Łódź, Ångström, naïve façade, ĵ ī, größe, 中文, 🙂, x\u0301\u0302, \u0000\u001b[0m",
+    "line one\nline two\r\n\tthree\u2028four",
+    "α β φ µ ± × ≥ ≤ → … – — “q” ‘r’ † 5°",
+    r"\input{/etc/passwd} \end{table} %",
+    "",
+]
+
+
+@given(st.text())
+def test_latex_is_ascii_without_a_bare_special(text: str) -> None:
+    out = escape.latex(text)
+    assert out.isascii()
+    assert "\n" not in out
+    # taking away every escape that we write leaves no character with a meaning of its own
+    rest = re.sub(r"\$(\\[a-z]+|\^\{\\[a-z]+\})\$", "", out)
+    rest = re.sub(r"\{\\ttfamily\\char34\}", "", rest)
+    rest = re.sub(r"\\([`'^~=.\"]|[urHvc](?=\{))\{(\\[ij]|[A-Za-z])\}", "", rest)
+    rest = re.sub(r"\\(textbackslash|text[a-z]+|dots|ss|ae|AE|o|O|l|L)\{\}|\\[{}$&#%_]|[-'`]\{\}", "", rest)
+    assert not re.search(r"[\\{}$&#%_^~]", rest)
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
+def test_different_plain_texts_stay_different(text: str) -> None:
+    assert (escape.latex(text) == escape.latex(text + "_")) is False
+    assert escape.latex(text).count(r"\_") == escape.one_line(text).count("_")
+
+
+@given(st.text())
+def test_markdown_cell_is_one_line_without_a_bare_pipe_or_tag(text: str) -> None:
+    out = escape.markdown(text)
+    assert len(out.splitlines()) <= 1
+    assert not re.search(r"(?<!\\)(\\\\)*[|<>*_`]", out)
+
+
+@given(st.text())
+def test_label_is_safe_for_files_and_latex(text: str) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+", escape.label(text))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_every_table_compiles_in_a_bare_article(make_record: Any, tmp_path: Path) -> None:
+    records = [make_record("unet", tests={"kvasir": 0.5}, missing={"etis": NASTY[0]})]
+    records.append(make_record("bsanet", missing={"etis": NASTY[0]}))
+    for i, text in enumerate(NASTY):
+        bad = make_record(f"m{i}_&%", model_title=text, tests={}, status="failed", error=text * 3)
+        records.append({**bad, "environment": {"commit": text}})
+    foreign = make_record("pranet", origin="maps by their authors", n=3)
+    tables = build_tables([*records, foreign], std=True)
+    body = "\n".join(table.to_latex() for table in tables)
+    document = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + body + "\\end{document}\n"
+    (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=120,
+    )
+    log = (tmp_path / "paper.log").read_text(encoding="latin-1")
+    assert done.returncode == 0, log[-3000:]
+    assert "Missing character" not in log
+    assert (tmp_path / "paper.pdf").stat().st_size > 1000

@@ -1,0 +1,274 @@
+"""What a table shows, what it leaves blank, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.errors import BenchError
+from benchmark.report.names import MEASURES
+from benchmark.report.rows import Row, mark_best
+from benchmark.report.tables import build_tables, write_tables
+
+MODELS = ("unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet")
+KEYS = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
+
+
+@pytest.fixture
+def six(make_record: Any) -> list[dict[str, Any]]:
+    """Six models on Kvasir, in no order, ETIS not there."""
+    order = ("sanet", "bsanet", "unet", "ldnet", "pranet", "unetplusplus")
+    values = dict(zip(MODELS, (0.71, 0.72, 0.83, 0.84, 0.82, 0.80), strict=True))
+    missing = {"etis": "etis: not found below the data root; get it from its authors"}
+    return [make_record(m, tests={"kvasir": values[m]}, missing=missing) for m in order]
+
+
+def _titles(table: Any) -> list[str]:
+    return [row.title for row in table.rows]
+
+
+def test_rows_stand_in_the_papers_order_with_bsanet_last_as_ours(six: Any, make_record: Any) -> None:
+    table = build_tables([*six, make_record("mynet")])[0]
+    assert _titles(table) == ["U-Net", "Unet++", "PraNet", "SANet", "LDNet", "mynet", "BSANet (ours)"]
+
+
+def test_tables_stand_in_the_papers_order(make_record: Any) -> None:
+    sets = dict.fromkeys(("phantom", "endoscene", "colondb", "etis", "kvasir"), 0.5)
+    tables = build_tables([make_record(tests=sets)])
+    assert [t.dataset for t in tables] == ["kvasir", "etis", "colondb", "endoscene", "phantom"]
+
+
+def test_a_missing_test_set_is_a_table_of_blank_rows_with_the_reason(six: Any) -> None:
+    etis = build_tables(six)[1]
+    assert etis.title == "ETIS"
+    assert len(etis.rows) == 6
+    assert all(value is None for row in etis.rows for value in row.values.values())
+    assert etis.notes == ("Blank, all rows: etis: not found below the data root; get it from its authors",)
+    assert r"BSANet (ours) &  &  &  &  &  &  \\" in etis.to_latex()
+    assert "get it from its authors" in etis.to_latex()
+
+
+def test_csv_begins_with_the_promised_columns_and_holds_blanks(six: Any) -> None:
+    kvasir, etis = build_tables(six)
+    rows = list(csv.reader(io.StringIO(kvasir.to_csv())))
+    assert rows[0][:9] == ["dataset", "model", *KEYS, "n"]
+    assert rows[1][:2] == ["kvasir", "unet"]
+    assert float(rows[1][2]) == 0.71
+    assert next(iter(csv.DictReader(io.StringIO(etis.to_csv()))))["mDSC"] == ""
+    assert list(kvasir.frame["model"]) == list(MODELS)
+
+
+def test_best_is_bold_second_underlined_and_a_low_mae_is_good(six: Any) -> None:
+    tex = build_tables(six)[0].to_latex()
+    sanet = next(line for line in tex.splitlines() if line.strip().startswith("SANet"))
+    pranet = next(line for line in tex.splitlines() if line.strip().startswith("PraNet"))
+    assert sanet.count(r"\textbf{0.840}") == 5
+    assert r"\textbf{0.160}" in sanet
+    assert r"\underline{0.170}" in pranet
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 4)), min_size=1, max_size=7), st.sampled_from(MEASURES))
+def test_marks_agree_with_counting_the_rows_that_beat_each(values: list[int | None], measure: Any) -> None:
+    # tenths of a printed unit apart: values within one printed digit must tie
+    numbers = [None if v is None else 0.5 + v * 0.0004 for v in values]
+    rows = [Row("m", (), "m", {measure.key: v}, {}) for v in numbers]
+    marks = mark_best(rows, measure)
+    sign = 1 if measure.higher_is_better else -1
+    shown = [None if v is None else sign * round(v * 1000) for v in numbers]
+    present = [v for v in shown if v is not None]
+    for i, mine in enumerate(shown):
+        better = set() if mine is None else {v for v in present if v > mine}
+        expected = None
+        if mine is not None and len(present) >= 2:
+            expected = {0: "best", 1: "second"}.get(len(better))
+        assert marks.get(i) == expected
+
+
+def test_equal_printed_scores_share_bold_though_they_differ_beyond_the_digits(make_record: Any) -> None:
+    records = [make_record(m, tests={"kvasir": v}) for m, v in (("unet", 0.80049), ("pranet", 0.79951))]
+    table = build_tables(records)[0]
+    assert [table.marks[(i, "mDSC")] for i in (0, 1)] == ["best", "best"]
+
+
+def test_the_only_row_with_numbers_is_not_called_best(make_record: Any) -> None:
+    failed = make_record("unet", tests={}, status="failed", error="out of memory")
+    table = build_tables([failed, make_record("bsanet")])[0]
+    assert not table.marks
+    assert "\\textbf" not in table.to_latex()
+
+
+def test_mean_and_deviation_over_seeds(make_record: Any) -> None:
+    records = [make_record("unet", seed=s, tests={"kvasir": v}) for s, v in enumerate((0.7, 0.8, 0.9))]
+    table = build_tables(records, std=True)[0]
+    assert table.rows[0].values["mDSC"] == pytest.approx(0.8)
+    assert table.rows[0].std["mDSC"] == pytest.approx(0.1)
+    assert r"0.800\,$\pm$\,0.100" in table.to_latex()
+    assert "Seeds 0, 1, 2 (mean and standard deviation)" in table.to_markdown()
+
+
+def test_a_model_that_lacks_a_seed_is_blank_not_a_mean_of_fewer(make_record: Any) -> None:
+    records = [make_record("unet", seed=0), make_record("unet", seed=1), make_record("bsanet", seed=0)]
+    table = build_tables(records)[0]
+    assert table.rows[0].values["mDSC"] == pytest.approx(0.8)
+    assert table.rows[1].values["mDSC"] is None
+    assert "only seed 0 of 0, 1" in table.notes[0]
+    assert build_tables(records, seeds=[0])[0].rows[1].values["mDSC"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged", "interrupted", "skipped"])
+def test_a_cell_that_did_not_finish_is_blank_with_its_error(make_record: Any, status: str) -> None:
+    bad = make_record("pranet", tests={}, status=status, error="loss is NaN_at 5%")
+    table = build_tables([make_record("unet"), bad])[0]
+    assert table.rows[1].values["mDSC"] is None
+    assert table.notes == (f"Blank, PraNet: seed 0 {status}: loss is NaN_at 5%",)
+    assert r"NaN\_at 5\%" in table.to_latex()
+
+
+def test_a_failed_cell_of_another_split_stays_out(make_record: Any) -> None:
+    bad = make_record("pranet", tests={}, status="failed", split={"name": "phantom"})
+    assert _titles(build_tables([make_record("unet"), bad])[0]) == ["U-Net"]
+
+
+def test_a_wanted_model_without_a_record_is_a_blank_row(make_record: Any) -> None:
+    table = build_tables([make_record("bsanet")], models=["unet", "bsanet"])[0]
+    assert _titles(table) == ["U-Net", "BSANet (ours)"]
+    assert table.notes == ("Blank, U-Net: not run with seed 0",)
+
+
+def test_a_score_that_is_absent_or_not_finite_is_a_blank_cell(make_record: Any) -> None:
+    scores = dict.fromkeys(KEYS, 0.5)
+    record = make_record("unet", tests={"kvasir": {**scores, "mDSC": float("nan")}})
+    del record["tests"]["kvasir"]["scores"]["pranet"]["MAE"]
+    row = build_tables([record])[0].rows[0]
+    assert (row.values["mDSC"], row.values["MAE"], row.values["mIoU"]) == (None, None, 0.5)
+    assert row.reason == "no number for mDSC, MAE"
+
+
+def test_caption_states_protocol_split_recipe_seeds_images_weights_and_leaks(make_record: Any) -> None:
+    record = make_record("unet", leaked=3, environment={"commit": "abcdef0123456"})
+    other = make_record("bsanet", leaked=3, pretrained={"used": True, "name": "swin_tiny", "sha256": "0"})
+    text = build_tables([record, other])[0].to_markdown()
+    for part in (
+        "Kvasir (100 images)",
+        "Protocol pranet (aa11bb22)",
+        "Split paper (seed 0)",
+        "Recipe quick (11112222)",
+        "Seed 0",
+        "random initialisation: U-Net; pretrained swin\\_tiny: BSANet",
+        "3 test images also stand in the training set",
+        "Commit abcdef01",
+    ):
+        assert part in text
+
+
+def test_phantom_is_called_synthetic_in_every_format(make_record: Any) -> None:
+    table = build_tables([make_record(tests={"phantom": 0.5}, synthetic=True)])[0]
+    assert "100 synthetic images" in table.to_latex()
+    assert "100 synthetic images" in table.to_markdown()
+    assert table.frame["synthetic"].all()
+
+
+def test_maps_by_the_authors_carry_a_dagger_and_partial_ones_are_not_ranked(make_record: Any) -> None:
+    theirs = make_record("pranet", tests={"kvasir": 0.9}, n=62, fingerprint="other", origin="maps by their authors")
+    theirs["tests"]["kvasir"]["of"] = 100
+    records = [make_record("unet", tests={"kvasir": 0.7}), make_record("bsanet"), theirs]
+    table = build_tables(records)[0]
+    assert r"PraNet$^{\dagger}$ & 0.900" in table.to_latex()
+    assert table.notes == ("† PraNet: maps by their authors, 62 of 100 images, not ranked",)
+    assert table.marks[(2, "mDSC")] == "best"
+    assert (1, "mDSC") not in table.marks
+
+
+def test_ablated_variants_have_a_table_of_their_own(make_record: Any) -> None:
+    cut = make_record("bsanet", ablation=["isam"], cell="bsanet-no-isam/quick-1/seed0", tests={"kvasir": 0.6})
+    records = [make_record("unet"), make_record("bsanet"), cut]
+    assert _titles(build_tables(records)[0]) == ["U-Net", "BSANet (ours)"]
+    ablation = build_tables(records, kind="ablation")[0]
+    assert _titles(ablation) == ["BSANet (ours)", "BSANet w/o ISAM"]
+    assert ablation.stem == "ablation-kvasir"
+    with pytest.raises(BenchError, match="no ablated cell"):
+        build_tables(records[:2], kind="ablation")
+
+
+@pytest.mark.parametrize(
+    ("change", "option"),
+    [
+        ({"recipe_name": "smoke"}, "--recipe"),
+        ({"recipe": {"epochs": 5}}, "--recipe"),
+        ({"split": {"name": "pranet"}}, "--split"),
+        ({"split": {"seed": 1}}, "--split"),
+        ({"split": {"fingerprint_train": "ffff"}}, "--split"),
+        ({"protocol_hash": "ffffffff"}, "--protocol"),
+        ({"fingerprint": "others"}, "--split"),
+    ],
+)
+def test_records_that_differ_refuse_to_share_a_table(make_record: Any, change: Any, option: str) -> None:
+    with pytest.raises(BenchError, match=option) as caught:
+        build_tables([make_record("unet"), make_record("bsanet", **change)])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_refusal_can_be_resolved_by_naming_one(make_record: Any) -> None:
+    records = [make_record("unet"), make_record("bsanet", recipe={"epochs": 5}, recipe_hash="99998888")]
+    for wanted, expected in (
+        ("quick", "U-Net"),
+        ("quick[epochs=5]", "BSANet (ours)"),
+        ("quick-99998888", "BSANet (ours)"),
+    ):
+        assert _titles(build_tables(records, recipe=wanted)[0]) == [expected]
+    with pytest.raises(BenchError, match=r"hold quick, quick\[epochs=5\]"):
+        build_tables(records, recipe="paper")
+    with pytest.raises(BenchError, match="--split pranet: no record"):
+        build_tables(records, split="pranet")
+
+
+def test_two_splits_that_share_no_test_set_need_no_choice(make_record: Any) -> None:
+    phantom = make_record("unet", tests={"phantom": 0.5}, split={"name": "phantom"}, synthetic=True)
+    kvasir, synthetic = build_tables([make_record("unet"), phantom])
+    assert (kvasir.facts.split, synthetic.facts.split) == ("paper (seed 0)", "phantom (seed 0)")
+    assert not kvasir.facts.synthetic
+
+
+def test_the_same_cell_twice_is_refused(make_record: Any) -> None:
+    with pytest.raises(BenchError, match="two records of unet with seed 0"):
+        build_tables([make_record("unet"), make_record("unet", model_options={"width": 8})])
+
+
+def test_unknown_names_get_the_nearest_match(make_record: Any) -> None:
+    with pytest.raises(BenchError, match="did you mean 'bsanet'"):
+        build_tables([make_record()], models=["bsanett"])
+    with pytest.raises(BenchError, match="did you mean 'kvasir'"):
+        build_tables([make_record()], datasets=["kvasr"])
+    with pytest.raises(BenchError, match="unknown protocol 'half': known are pranet"):
+        build_tables([make_record()], protocol="half")
+    with pytest.raises(BenchError, match="run 'bench run' first"):
+        build_tables([])
+
+
+def test_write_tables_names_its_files_and_joins_the_csv(six: Any, tmp_path: Path) -> None:
+    paths = write_tables(build_tables(six), tmp_path / "tables")
+    names = sorted(p.name for p in paths)
+    assert names == sorted(
+        [f"table-{d}{s}" for d in ("kvasir", "etis") for s in (".tex", ".md", ".csv")] + ["tables.csv"]
+    )
+    assert sorted(p.name for p in (tmp_path / "tables").iterdir()) == names
+    assert len((tmp_path / "tables" / "tables.csv").read_text(encoding="utf-8").splitlines()) == 13
+    with pytest.raises(BenchError, match="did you mean 'latex'"):
+        write_tables([], tmp_path, ["latx"])
+
+
+def test_120_records_take_less_than_two_seconds(make_record: Any) -> None:
+    sets = dict.fromkeys(("kvasir", "etis", "colondb", "endoscene"), 0.5)
+    records = [make_record(f"m{i}", seed=s, tests=sets, n=800) for i in range(24) for s in range(5)]
+    start = time.perf_counter()
+    tables = build_tables(records)
+    texts = [t.to_latex() + t.to_markdown() + t.to_csv() for t in tables]
+    assert len(texts) == 4
+    assert time.perf_counter() - start < 2
