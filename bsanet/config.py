@@ -1,0 +1,101 @@
+"""Every number of the network in one place. What the paper states is marked [paper], the rest is our choice."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+SWITCH_NAMES = ("isam", "fsam", "rendering", "pretraining")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shape of a BSANet. The defaults give the network of the paper, 6.36 M parameters."""
+
+    isam: bool = True
+    """Image-space attention on each level; off: identity."""
+    fsam: bool = True
+    """Feature-space attention on each level; off: a 1x1 convolution that only changes the width."""
+    rendering: bool = True
+    """Attention rendering module; off: bilinear up-sampling of the coarse logits."""
+    pretraining: bool = True
+    """Swin blocks may start from ImageNet weights; off: random values. Changes no shape."""
+
+    stem_width: int = 32
+    """Channels at stride 2; also the fine feature that the rendering module samples."""
+    encoder_widths: tuple[int, int, int, int] = (96, 192, 320, 512)
+    """Channels at strides 4, 8, 16, 32."""
+    encoder_inner: tuple[int, int, int, int] = (64, 128, 256, 512)
+    """Channels of the grouped 3x3 convolution at each level; multiples of `groups`."""
+    encoder_depths: tuple[int, int, int, int] = (2, 3, 4, 2)
+    """ResNeXt blocks at each level."""
+    groups: int = 32
+    """Groups of the grouped convolution (the cardinality of ResNeXt)."""
+
+    width: int = 96
+    """Channels of every f_i: the width of Swin-T's first stage, so that its weights fit."""
+    num_blocks: int = 6
+    """Swin Transformer blocks per ISAM [paper]."""
+    num_heads: int = 3
+    """Attention heads, as in Swin-T's first stage."""
+    window: int = 8
+    """Side of an attention window in tokens; divides every token grid of a 256x256 image."""
+    drop_path: float = 0.0
+    """Largest stochastic-depth rate of the Swin blocks, 0..1; grows linearly over the blocks."""
+    isam_weight: float = 1.0
+    """Initial weight of the ISAM's convolution block in its sum with the input, > 0."""
+
+    reduced_width: int = 64
+    """Channels after the FSAM, and of the decoder."""
+    dilation: int = 2
+    """Dilation of the FSAM's second convolution [paper]."""
+    squeeze: int = 24
+    """Hidden units of the FSAM's fully connected layers."""
+
+    point_width: int = 64
+    """Channels of a point inside the rendering module."""
+    point_heads: int = 4
+    """Heads of the attention among points."""
+    point_share: float = 1 / 64
+    """Points per pixel of the map they are drawn on."""
+    max_points: int = 1024
+    """Most points that any step of the rendering module predicts."""
+    oversample: int = 3
+    """Training: candidates per point kept by uncertainty."""
+    uncertain_share: float = 0.75
+    """Training: share of the points chosen by uncertainty; the rest is uniformly random."""
+
+
+def make_config(drop: Iterable[str] = (), **options: object) -> Config:
+    """Config with the named parts off.
+
+    Args:
+        drop: Names out of `SWITCH_NAMES`.
+        options: Fields of `Config`.
+    Raises:
+        ValueError: On a part or an option that does not exist, or a width that `groups` does not divide.
+    """
+    drop = (drop,) if isinstance(drop, str) else tuple(drop)
+    unknown = [name for name in drop if name not in SWITCH_NAMES]
+    if unknown:
+        raise ValueError(f"cannot drop {', '.join(map(repr, unknown))}: BSANet's parts are {', '.join(SWITCH_NAMES)}")
+    known = {field.name for field in fields(Config)}
+    strange = sorted(set(options) - known)
+    if strange:
+        raise ValueError(
+            f"unknown option {', '.join(map(repr, strange))} of BSANet: known are {', '.join(sorted(known))}"
+        )
+    config = Config(**{**options, **dict.fromkeys(drop, False)})  # type: ignore[arg-type]
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    odd = [width for width in config.encoder_inner if width % config.groups]
+    if odd:
+        raise ValueError(f"encoder_inner {config.encoder_inner}: each must be a multiple of groups={config.groups}")
+    if config.width % config.num_heads or config.point_width % config.point_heads:
+        raise ValueError("width and point_width must be multiples of their numbers of heads")
+    if not 0 <= config.drop_path < 1:
+        raise ValueError(f"drop_path {config.drop_path}: expected 0 <= drop_path < 1")
+    if config.isam_weight <= 0:
+        # The convolution block ends in a ReLU: a weight of zero would never receive a gradient.
+        raise ValueError(f"isam_weight {config.isam_weight}: expected a number above 0")

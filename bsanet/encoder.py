@@ -1,0 +1,102 @@
+"""Encoder: ResNeXt blocks in place of plain convolution blocks, giving the feature maps f_i.
+
+Source: paper section 3, first paragraph; the block after Xie et al., "Aggregated Residual Transformations for
+Deep Neural Networks" (CVPR 2017), figure 3(c). The shortcut averages before it strides, so no pixel is skipped.
+"""
+
+from torch import Tensor, nn
+
+from bsanet.config import Config
+
+
+def conv_norm(
+    num_in: int, num_out: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    """Convolution without bias, size-preserving at stride 1, and its batch norm."""
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(num_in, num_out, kernel, stride, padding, dilation=dilation, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(num_out)]
+
+
+class ConvBlock(nn.Sequential):
+    """The paper's `Conv`: 3x3 convolution, batch norm, ReLU. (B, num_in, H, W) -> (B, num_out, H, W)."""
+
+    def __init__(self, num_in: int, num_out: int, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__(
+            *conv_norm(num_in, num_out, stride=stride, dilation=dilation),
+            nn.ReLU(inplace=True),
+        )
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The batch norm, whose scale is the block's initial weight in a residual sum."""
+        norm = self[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        return norm
+
+
+class ResNeXtBlock(nn.Module):
+    """1x1, grouped 3x3, 1x1, each with batch norm, and a shortcut."""
+
+    def __init__(self, num_in: int, inner: int, num_out: int, *, stride: int, groups: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *conv_norm(num_in, inner, 1),
+            nn.ReLU(inplace=True),
+            *conv_norm(inner, inner, stride=stride, groups=groups),
+            nn.ReLU(inplace=True),
+            *conv_norm(inner, num_out, 1),
+        )
+        shortcut: list[nn.Module] = [nn.AvgPool2d(stride)] if stride > 1 else []
+        if num_in != num_out:
+            shortcut += conv_norm(num_in, num_out, 1)
+        self.shortcut = nn.Sequential(*shortcut)
+        self.act = nn.ReLU(inplace=True)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The batch norm before the sum."""
+        norm = self.body[-1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        return norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, num_in, H, W) -> (B, num_out, H/stride, W/stride)."""
+        return self.act(self.body(x) + self.shortcut(x))
+
+
+class Encoder(nn.Module):
+    """Stem at stride 2 and four levels of ResNeXt blocks, each projected to the width of the Swin blocks."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        stem = config.stem_width
+        self.stem = nn.Sequential(ConvBlock(3, stem, stride=2), ConvBlock(stem, stem))
+        self.levels, self.projections = nn.ModuleList(), nn.ModuleList()
+        num_in = stem
+        for num_out, inner, depth in zip(
+            config.encoder_widths, config.encoder_inner, config.encoder_depths, strict=True
+        ):
+            blocks = [
+                ResNeXtBlock(num_out if i else num_in, inner, num_out, stride=1 if i else 2, groups=config.groups)
+                for i in range(depth)
+            ]
+            self.levels.append(nn.Sequential(*blocks))
+            # Batch norm, no ReLU: zero-mean unit-variance tokens are what pretrained Swin blocks have seen.
+            self.projections.append(nn.Sequential(*conv_norm(num_out, config.width, 1)))
+            num_in = num_out
+
+    def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Fine feature and the maps f_1..f_4.
+
+        Args:
+            image: (B, 3, H, W).
+        Returns:
+            (B, stem_width, H/2, W/2) and four maps (B, width, H/s, W/s), s = 4, 8, 16, 32.
+        """
+        fine = self.stem(image)  # (B, stem, H/2, W/2)
+        maps, x = [], fine
+        for level, project in zip(self.levels, self.projections, strict=True):
+            x = level(x)
+            maps.append(project(x))
+        return fine, maps

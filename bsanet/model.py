@@ -1,0 +1,132 @@
+"""BSANet, the bilateral spatial attention network for medical image segmentation: the assembly of its parts.
+
+Source: Journal of Computer Science and Software Applications 4(6), 2024, sections 3 and 4. No original code exists;
+README.md of this package maps each sentence to its line and marks each choice of ours.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bsanet.attention import FSAM, ISAM
+from bsanet.config import Config, make_config
+from bsanet.decoder import Decoder
+from bsanet.encoder import Encoder
+from bsanet.losses import Criterion, bsanet_loss
+from bsanet.rendering import ARM
+from bsanet.weights import check_variant, initialise, load_swin
+
+SWITCHES: dict[str, str] = {
+    "isam": "Image-space attention (six Swin Transformer blocks per level); off: identity.",
+    "fsam": "Feature-space attention (channel weights from a dilated context); off: a 1x1 convolution.",
+    "rendering": "Attention rendering of uncertain points; off: bilinear up-sampling of the coarse logits.",
+    "pretraining": "ImageNet weights in the Swin blocks; off: random initialisation.",
+}
+
+STRIDE = 32
+
+
+class BSANet(nn.Module):
+    """ResNeXt encoder, ISAM and FSAM on each of four levels, decoder, attention rendering.
+
+    Attributes:
+        config: What it was built with.
+        weights_info: {"name", "sha256"} of the ImageNet weights in its Swin blocks; None after random values.
+    """
+
+    SWITCHES = SWITCHES
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.weights_info: dict[str, str] | None = None
+        self.encoder = Encoder(config)
+        self.isam = nn.ModuleList(ISAM(config) if config.isam else nn.Identity() for _ in range(4))
+        self.fsam = nn.ModuleList(
+            FSAM(config) if config.fsam else nn.Conv2d(config.width, config.reduced_width, 1) for _ in range(4)
+        )
+        self.decoder = Decoder(config)
+        self.rendering = ARM(config) if config.rendering else None
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Logits.
+
+        Args:
+            image: (B, 3, H, W), normalised; H and W multiples of 32.
+        Returns:
+            Evaluation: (map,). Training: (map,) without rendering, else (map, point logits (B, 1, 1, N), points
+            (B, N, 2) as x, y in 0..1). The map is (B, 1, H, W); in training it is the coarse one, up-sampled.
+        Raises:
+            ValueError: On another number of channels, size, dtype or device.
+        """
+        self._check(image)
+        fine, maps = self.encoder(image)
+        maps = [fsam(isam(f)) for f, isam, fsam in zip(maps, self.isam, self.fsam, strict=True)]
+        decoded, coarse = self.decoder(maps)
+        if self.rendering is not None and not self.training:
+            return (self.rendering.refine(fine, decoded, coarse),)
+        logits = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)
+        if self.rendering is None:
+            return (logits,)
+        points = self.rendering.draw(coarse, self.rendering.num_points(logits[0].numel()))
+        point_logits = self.rendering(points, fine, decoded, coarse)  # (B, N)
+        return logits, point_logits[:, None, None], points
+
+    def loss(self, outputs: tuple[Tensor, ...], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
+        """See `bsanet.losses.bsanet_loss`."""
+        return bsanet_loss(outputs, mask, criterion=criterion)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """As torch's, but another variant's tensors are refused with the switches that differ."""
+        if strict:
+            check_variant(self, state_dict)
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    def _check(self, image: Tensor) -> None:
+        if image.dim() != 4 or image.shape[1] != 3:
+            raise ValueError(
+                f"image {tuple(image.shape)}: BSANet needs (B, 3, H, W); repeat a grey image's channel three times"
+            )
+        height, width = image.shape[-2:]
+        if height % STRIDE or width % STRIDE or not height or not width:
+            raise ValueError(
+                f"image size {height}x{width}: BSANet needs multiples of {STRIDE}; {_nearest(height, width)}"
+            )
+        if not image.is_floating_point():
+            raise ValueError(f"image dtype {image.dtype}: BSANet needs normalised float32; divide by 255 and normalise")
+        weight = self.decoder.head.weight
+        if image.device != weight.device:
+            raise ValueError(f"image on {image.device}, BSANet on {weight.device}: move one to the other's device")
+        if image.dtype != weight.dtype and not torch.is_autocast_enabled(image.device.type):
+            raise ValueError(f"image dtype {image.dtype}, BSANet {weight.dtype}: convert the image, or use autocast")
+
+
+def _nearest(height: int, width: int) -> str:
+    """The multiples of 32 beside the sides that are none."""
+    sides = dict.fromkeys(side for side in (height, width) if side % STRIDE or not side)
+    pairs = (sorted({max(STRIDE, side - side % STRIDE), side - side % STRIDE + STRIDE}) for side in sides)
+    return "; ".join("nearest are " + " and ".join(map(str, pair)) for pair in pairs)
+
+
+def build(*, pretrained: bool = False, weights: str | None = None, drop: Iterable[str] = (), **options: Any) -> BSANet:
+    """A BSANet, initialised from torch's global generator (which advances by one draw, whatever is built).
+
+    Args:
+        pretrained: Start the Swin blocks from timm's Swin-T ImageNet weights.
+        weights: A file (.safetensors, .pth) or a folder that holds them; implies `pretrained`. None: the hub.
+        drop: Parts to leave out, names of `SWITCHES`. "pretraining" overrules the two arguments above.
+        options: Fields of `bsanet.config.Config`.
+    Raises:
+        ValueError: On an unknown part or option; if the weights cannot be had or do not fit.
+    """
+    config = make_config(drop, **options)
+    seed = int(torch.randint(2**62, (1,)))
+    with torch.random.fork_rng(devices=[]):
+        model = BSANet(config)
+    initialise(model, seed)
+    if config.isam and config.pretraining and (pretrained or weights):
+        model.weights_info = load_swin(model, weights)
+    return model

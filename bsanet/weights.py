@@ -1,0 +1,127 @@
+"""Where values come from: random initialisation, Swin-T's ImageNet weights, checkpoints of this package.
+
+Source of the transfer: paper section 3 ("use the Swin Transformer pre-trained model in natural images") and section
+4.1 ("pre-trained weights on the ImageNet dataset are used to initialize ... the Swin Transformer block").
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import torch
+from timm.layers import resize_rel_pos_bias_table
+from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
+from torch import Tensor, nn
+
+from bsanet.attention import ISAM
+from bsanet.decoder import Decoder
+from bsanet.encoder import ResNeXtBlock
+from bsanet.hub import find_weights, read_tensors
+from bsanet.rendering import ARM
+
+if TYPE_CHECKING:
+    from bsanet.model import BSANet
+
+_PART_KEYS = {"isam": "isam.0.conv.0.weight", "fsam": "fsam.0.conv.0.weight", "rendering": "rendering.embed.weight"}
+"""A tensor that is there exactly when the part is on."""
+
+
+def initialise(model: nn.Module, seed: int) -> None:
+    """Random values that depend on the seed and the tensor's name alone.
+
+    So two variants built under one seed share the values of every part that both have, and an ablation compares
+    the parts, not two draws.
+    """
+    for name, module in model.named_modules():
+        generator = torch.Generator().manual_seed((seed + crc32(name.encode())) % 2**63)
+        _draw(module, generator, in_swin=".blocks." in name)
+    for module in model.modules():
+        if isinstance(module, ResNeXtBlock):
+            nn.init.zeros_(module.last_norm.weight)  # each block starts as its shortcut
+        elif isinstance(module, ISAM):
+            nn.init.constant_(module.conv.norm.weight, module.weight)
+        elif isinstance(module, Decoder):
+            module.head.weight.data.mul_(0.1)  # probabilities start near one half
+        elif isinstance(module, ARM):
+            nn.init.zeros_(module.last.weight)  # rendering starts as "leave the coarse logit"
+
+
+def _draw(module: nn.Module, generator: torch.Generator, *, in_swin: bool) -> None:
+    if isinstance(module, WindowAttention):
+        nn.init.trunc_normal_(module.relative_position_bias_table, std=0.02, generator=generator)
+    elif isinstance(module, nn.Conv2d):
+        # fan_in counts a grouped convolution's true inputs; fan_out would not.
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+    elif isinstance(module, nn.Linear) and in_swin:
+        nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
+    elif isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight, generator=generator)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def load_swin(model: "BSANet", weights: str | None) -> dict[str, str]:
+    """Fill every ISAM's blocks from the two blocks of Swin-T's first stage, in turn: 0, 1, 0, 1, 0, 1.
+
+    Args:
+        model: A BSANet with ISAM.
+        weights: File or folder; None: the local hub cache, then the hub.
+    Returns:
+        {"name": of the file or hub entry, "sha256": of the file}.
+    Raises:
+        ValueError: If the weights cannot be had, or a tensor is missing or has a shape that does not fit.
+    """
+    path, info = find_weights(weights)
+    tensors = read_tensors(path)
+    for isam in model.isam:
+        assert isinstance(isam, ISAM)
+        for j, block in enumerate(isam.blocks):
+            assert isinstance(block, SwinTransformerBlock)
+            _fill(block, tensors, f"layers.0.blocks.{j % 2}.", path)
+    return info
+
+
+def _fill(block: SwinTransformerBlock, tensors: Mapping[str, Tensor], prefix: str, path: Path) -> None:
+    """Copy the block's tensors; the relative-position table goes through timm's resize, 7x7 -> 8x8 windows."""
+    filled = {}
+    for name, own in block.state_dict().items():
+        source = tensors.get(prefix + name)
+        if source is None:
+            raise ValueError(f"{path}: no tensor {prefix + name!r}; expected timm's swin_tiny_patch4_window7_224")
+        if name.endswith("relative_position_bias_table") and source.shape != own.shape:
+            source = resize_rel_pos_bias_table(source.float(), block.window_size, tuple(own.shape))
+        if source.shape != own.shape:
+            raise ValueError(
+                f"{path}: {prefix + name} is {tuple(source.shape)}, BSANet needs {tuple(own.shape)}; "
+                "expected timm's swin_tiny_patch4_window7_224"
+            )
+        filled[name] = source
+    block.load_state_dict(filled)
+
+
+def check_variant(model: "BSANet", state: Mapping[str, Tensor]) -> None:
+    """Refuse the tensors of a variant with other parts.
+
+    Raises:
+        ValueError: Naming the switches that differ and the `drop` that fits the checkpoint.
+    """
+    differ = [name for name, key in _PART_KEYS.items() if (key in state) != getattr(model.config, name)]
+    if differ:
+        there = ", ".join(f"{name} is {'on' if _PART_KEYS[name] in state else 'off'}" for name in differ)
+        dropped = tuple(name for name, key in _PART_KEYS.items() if key not in state)
+        raise ValueError(f"checkpoint of another BSANet variant: there {there}; build it with drop={dropped}")
+
+
+def load_checkpoint(model: "BSANet", path: str | Path) -> None:
+    """Load a state dict saved by `torch.save` (bare, or below "model" or "state_dict") or as .safetensors.
+
+    Raises:
+        ValueError: If the file cannot be read, belongs to another variant, or its shapes differ.
+    """
+    path = Path(path)
+    state = read_tensors(path)
+    try:
+        model.load_state_dict(state)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())[:300]}") from error
