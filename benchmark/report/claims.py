@@ -1,0 +1,124 @@
+"""What a paper's text says about its tables, counted again."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from benchmark.errors import BenchError, unknown_name
+from benchmark.report.names import MEASURE_KEYS, MEASURES
+from benchmark.report.published import Finding, PublishedRow
+
+ClaimKind = Literal["best", "second", "num_best", "num_second"]
+_LOWER_IS_BETTER = {measure.key for measure in MEASURES if not measure.higher_is_better}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence about one model on one test set.
+
+    Attributes:
+        location: Where the sentence stands. quote: Its words.
+        kind: ``best`` or ``second`` in every one of ``measures``; ``num_best`` or ``num_second`` in exactly
+            ``count`` of them. Equal printed values share their place.
+    """
+
+    location: str
+    quote: str
+    dataset: str
+    model: str
+    kind: ClaimKind
+    measures: tuple[str, ...]
+    count: int | None = None
+
+
+def claims_file(table: Path) -> Path:
+    """Return the path of the claims that go with a CSV: ``x.claims.toml`` beside ``x.csv``."""
+    return table.with_name(f"{table.stem}.claims.toml")
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """Read claims from TOML, a list of ``[[claim]]`` tables with the fields of ``Claim``.
+
+    Raises:
+        BenchError: Not TOML, or a field is missing, unknown or has no such value.
+    """
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("claim", [])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"{path}: not a readable TOML file: {error}") from None
+    return [_read_claim(entry, where=f"{path}, claim {i}") for i, entry in enumerate(entries, start=1)]
+
+
+def check_claims(claims: Sequence[Claim], rows: Sequence[PublishedRow], *, where: Path) -> list[Finding]:
+    """Return one finding for each claim that the rows contradict.
+
+    Raises:
+        BenchError: A claim names a row or a number that the table lacks.
+    """
+    return [finding for claim in claims if (finding := _check(claim, rows, where))]
+
+
+def _read_claim(entry: Mapping[str, Any], *, where: str) -> Claim:
+    known = [f.name for f in fields(Claim)]
+    for name in entry:
+        if name not in known:
+            raise BenchError(f"{where}: {unknown_name('field', name, known)}")
+    for name in known:
+        if name not in entry and (name != "count" or str(entry.get("kind", "")).startswith("num_")):
+            raise BenchError(f"{where}: field {name!r} is missing; expected {', '.join(known)}")
+    if entry["kind"] not in get_args(ClaimKind):
+        raise BenchError(f"{where}: {unknown_name('kind', str(entry['kind']), get_args(ClaimKind))}")
+    for measure in entry["measures"]:
+        if measure not in MEASURE_KEYS:
+            raise BenchError(f"{where}: {unknown_name('measure', str(measure), MEASURE_KEYS)}")
+    return Claim(**{**entry, "measures": tuple(entry["measures"])})
+
+
+def _check(claim: Claim, rows: Sequence[PublishedRow], where: Path) -> Finding | None:
+    peers = [row for row in rows if row.dataset == claim.dataset]
+    mine = [row for row in peers if row.model == claim.model]
+    lacking = [m for m in claim.measures if not mine or m not in mine[0].values]
+    if lacking:
+        raise BenchError(f"{where}: the table has no {lacking[0]} of {claim.model} on {claim.dataset}")
+    places = {m: _place(m, mine[0], peers) for m in claim.measures}
+    fault = _fault(claim, places, mine[0], peers)
+    if fault is None:
+        return None
+    message = f'the text says "{claim.quote}" ({claim.location}), but {fault}'
+    return Finding(mine[0].table, claim.dataset, claim.model, "claim", message, "error")
+
+
+def _beats(measure: str, a: PublishedRow, b: PublishedRow) -> bool:
+    if measure not in a.values:
+        return False
+    if measure in _LOWER_IS_BETTER:
+        return a.values[measure] < b.values[measure]
+    return a.values[measure] > b.values[measure]
+
+
+def _place(measure: str, row: PublishedRow, peers: Sequence[PublishedRow]) -> int:
+    """Return 1 for the best printed value, 2 for the next one, and so on."""
+    return 1 + len({peer.values[measure] for peer in peers if _beats(measure, peer, row)})
+
+
+def _fault(claim: Claim, places: Mapping[str, int], row: PublishedRow, peers: Sequence[PublishedRow]) -> str | None:
+    wanted = 1 if claim.kind.endswith("best") else 2
+    word = "best" if wanted == 1 else "second"
+    holding = [measure for measure, place in places.items() if place == wanted]
+    if claim.kind.startswith("num_"):
+        if len(holding) == claim.count:
+            return None
+        listed = f" ({', '.join(holding)})" if holding else ""
+        return f"{row.model} is {word} in {len(holding)} of the {len(places)} measures{listed}, not in {claim.count}"
+    failing = [measure for measure in places if measure not in holding]
+    return "; ".join(_who(measure, row, peers, word) for measure in failing) or None
+
+
+def _who(measure: str, row: PublishedRow, peers: Sequence[PublishedRow], word: str) -> str:
+    better = [f"{peer.model} prints {peer.values[measure]}" for peer in peers if _beats(measure, peer, row)]
+    ahead = f"{' and '.join(better)}, better than" if better else "nobody is better than"
+    return f"in {measure} {row.model} is not {word}: {ahead} its {row.values[measure]}"
