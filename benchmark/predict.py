@@ -15,7 +15,7 @@ from benchmark.data import transforms
 from benchmark.store.io import explain_os_errors
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 
 @torch.no_grad()

@@ -176,5 +176,5 @@ def _status_text(record: Record, kept: bool) -> str:
     scores = ", ".join(
         f"{name} {r.scores['pranet']['mDSC']:.3f}" for name, r in record.tests.items() if "pranet" in r.scores
     )
-    seconds = record.timing.get("train_s", 0.0)
-    return f"{'kept' if kept else 'ok'}: mDSC {scores} (trained in {seconds:.0f} s, {record.timing.get('images_per_s', 0):.1f} images/s)"
+    seconds, rate = record.timing.get("train_s", 0.0), record.timing.get("images_per_s", 0.0)
+    return f"{'kept' if kept else 'ok'}: mDSC {scores} (trained in {seconds:.0f} s, {rate:.1f} images/s)"

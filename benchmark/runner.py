@@ -22,7 +22,7 @@ from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, TestResult
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
     from torch import nn
 
     from benchmark.data.pool import Pool, Subset
@@ -258,7 +258,7 @@ def pixels(study: Study, cell: Cell, items: Sequence[Item], size: int, watcher: 
 
 def make_fabric(device: str, recipe: Recipe) -> Fabric:
     """Launch Lightning Fabric on ``auto``, ``cpu``, ``cuda`` or ``cuda:<k>``."""
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
     kind, _, index = device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps"):

@@ -29,7 +29,7 @@ from benchmark.store.io import explain_os_errors
 from benchmark.validate import baseline_dice, validate
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 _SECONDS_BETWEEN_CHECKPOINTS = 60.0
 

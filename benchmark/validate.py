@@ -13,7 +13,7 @@ from benchmark.data.pool import Pool
 from benchmark.predict import predict_maps
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 _LEVELS = 256
 

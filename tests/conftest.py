@@ -1,0 +1,25 @@
+"""What every test shares: no network, one thread, and nothing written outside the test's own folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.update(HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE", OMP_NUM_THREADS="1", MLFLOW_DISABLE_TELEMETRY="true")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder with the real images; tests that need it are skipped by name where it is not set."""
+    root = os.environ.get("BENCH_DATA_ROOT")
+    if not root:
+        pytest.skip("BENCH_DATA_ROOT is not set: no real images")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One pixel cache (and phantom) for the tests of a session."""
+    return tmp_path_factory.mktemp("cache")
