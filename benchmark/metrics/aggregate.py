@@ -1,0 +1,140 @@
+"""From images to a dataset, as the field prints it: mean and maximum of the dataset's mean curve."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchError
+from benchmark.metrics.curves import MEASURES
+from benchmark.metrics.protocol import Protocol
+from benchmark.metrics.scores import Scores
+
+Row: TypeAlias = dict[str, Any]
+
+_PRINTED = {
+    "dice": ("mDSC", "maxDSC"),
+    "iou": ("mIoU", "maxIoU"),
+    "em": ("meanEm", "E_phi_max"),
+    "recall": ("meanSen", "maxSen"),
+    "specificity": ("meanSpe", "maxSpe"),
+    "precision": ("meanPre", "maxPre"),
+    "f": ("meanF", "maxF"),
+}
+_RENAMED = {"sm": "S_alpha", "wfm": "F_beta_w", "mae": "MAE"}
+
+HIGHER_IS_BETTER = {
+    **{name: True for pair in _PRINTED.values() for name in pair},
+    "S_alpha": True,
+    "F_beta_w": True,
+    "MAE": False,
+    "hd95": False,
+}
+"""Which direction is better, by key of ``Accumulator.result``; keys that are not listed: higher."""
+
+
+class Accumulator:
+    """Streaming sums over the images of one dataset under one protocol.
+
+    Per image it keeps one row of numbers; curves are summed, and the E curves needed for the rows' ``em_max``
+    go to a temporary file beyond 8 MB, so memory does not grow with 256-level curves.
+    """
+
+    def __init__(self) -> None:
+        self.protocol: Protocol | None = None
+        self._rows: list[Row] = []
+        self._numbers: dict[str, float] = {}
+        self._curves = np.zeros((len(MEASURES), 256))
+        self._at: NDArray[np.float64] = np.zeros((len(MEASURES), 0))
+        self._em = tempfile.SpooledTemporaryFile(max_size=8 << 20)  # noqa: SIM115
+
+    @property
+    def n(self) -> int:
+        """Images added so far."""
+        return len(self._rows)
+
+    def add(self, scores: Scores, **facts: Any) -> None:
+        """Add one image; ``facts`` (id, group, strata...) come first in its row.
+
+        Raises:
+            BenchError: If the scores' protocol is not that of the images before.
+        """
+        numbers = scores.row()
+        if self.protocol is None:
+            self.protocol = scores.protocol
+            self._at = np.zeros_like(scores.at)
+        elif scores.protocol.hash != self.protocol.hash:
+            raise BenchError(
+                f"scores under {scores.protocol.label} cannot join those under {self.protocol.label}: "
+                "aggregate each protocol on its own"
+            )
+        elif numbers.keys() != self._numbers.keys():
+            raise BenchError("scores with and without boundary measures cannot be joined: ask for them always or never")
+        self._curves += [scores.curves()[name] for name in MEASURES]
+        self._at += scores.at
+        for name, value in numbers.items():
+            self._numbers[name] = self._numbers.get(name, 0.0) + value
+        self._em.write(np.ascontiguousarray(scores.at[0], np.float64).tobytes())
+        self._rows.append({**facts, **numbers})
+
+    def rows(self) -> list[Row]:
+        """Return one row per image, in order, each with ``em_max``: E at the threshold of E_phi_max."""
+        if not self._rows:
+            return []
+        peak, width = int(self._at[0].argmax()), self._at.shape[1]
+        rows = []
+        for i, row in enumerate(self._rows):
+            self._em.seek((i * width + peak) * 8)
+            rows.append({**row, "em_max": float(np.frombuffer(self._em.read(8), np.float64)[0])})
+        self._em.seek(0, 2)
+        return rows
+
+    def curve_sums(self) -> dict[str, NDArray[np.float64]]:
+        """Return the sums over images of the seven 256-level curves, and ``n``."""
+        sums = {name: self._curves[i].copy() for i, name in enumerate(MEASURES)}
+        return {**sums, "n": np.array(self.n)}
+
+    def result(self) -> dict[str, float]:
+        """Return the dataset's figures by their printed names.
+
+        ``mDSC``, ``mIoU``, ``meanEm``, ``meanSen``, ``meanSpe`` are means, ``maxDSC``, ``maxIoU``,
+        ``E_phi_max``, ``maxSen``, ``maxSpe`` maxima of the dataset's mean curve over the protocol's thresholds
+        (one shared threshold, not the mean of each image's best one); ``S_alpha``, ``F_beta_w``, ``MAE`` and
+        the columns ``*_half``, ``adp_*``, ``hd95``, ``surface_dice`` are means over images.
+
+        Raises:
+            BenchError: If there is no image.
+        """
+        if not self._rows:
+            raise BenchError("no image was scored: a mean over nothing has no value")
+        mean_at = self._at / self.n
+        figures: dict[str, float] = {}
+        for i, name in enumerate(MEASURES):
+            mean_name, max_name = _PRINTED[name]
+            figures[mean_name] = float(mean_at[i].mean())
+            figures[max_name] = float(mean_at[i].max())
+        for name, total in self._numbers.items():
+            if name not in MEASURES:
+                figures[_RENAMED.get(name, name)] = total / self.n
+        first = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
+        return {**{k: figures[k] for k in first}, **figures}
+
+
+def aggregate(scores: Iterable[Scores] | Accumulator) -> dict[str, float]:
+    """Return a dataset's figures (see ``Accumulator.result``) from its images' scores or an accumulator.
+
+    Args:
+        scores: ``Scores`` of one protocol, consumed one by one; or an ``Accumulator`` that has seen them.
+    Raises:
+        BenchError: If there are none, or they are of different protocols.
+    """
+    if isinstance(scores, Accumulator):
+        return scores.result()
+    accumulator = Accumulator()
+    for one in scores:
+        accumulator.add(one)
+    return accumulator.result()

@@ -1,0 +1,174 @@
+"""Score a map against a mask, under one protocol or several from one pass over the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.curves import threshold_measures
+from benchmark.metrics.levels import (
+    Levels,
+    LevelTable,
+    check_mask,
+    level_table,
+    quantise,
+    resize_levels,
+    stretch_to_8bit,
+)
+from benchmark.metrics.plans import Plan
+from benchmark.metrics.plans import plan as make_plan
+from benchmark.metrics.protocol import Protocol, get_protocol
+from benchmark.metrics.scores import Scores, make_scores
+from benchmark.metrics.statistic import Statistic, collect
+from benchmark.metrics.structure import mean_absolute_error, structure_measure
+from benchmark.metrics.weighted import weighted_f
+
+Engine = Literal["fast", "reference"]
+ENGINES: tuple[str, ...] = ("fast", "reference")
+
+
+def score(
+    prob: NDArray,
+    mask: NDArray[np.bool_],
+    *,
+    plan: Plan | None = None,
+    protocol: str | Protocol | Path = "pranet",
+    engine: str = "fast",
+    boundary: bool = False,
+    tolerance_px: float = 2.0,
+) -> Scores:
+    """Score one map.
+
+    Args:
+        prob: (H, W) map: uint8 in 0..255, or float in [0, 1], which is rounded to 8 bits first.
+        mask: (H, W) boolean mask, True in the polyp.
+        plan: The mask's plan, if it is known already; it only saves time.
+        protocol: Name, ``Protocol``, or path of a TOML file.
+        engine: "fast", or "reference" for py_sod_metrics.
+        boundary: Also compute ``hd95`` and ``surface_dice`` of the map at 0.5.
+        tolerance_px: Distance in pixels within which a surface counts as met by ``surface_dice``.
+    Raises:
+        BenchError: If the map or the mask is not as described, their shapes differ, or the plan is another
+            mask's; if the protocol or engine is unknown, or the reference engine cannot follow the protocol.
+    """
+    chosen = get_protocol(protocol)
+    scored = _score_each(prob, mask, plan, [chosen], engine, boundary, tolerance_px)
+    return scored[0]
+
+
+def score_all(
+    prob: NDArray,
+    mask: NDArray[np.bool_],
+    *,
+    plan: Plan | None = None,
+    protocols: Sequence[str | Protocol | Path] = ("pranet", "half"),
+    engine: str = "fast",
+    boundary: bool = False,
+    tolerance_px: float = 2.0,
+) -> dict[str, Scores]:
+    """Score one map under several protocols; those that share map and size share the pass over pixels.
+
+    Arguments and errors are those of ``score``.
+
+    Returns:
+        ``Scores`` by the protocol's name.
+    Raises:
+        BenchError: Also if two protocols have the same name.
+    """
+    chosen = [get_protocol(p) for p in protocols]
+    names = [p.name for p in chosen]
+    if len(set(names)) != len(names):
+        raise BenchError(f"protocols {', '.join(names)}: each name may be given once; rename one")
+    scored = _score_each(prob, mask, plan, chosen, engine, boundary, tolerance_px)
+    return dict(zip(names, scored, strict=True))
+
+
+def _score_each(
+    prob: NDArray,
+    mask: NDArray[np.bool_],
+    plan: Plan | None,
+    protocols: Sequence[Protocol],
+    engine: str,
+    boundary: bool,
+    tolerance_px: float,
+) -> list[Scores]:
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    levels = quantise(prob)
+    mask = check_mask(mask)
+    shared = _Shared(levels, mask, plan)
+    return [shared.score(protocol, engine, tolerance_px if boundary else None) for protocol in protocols]
+
+
+class _Shared:
+    """What several protocols can share while one map is scored."""
+
+    def __init__(self, levels: Levels, mask: NDArray[np.bool_], plan: Plan | None) -> None:
+        if plan is not None and (plan.shape != mask.shape or plan.num_fg != np.count_nonzero(mask)):
+            raise BenchError("plan belongs to another mask: make it with plan(mask), or leave it out")
+        self._levels, self._mask, self._plan = levels, mask, plan
+        self._prepared: dict[tuple[str, int, str], tuple[Levels, Plan]] = {}
+        self._statistics: dict[tuple[object, ...], Statistic] = {}
+        self._weighted: dict[tuple[int, int], float] = {}
+
+    def score(self, protocol: Protocol, engine: str, tolerance_px: float | None) -> Scores:
+        levels, plan = self._inputs(protocol)
+        table = level_table(int(levels.min()), int(levels.max()), protocol)
+        numbers: dict[str, float | None] = {}
+        if tolerance_px is not None:
+            from benchmark.metrics.boundary import boundary_scores
+
+            pred = levels >= table.first_from(0.5, protocol.compare)
+            numbers.update(boundary_scores(pred, plan.mask, tolerance_px=tolerance_px))
+        if engine == "reference":
+            from benchmark.metrics.reference import reference_measures
+
+            measured, own = reference_measures(levels, plan.mask, protocol)
+            return make_scores(protocol, measured, {**own, **numbers})
+        return self._fast(protocol, levels, plan, table, numbers)
+
+    def _fast(
+        self,
+        protocol: Protocol,
+        levels: Levels,
+        plan: Plan,
+        table: LevelTable,
+        numbers: dict[str, float | None],
+    ) -> Scores:
+        half_up = protocol.variant == "matlab"
+        stat = self._statistic(levels, plan, half_up)
+        numbers["mae"] = mean_absolute_error(stat, table)
+        numbers["sm"] = structure_measure(stat, table, plan, half_up=half_up)
+        key = (id(levels), id(table))  # both live as long as this object and the table's cache
+        if key not in self._weighted:
+            self._weighted[key] = weighted_f(stat, table, plan)
+        numbers["wfm"] = self._weighted[key]
+        return make_scores(protocol, threshold_measures(stat, table, plan.num_fg, protocol), numbers)
+
+    def _inputs(self, protocol: Protocol) -> tuple[Levels, Plan]:
+        """Return the map and the plan that the protocol scores: resized and stretched as it says."""
+        key = (protocol.resize, protocol.size_px, protocol.postprocess)
+        if key not in self._prepared:
+            levels, size = self._levels, protocol.size_px
+            if protocol.resize == "native" or levels.shape != (size, size):
+                check_mask(self._mask, levels.shape)
+            if self._plan is None:
+                self._plan = make_plan(self._mask)
+            plan = self._plan
+            if protocol.resize == "square":
+                levels, plan = resize_levels(levels, size), plan.resized(size)
+            if protocol.postprocess == "minmax":
+                levels = stretch_to_8bit(levels)
+            self._prepared[key] = levels, plan
+        return self._prepared[key]
+
+    def _statistic(self, levels: Levels, plan: Plan, half_up: bool) -> Statistic:
+        key = (id(levels), id(plan), plan.split(half_up))
+        if key not in self._statistics:
+            self._statistics[key] = collect(levels, plan, half_up=half_up)
+        return self._statistics[key]

@@ -1,0 +1,96 @@
+"""The passes over pixels in plain numpy and scipy: the same results as ``kernels.py``, bit for bit, slower."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.metrics.weights import RING_SQ_MAX, rank_of_square
+
+U64 = NDArray[np.uint64]
+
+
+def nearest_foreground(mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
+    """Return each pixel's distance rank, the pixels close to the foreground, and their nearest foreground pixel.
+
+    Args:
+        mask: (H, W), with at least one foreground pixel.
+    Returns:
+        rank: (H, W) rank of the squared distance to the foreground, 0 inside it.
+        at: (R,) flat indices of background pixels whose squared distance is at most ``RING_SQ_MAX``.
+        source: (R,) flat index of the foreground pixel nearest to each (ties: lowest column, then row).
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    rows, cols = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    square = (rows - y) ** 2 + (cols - x) ** 2
+    rank = rank_of_square()[np.minimum(square, len(rank_of_square()) - 1)]
+    at = np.flatnonzero((square > 0) & (square <= RING_SQ_MAX))
+    source = (rows.astype(np.int64) * mask.shape[1] + cols).ravel()[at]
+    return rank, at, source
+
+
+def joint_histogram(
+    levels: NDArray[np.uint8], rank: NDArray[np.uint16], weight: U64, cy: int, cx: int, base: int
+) -> tuple[NDArray[np.int64], U64]:
+    """Count the pixels of each level and sum the weights of each level's background pixels.
+
+    Args:
+        levels: (H, W) map.
+        rank: (H, W) distance ranks, 0 in the foreground.
+        weight: Fixed-point weight of each rank, 0 for rank 0.
+        cy: Rows above the split into quadrants.
+        cx: Columns left of it.
+        base: Level that is not counted (its counts follow from the plan's totals).
+    Returns:
+        counts: (4, 2, 256), quadrants (upper left, upper right, lower left, lower right) x (background,
+            foreground) x level; zero at ``base``.
+        sums: (256,) fixed-point sums of weights; zero at ``base``.
+    """
+    joint = levels + (rank == 0) * np.int64(256)
+    parts = (joint[:cy, :cx], joint[:cy, cx:], joint[cy:, :cx], joint[cy:, cx:])
+    counts = np.stack([np.bincount(part.ravel(), minlength=512) for part in parts]).reshape(4, 2, 256)
+    counts[:, :, base] = 0
+    sums = np.zeros(256, np.uint64)
+    seen = levels != base
+    np.add.at(sums, levels[seen], weight[rank[seen]])
+    return counts, sums
+
+
+def foreground_errors(
+    levels: NDArray[np.uint8],
+    error: NDArray[np.float64],
+    rank: NDArray[np.uint16],
+    box: tuple[int, int, int, int],
+    ring: tuple[NDArray[np.int32], NDArray[np.int32]],
+    taps: NDArray[np.float64],
+    num_fg: int,
+) -> NDArray[np.float64]:
+    """Return min(E, smoothed E) at every foreground pixel, in row-major order.
+
+    Args:
+        levels: (H, W) map.
+        error: (256,) error of each level at a foreground pixel, 1 - value.
+        rank: (H, W) distance ranks, 0 in the foreground.
+        box: Rows y0 to y1 and columns x0 to x1 (exclusive) that hold the whole foreground.
+        ring: Flat indices into the box padded by 3, and into the map, see ``Plan``.
+        taps: (4,) one half of the symmetric 7-tap filter, centre last.
+        num_fg: Number of foreground pixels.
+    Returns:
+        (num_fg,) float64.
+    """
+    y0, y1, x0, x1 = box
+    inside = rank[y0:y1, x0:x1] == 0
+    field = np.zeros((y1 - y0 + 6, x1 - x0 + 6))
+    field[3:-3, 3:-3][inside] = error[levels[y0:y1, x0:x1][inside]]
+    field.ravel()[ring[0]] = error[levels.ravel()[ring[1]]]
+    smooth = _filter(_filter(field, taps).T, taps).T
+    return np.minimum(field[3:-3, 3:-3][inside], smooth[inside])
+
+
+def _filter(field: NDArray[np.float64], taps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Apply the 7-tap filter along the last axis, keeping full windows only; the order of sums is fixed."""
+    n = field.shape[1] - 6
+    c = [field[:, i : i + n] for i in range(7)]
+    return taps[3] * c[3] + taps[2] * (c[2] + c[4]) + taps[1] * (c[1] + c[5]) + taps[0] * (c[0] + c[6])
