@@ -1,0 +1,270 @@
+"""Weight files: read without running code, unwrapped, checked key by key; ImageNet files found or refused fast."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+# what trainers wrap a state dict in, and what they put before each key
+WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+PREFIXES = ("module.", "_orig_mod.")
+NUM_NAMED_KEYS = 5
+
+
+class WeightsInfo(TypedDict):
+    """Which weights were loaded: a name without any folder, and the file's sha256 in hex."""
+
+    name: str
+    sha256: str
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the sha256 of a file, 64 hex digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read a weight file without running any code from it.
+
+    ``.safetensors`` files, and torch files both of today's and of the first format. Wrappers such as
+    ``{"state_dict": ...}`` are opened and prefixes such as ``module.`` taken off.
+
+    Args:
+        path: Local file.
+    Returns:
+        Key -> tensor, on the CPU, in the file's order.
+    Raises:
+        ValueError: If the file is missing, is no weight file, or holds Python objects other than tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"weight file {path}: no such file; check the path")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = _unwrap(content)
+    if not content or not all(isinstance(key, str) for key in content):
+        raise ValueError(f"weight file {path.name}: holds no named tensors; expected a state dict")
+    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    if strangers:
+        raise ValueError(
+            f"weight file {path.name}: {strangers[0]!r} is no tensor; expected a state dict, "
+            f"plain or under one of {', '.join(WRAPPERS)}"
+        )
+    return _strip_prefixes(content)
+
+
+def load_checkpoint(model: nn.Module, path: str | Path) -> WeightsInfo:
+    """Load a whole model's weights strictly.
+
+    A key that the file lacks is forgiven only where the same tensor is in the file under its second name.
+
+    Args:
+        model: Takes the weights in place.
+        path: Local file, see ``read_state_dict``.
+    Returns:
+        Name and sha256 of the file.
+    Raises:
+        ValueError: If keys or shapes differ; the message names the first five of each kind.
+    """
+    path = Path(path)
+    _load_exactly(model, read_state_dict(path), path.name)
+    return WeightsInfo(name=path.name, sha256=file_sha256(path))
+
+
+def load_encoder(encoder: nn.Module, path: str | Path, *, ignore: tuple[str, ...] = ()) -> WeightsInfo:
+    """Load an encoder's weights strictly, apart from keys that start with one of ``ignore``.
+
+    Raises:
+        ValueError: As ``load_checkpoint``.
+    """
+    path = Path(path)
+    state = {key: value for key, value in read_state_dict(path).items() if not key.startswith(ignore)}
+    _load_exactly(encoder, state, path.name)
+    return WeightsInfo(name=describe(path), sha256=file_sha256(path))
+
+
+def hub_file(timm_name: str) -> Path:
+    """Find the ImageNet file of a timm network: in the hub's cache, or else over the network.
+
+    Args:
+        timm_name: Such as ``res2net50d`` or ``mit_b0.in1k``.
+    Returns:
+        Path of the file in the cache.
+    Raises:
+        ValueError: Within about a second, if the file is not in the cache and the hub does not answer.
+    """
+    import timm
+
+    try:
+        config = timm.get_pretrained_cfg(timm_name)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"encoder {timm_name!r}: {error}") from error
+    if config is None or not config.hf_hub_id:
+        raise ValueError(
+            f"encoder {timm_name!r}: timm has no ImageNet weights for it on the hub; "
+            "pass weights=FILE or pretrained=false"
+        )
+    names = [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
+    return hub_download(config.hf_hub_id, names)
+
+
+def hub_download(repo: str, names: list[str], *, revision: str | None = None) -> Path:
+    """Return the first of ``names`` in a hub repository, from the cache or over the network.
+
+    Raises:
+        ValueError: As ``hub_file``.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for name in names:
+        try:
+            return Path(hf_hub_download(repo, name, revision=revision, local_files_only=True))
+        except (OSError, ValueError):
+            continue
+    reason = _why_unreachable(repo)
+    if reason:
+        raise ValueError(_missing_message(repo, names[0], reason))
+    for name in names:
+        try:
+            return Path(hf_hub_download(repo, name, revision=revision))
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # the client's own errors share no base class across its versions
+            reason = f"{type(error).__name__} while downloading"
+            raise ValueError(_missing_message(repo, name, reason)) from error
+    raise ValueError(_missing_message(repo, names[0], "the repository holds none of " + ", ".join(names)))
+
+
+def _missing_message(repo: str, name: str, reason: str) -> str:
+    return (
+        f"ImageNet weights {repo}/{name} are not in the local cache and cannot be fetched ({reason}): "
+        f"run `hf download {repo} {name}` where there is a network, pass weights=FILE, or pass pretrained=false"
+    )
+
+
+def _why_unreachable(repo: str) -> str:
+    """Return why the hub cannot be used, or an empty string; takes at most ``HF_HUB_ETAG_TIMEOUT`` or 0.8 s."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    limit_s = float(os.environ.get("HF_HUB_ETAG_TIMEOUT", "0.8"))
+    outcome: list[str] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(f"{constants.ENDPOINT}/api/models/{repo}", method="HEAD")
+        try:
+            with urllib.request.urlopen(request, timeout=limit_s):
+                outcome.append("")
+        except urllib.error.HTTPError as error:
+            outcome.append(f"the hub answers {error.code}")
+        except (OSError, ValueError) as error:
+            outcome.append(f"no connection to the hub: {error}")
+
+    # a thread, as no socket timeout bounds the look-up of a name
+    asker = threading.Thread(target=ask, daemon=True)
+    asker.start()
+    asker.join(limit_s)
+    return outcome[0] if outcome else f"the hub did not answer within {limit_s:g} s"
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"weight file {path.name}: not a safetensors file ({error})") from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"weight file {path.name}: refused, as it is not a plain state dict of tensors and opening it could "
+            "run code; save model.state_dict() from a source you trust"
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, AttributeError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"weight file {path.name}: not a readable torch file ({reason})") from error
+
+
+def _unwrap(content: Any) -> dict[str, Any]:
+    while isinstance(content, Mapping):
+        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inner:
+            return dict(content)
+        content = inner[0]
+    return {}
+
+
+def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in PREFIXES * 2:  # they may be nested either way round
+        if all(key.startswith(prefix) for key in state):
+            state = {key[len(prefix) :]: value for key, value in state.items()}
+    return state
+
+
+def _load_exactly(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
+    own = model.state_dict()
+    state = _fill_aliases(own, state)
+    said = differences(own, state)
+    if said:
+        raise ValueError(f"weight file {name} does not fit {type(model).__name__}: {said}")
+    model.load_state_dict(state, strict=True)
+
+
+def differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Say how the keys and shapes of a file differ from a model's, or return an empty string."""
+    missing = [key for key in own if key not in state]
+    unexpected = [key for key in state if key not in own]
+    unlike = [] if missing or unexpected else _unlike(own, state)
+    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": unlike}
+    return "; ".join(_name_some(kind, keys) for kind, keys in kinds.items() if keys)
+
+
+def _fill_aliases(own: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add, for each module registered twice, the name that the file leaves out."""
+    given: dict[int, Tensor] = {}
+    for key, tensor in own.items():
+        if key in state and tensor.numel():
+            given[tensor.data_ptr()] = state[key]
+    filled = dict(state)
+    for key, tensor in own.items():
+        if key not in filled and tensor.numel() and tensor.data_ptr() in given:
+            filled[key] = given[tensor.data_ptr()]
+    return filled
+
+
+def _unlike(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    return [
+        f"{key} {tuple(state[key].shape)} for {tuple(tensor.shape)}"
+        for key, tensor in own.items()
+        if state[key].shape != tensor.shape
+    ]
+
+
+def _name_some(kind: str, keys: list[str]) -> str:
+    more = f" and {len(keys) - NUM_NAMED_KEYS} more" if len(keys) > NUM_NAMED_KEYS else ""
+    return f"{len(keys)} {kind}: {', '.join(keys[:NUM_NAMED_KEYS])}{more}"
+
+
+def describe(path: Path) -> str:
+    """Name a file from the hub's cache by its repository, any other by its own name."""
+    for parent in path.parents:
+        if parent.name.startswith("models--"):
+            return parent.name.removeprefix("models--").replace("--", "/") + "/" + path.name
+    return path.name
