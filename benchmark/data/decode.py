@@ -1,0 +1,144 @@
+"""Read image and mask files into arrays; right for every trap that these datasets hold.
+
+Rules, the same for images and masks:
+
+* Pixels are taken as stored: an EXIF orientation tag is ignored, since masks carry none.
+* An alpha channel is dropped.
+* Sixteen-bit samples are scaled to eight bits (divided by 257), unless none exceeds 255: then they are eight-bit
+  values in wide samples and stay as they are.
+* TIFFs go through tifffile wherever Pillow would refuse them or guess: CVC-ClinicDB tags three colour samples
+  as BlackIsZero.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.data.items import MASK_THRESHOLD
+from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+    Mask = NDArray[np.bool_]
+
+_TIFF = frozenset({".tif", ".tiff"})
+_MAX_COLOUR = 32  # channels of a grey JPEG may differ by rounding; beyond this a mask is coloured
+
+
+def decode_image(path: Path) -> Pixels:
+    """Read an image as (H, W, 3) uint8 RGB.
+
+    Raises:
+        BenchError: If the file is absent, empty, truncated or no image.
+    """
+    pixels = _read(path)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    elif pixels.shape[2] == 2:
+        pixels = np.repeat(pixels[..., :1], 3, axis=2)
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def decode_mask(path: Path) -> Mask:
+    """Read a mask as (H, W) bool: foreground where its grey value is greater than 127."""
+    return decode_mask_grey(path) > MASK_THRESHOLD
+
+
+def decode_mask_grey(path: Path) -> Pixels:
+    """Read a mask as (H, W) uint8 grey, with the levels that it has (ClinicDB's have more than two).
+
+    Raises:
+        BenchError: If the file cannot be read, is coloured, holds the mask in its alpha channel only, or has
+            foreground values that never exceed 127 (for example labels 0 and 1), which would give an empty mask.
+    """
+    pixels = _read(path)
+    if pixels.ndim == 3:
+        pixels = _grey(pixels, path)
+    top = int(pixels.max())
+    if 0 < top <= MASK_THRESHOLD and path.suffix.lower() not in (".jpg", ".jpeg"):
+        raise BenchError(
+            f"mask {path}: its greatest value is {top}, so no pixel exceeds {MASK_THRESHOLD}; "
+            "expected 0 and 255: multiply it and save it again"
+        )
+    return np.ascontiguousarray(pixels)
+
+
+def _grey(pixels: Pixels, path: Path) -> Pixels:
+    """Reduce a mask of several channels to one; all colour channels must agree."""
+    colour = pixels[..., :1] if pixels.shape[2] == 2 else pixels[..., :3]
+    if pixels.shape[2] in (2, 4):
+        alpha = pixels[..., -1]
+        if colour.min() == colour.max() and alpha.min() != alpha.max():
+            raise BenchError(f"mask {path}: its shape is in the alpha channel only; save it as black and white")
+    if colour.shape[2] == 1:
+        return colour[..., 0]
+    high, low = colour.max(axis=2), colour.min(axis=2)
+    if int((high - low).max()) > _MAX_COLOUR:
+        raise BenchError(f"mask {path} is coloured; expected black and white: save it as grey with 0 and 255")
+    return colour[..., 1]
+
+
+def _read(path: Path) -> Pixels:
+    """Return (H, W) or (H, W, C) uint8."""
+    try:
+        if path.stat().st_size == 0:
+            raise BenchError(f"{path} is empty (0 bytes): download or unpack it again")
+        return _to_eight_bits(_read_tiff(path) if path.suffix.lower() in _TIFF else _read_pillow(path))
+    except (BenchError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
+        detail = " ".join(str(error).split()) or type(error).__name__
+        detail = detail.replace(repr(str(path)), "it").replace(str(path), "it")
+        raise BenchError(f"cannot read image {path}: {detail}; download or unpack it again") from error
+
+
+def _read_pillow(path: Path) -> NDArray[Any]:
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            return _pillow_pixels(image)
+
+
+def _pillow_pixels(image: Any) -> NDArray[Any]:
+    """Turn what Pillow opened into grey, grey + alpha, RGB or RGBA samples."""
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    known = image.mode in ("L", "LA", "RGB", "RGBA", "F") or image.mode.startswith("I")
+    if not known:  # palettes, CMYK, YCbCr
+        image = image.convert("RGB")
+    return np.asarray(image)
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    """Read the first page, by tifffile where it is plain samples, by Pillow where colours need conversion."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        kind = int(page.photometric)
+        plain = kind in (1, 2) and page.dtype is not None and page.dtype.kind == "u" and page.bitspersample in (8, 16)
+        odd = kind == 1 and page.samplesperpixel >= 3
+        if plain and (odd or int(page.compression) == 1):
+            pixels = page.asarray()
+            return np.moveaxis(pixels, 0, 2) if pixels.ndim == 3 and int(page.planarconfig) == 2 else pixels
+    return _read_pillow(path)
+
+
+def _to_eight_bits(pixels: NDArray[Any]) -> Pixels:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype.kind not in "ui" or pixels.min() < 0 or pixels.max() > 65535:
+        raise ValueError(f"samples of type {pixels.dtype} are not supported, expected 8 or 16 bits")
+    if pixels.max() <= 255:
+        return pixels.astype(np.uint8)
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,0 +1,73 @@
+"""Which images of a dataset show the same scene: sequences and clusters of identical pixels.
+
+Sources: the table of sequences that comes with CVC-ClinicDB; CVC-ColonDB's clusters were measured on its files.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+from benchmark.data.folders import Pair
+
+CLINICDB_STARTS = (
+    *(1, 26, 51, 68, 79, 104, 127, 152, 178, 200, 206, 228, 253, 278, 298),
+    *(318, 343, 364, 384, 409, 429, 448, 467, 479, 504, 529, 547, 572, 592),
+)
+"""First frame of each of CVC-ClinicDB's 29 sequences; the last one ends at 612."""
+
+COLONDB_CLUSTERS = (
+    (108, 139),
+    (183, 198),
+    (190, 203),
+    (242, 245, 248, 251, 254, 257, 260, 263),
+    (243, 246, 249, 252, 255, 258, 261),
+    (244, 247, 250, 253, 256, 259, 262),
+    (276, 289, 296),
+)
+"""Frames of CVC-ColonDB with identical pixels, as far as known; the rest is found from the files."""
+
+
+def assign_groups(dataset: str, pairs: list[Pair]) -> dict[str, str]:
+    """Return the group of each id of ``dataset``; an image without known relatives is its own group."""
+    if dataset == "clinicdb":
+        return {pair.id: clinicdb_group(pair.id) for pair in pairs}
+    if dataset in ("colondb", "cvc300"):
+        return _colondb_groups(pairs)
+    if dataset.startswith("phantom-"):
+        return {pair.id: f"{dataset}-{re.sub(r'-f[0-9]+$', '', pair.id)}" for pair in pairs}
+    return {pair.id: f"{dataset}-{pair.id}" for pair in pairs}
+
+
+def clinicdb_group(frame: str) -> str:
+    """Return the sequence of a CVC-ClinicDB frame, ``clinicdb-s01`` to ``clinicdb-s29``."""
+    return f"clinicdb-s{bisect.bisect_right(CLINICDB_STARTS, int(frame)):02d}"
+
+
+def _colondb_groups(pairs: list[Pair]) -> dict[str, str]:
+    """Name a cluster by its lowest frame; CVC-300's frames bear ColonDB's names, being the same images."""
+    first = {str(n): str(cluster[0]) for cluster in COLONDB_CLUSTERS for n in cluster}
+    for cluster in _identical(pair for pair in pairs if pair.id not in first):
+        first.update(dict.fromkeys(cluster, cluster[0]))
+    return {pair.id: f"colondb-{first.get(pair.id, pair.id)}" for pair in pairs}
+
+
+def _identical(pairs: Iterable[Pair]) -> list[list[str]]:
+    """Return the ids with equal decoded pixels.
+
+    Files are decoded only where their lengths agree: these frames come from one encoder, which gives equal pixels
+    equal bytes.
+    """
+    from benchmark.data.hashing import pixel_hash
+
+    lengths: dict[int, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        lengths[pair.image.stat().st_size].append(pair)
+    clusters: dict[str, list[str]] = defaultdict(list)
+    for alike in lengths.values():
+        if len(alike) > 1:
+            for pair in alike:
+                clusters[pixel_hash(pair.image)].append(pair.id)
+    return [ids for ids in clusters.values() if len(ids) > 1]

@@ -1,0 +1,60 @@
+"""Names for content: of files (what was read) and of pixels (what was seen)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from benchmark.data.decode import decode_image
+from benchmark.data.items import Item
+from benchmark.errors import BenchError
+
+DIGEST_BYTES = 16
+
+
+def file_hash(path: Path) -> str:
+    """Return blake2b over the bytes of a file, 32 hexadecimal digits."""
+    try:
+        state = path.stat()
+        return _file_hash(path, state.st_size, state.st_mtime_ns)
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}; check the file") from error
+
+
+@lru_cache(maxsize=65536)
+def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+
+
+def content_hash(item: Item) -> str:
+    """Return a hash over the image's and the mask's file bytes."""
+    return _digest([file_hash(item.image_path), file_hash(item.mask_path)])
+
+
+def fingerprint(items: Iterable[Item]) -> str:
+    """Return a hash over ids and contents of a set of items, whatever their order."""
+    return _digest(sorted(f"{item.dataset}/{item.id} {content_hash(item)}" for item in items))
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def pixel_hash(path: Path) -> str:
+    """Return a hash over an image's size and decoded RGB pixels: equal for equal pictures in any lossless format."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}; check the file") from error
+    return _pixel_hash(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
+def _pixel_hash(path: Path, size: int, mtime_ns: int) -> str:
+    pixels = decode_image(path)
+    state = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=DIGEST_BYTES)
+    state.update(pixels.data)
+    return state.hexdigest()

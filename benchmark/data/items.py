@@ -1,0 +1,55 @@
+"""What a dataset is made of: one image with its mask, and the errors that name what is absent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.errors import BenchError
+
+MASK_THRESHOLD = 127
+"""A mask pixel is foreground where its 8-bit grey value is greater than this."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image and its mask, not yet read.
+
+    Attributes:
+        dataset: Dataset name, e.g. ``endoscene``.
+        id: Unique in the dataset and safe as a file name, e.g. ``clinicdb-12``.
+        image_path: The image file.
+        mask_path: The mask file.
+        group: Items of one group show the same scene (a video sequence, a cluster of duplicates).
+            Group names hold across datasets: CVC-300's frames carry the groups of CVC-ColonDB's.
+        part: The part the publisher put it in ("train", "validation", "test"), "" where there is none.
+    """
+
+    dataset: str
+    id: str
+    image_path: Path
+    mask_path: Path
+    group: str
+    part: str = ""
+
+
+class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
+    """A dataset that is asked for and is not on disk.
+
+    Attributes:
+        dataset: Its name.
+        reason: Where it was looked for and where to get it, without the advice on --allow-missing.
+    """
+
+    def __init__(self, dataset: str, reason: str) -> None:
+        """Keep ``reason`` apart from the message, for records and table notes."""
+        self.dataset = dataset
+        self.reason = reason
+        super().__init__(f"dataset {dataset!r} is missing: {reason}; or pass --allow-missing")
+
+
+def natural_key(text: str) -> list[tuple[int, int, str]]:
+    """Return a sort key that puts frame 9 before frame 10."""
+    pieces = re.split(r"(\d+)", text)
+    return [(0, int(p), p) if p.isdigit() else (1, 0, p) for p in pieces if p]

@@ -1,0 +1,241 @@
+"""Who trains, who validates, who tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.data.datasets import dataset_info, expand_datasets, list_dataset
+from benchmark.data.items import DatasetMissing, Item
+from benchmark.data.published import published_ids
+from benchmark.errors import BenchError, unknown_name
+
+Items = tuple[Item, ...]
+
+WHOLLY_TEST = frozenset({"etis", "phantom-etis", "cvc300", "ph2"})
+"""Sets that are never trained on under split ``paper``."""
+
+PRANET_TESTS = ("kvasir", "clinicdb", "colondb", "etis", "cvc300")
+_VAL_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Split:
+    """The items of one split.
+
+    Attributes:
+        name: Split name, e.g. ``paper``.
+        seed: Seed of its random choices.
+        train: Training items, all datasets pooled.
+        val: Validation items, pooled likewise.
+        tests: Test items by dataset, in the order of the tables.
+        missing: Datasets asked for and absent, with the reason: their table cells stay blank.
+        partial: Datasets of which only a part is on disk, e.g. "205 of 612 images".
+    """
+
+    name: str
+    seed: int
+    train: Items
+    val: Items
+    tests: dict[str, Items]
+    missing: dict[str, str] = field(default_factory=dict)
+    partial: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def synthetic(self) -> bool:
+        """True where the images are phantoms."""
+        return any(dataset_info(item.dataset).synthetic for item in self.train)
+
+
+@dataclass
+class _Plan:
+    """A split under construction."""
+
+    seed: int
+    root: Path | None
+    cache_dir: Path | None
+    allow_missing: bool
+    train: list[Item] = field(default_factory=list)
+    val: list[Item] = field(default_factory=list)
+    tests: dict[str, Items] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    partial: dict[str, str] = field(default_factory=dict)
+
+    def items(self, name: str) -> list[Item]:
+        """List a dataset; an absent one gives none where that is allowed, an incomplete one is noted."""
+        try:
+            items = list_dataset(name, self.root, cache_dir=self.cache_dir)
+        except DatasetMissing as error:
+            if not self.allow_missing:
+                raise
+            self.missing[name] = error.reason
+            return []
+        expected = dataset_info(name).expected
+        if expected and len(items) != expected:
+            self.note_partial(name, f"{len(items)} of {expected} images")
+        return items
+
+    def note_partial(self, name: str, what: str) -> None:
+        """Record that a dataset is incomplete, or refuse it."""
+        if not self.allow_missing:
+            where = dataset_info(name).source
+            raise BenchError(
+                f"dataset {name!r} is incomplete: {what}; get the rest from {where}, or pass --allow-missing to take "
+                "what is there (the scores will not be comparable)"
+            )
+        self.partial[name] = what
+
+
+def rank(seed: int, items: Sequence[Item]) -> list[Item]:
+    """Return the items in a random order that depends on seed, dataset and id of each alone.
+
+    So the order is the same on every machine, whatever the order of ``items``, and adding an image moves no other
+    one relative to the rest.
+    """
+
+    def key(item: Item) -> bytes:
+        return hashlib.blake2b(f"{seed}/{item.dataset}/{item.id}".encode(), digest_size=16).digest()
+
+    return sorted(items, key=key)
+
+
+def _shares(seed: int, items: list[Item]) -> tuple[list[Item], list[Item], list[Item]]:
+    """Cut items 7:1:2 into training, validation and test, each in the items' own order."""
+    ranked, total = rank(seed, items), len(items)
+    num_val = max(int(0.1 * total + 0.5), min(1, total // 3))
+    num_test = max(int(0.2 * total + 0.5), min(1, total // 3))
+    val, test = set(ranked[:num_val]), set(ranked[num_val : num_val + num_test])
+    return (
+        [item for item in items if item not in val and item not in test],
+        [item for item in items if item in val],
+        [item for item in items if item in test],
+    )
+
+
+def _hold_out(plan: _Plan, items: list[Item]) -> None:
+    """Take a tenth of training items, dataset by dataset, as validation; the rest trains."""
+    held: set[Item] = set()
+    for name in dict.fromkeys(item.dataset for item in items):
+        members = [item for item in items if item.dataset == name]
+        held.update(rank(plan.seed, members)[: int(_VAL_SHARE * len(members) + 0.5)])
+    plan.train += [item for item in items if item not in held]
+    plan.val += [item for item in items if item in held]
+
+
+def _paper(plan: _Plan, names: list[str]) -> None:
+    """7:1:2 at random inside each set, training and validation pooled; ETIS wholly test."""
+    for name in names:
+        items = plan.items(name)
+        if not items:
+            continue
+        if name in WHOLLY_TEST:
+            plan.tests[name] = tuple(items)
+            continue
+        train, val, test = _shares(plan.seed, items)
+        plan.train += train
+        plan.val += val
+        plan.tests[name] = tuple(test)
+
+
+def _pranet(plan: _Plan, names: list[str]) -> None:
+    """The published lists: 900 of Kvasir and 550 of ClinicDB train, a tenth of them held out for validation."""
+    wanted = {part for name in names for part in (("clinicdb", "cvc300") if name == "endoscene" else (name,))}
+    for name in sorted(wanted - set(PRANET_TESTS)):
+        raise BenchError(
+            f"split 'pranet' has no list for dataset {name!r}: expected polyp or some of {', '.join(PRANET_TESTS)}; "
+            "take --split paper for others"
+        )
+    training: list[Item] = []
+    for name in PRANET_TESTS:
+        if name not in wanted and name not in ("kvasir", "clinicdb"):
+            continue
+        items = {item.id: item for item in plan.items(name)}
+        train, test = (_listed(plan, name, part, items) for part in ("train", "test"))
+        training += train
+        if items and name in wanted:
+            plan.tests[name] = tuple(test)
+    _hold_out(plan, training)
+
+
+def _listed(plan: _Plan, name: str, part: str, items: dict[str, Item]) -> list[Item]:
+    """Return the items of a published list; without a list everything is test."""
+    if name in ("colondb", "etis"):
+        return list(items.values()) if part == "test" else []
+    ids = published_ids(name, part)
+    absent = [i for i in ids if i not in items]
+    if absent and items and name not in plan.partial:
+        plan.note_partial(name, f"{len(ids) - len(absent)} of the {len(ids)} listed for {part}")
+    return [items[i] for i in ids if i in items]
+
+
+def _paper_skin(plan: _Plan, names: list[str]) -> None:
+    """ISIC 2016's and 2018's training parts train, a tenth held out; PH2 and the remaining images test."""
+    training: list[Item] = []
+    for name in names:
+        if name not in ("isic2016", "isic2018", "ph2"):
+            raise BenchError(f"split 'paper-skin' has no dataset {name!r}: expected skin, isic2016, isic2018 or ph2")
+        items = plan.items(name)
+        training += [item for item in items if item.part == "train"]
+        rest = tuple(item for item in items if item.part != "train")
+        if rest:
+            plan.tests[name] = rest
+    _hold_out(plan, training)
+
+
+SPLITS: dict[str, Callable[[_Plan, list[str]], None]] = {
+    "paper": _paper,
+    "pranet": _pranet,
+    "paper-skin": _paper_skin,
+}
+"""Every split by name."""
+
+
+def make_split(
+    name: str,
+    datasets: Sequence[str],
+    *,
+    root: Path | None = None,
+    seed: int = 0,
+    allow_missing: bool = False,
+    cache_dir: Path | None = None,
+) -> Split:
+    """Divide datasets into training, validation and test items.
+
+    Args:
+        name: One of ``SPLITS``.
+        datasets: Names or groups. Under ``pranet`` ``endoscene`` (and so ``polyp``) means its parts, and Kvasir and
+            ClinicDB train whatever is tested.
+        root: Data root; None takes BENCH_DATA_ROOT.
+        seed: Decides every random choice.
+        allow_missing: Go on without absent datasets, and with incomplete ones as they are.
+        cache_dir: Where phantom images are written; None for the user's cache folder.
+    Raises:
+        DatasetMissing: For an absent dataset, unless allowed.
+        BenchError: For an unknown split or dataset, an incomplete dataset (unless allowed), real images mixed with
+            synthetic ones, or when nothing is left to train or to test on.
+    """
+    if name not in SPLITS:
+        raise unknown_name("split", name, SPLITS)
+    names = expand_datasets(datasets, root)
+    if len({dataset_info(n).synthetic for n in names}) > 1:
+        raise BenchError("phantom (synthetic) and real datasets cannot share a split: run them one after the other")
+    plan = _Plan(seed, root, cache_dir, allow_missing)
+    SPLITS[name](plan, names)
+    _require_images(name, names, plan)
+    return Split(name, seed, tuple(plan.train), tuple(plan.val), plan.tests, plan.missing, plan.partial)
+
+
+def _require_images(name: str, names: list[str], plan: _Plan) -> None:
+    asked = ", ".join(names) or "nothing"
+    absent = f" (missing: {', '.join(plan.missing)})" if plan.missing else ""
+    if not plan.train:
+        raise BenchError(
+            f"nothing to train on under split {name!r} with {asked}{absent}: add a dataset that trains, such as "
+            f"{'phantom-kvasir' if 'phantom-etis' in names else 'isic2016' if name == 'paper-skin' else 'kvasir'}"
+        )
+    if not plan.val:
+        raise BenchError(f"nothing to validate on under split {name!r} with {asked}{absent}: add more images")
+    if not plan.tests:
+        raise BenchError(f"nothing to test on under split {name!r} with {asked}{absent}: add a dataset")
