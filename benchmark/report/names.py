@@ -64,9 +64,9 @@ def model_order(name: str) -> tuple[int, int, str]:
     return (name == OURS, _rank(name, MODEL_TITLES), name)
 
 
-def dataset_order(name: str) -> tuple[int, str]:
-    """Sort key: the paper's Tables 1 to 4, then the rest by name."""
-    return (_rank(name, DATASET_TITLES), name)
+def dataset_order(name: str) -> int:
+    """Sort key: the paper's Tables 1 to 4, then the rest in the order in which they come."""
+    return _rank(name, DATASET_TITLES)
 
 
 def model_title(name: str, recorded: str | None = None) -> str:

@@ -166,12 +166,14 @@ def _std(column: Sequence[float | None]) -> float | None:
 
 
 def _weights(record: RecordDict) -> str:
-    pretrained = record.get("pretrained") or {}
     if is_foreign(record):
         return "as their authors trained them"
-    if not pretrained.get("used"):
+    pretrained = record.get("pretrained") or {}
+    name = pretrained.get("name")
+    asked = bool((record.get("recipe") or {}).get("pretrained"))
+    if not pretrained.get("used", bool(name) or asked):
         return "random initialisation"
-    return f"pretrained {pretrained.get('name') or 'weights'}"
+    return f"pretrained {name}" if name else "pretrained on ImageNet"
 
 
 def notes(rows: Sequence[Row]) -> list[str]:

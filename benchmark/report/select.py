@@ -171,6 +171,31 @@ def _check_images(records: Sequence[RecordDict], dataset: str) -> None:
         )
 
 
+def newest(records: Sequence[RecordDict]) -> tuple[list[RecordDict], dict[str, list[str]]]:
+    """Keep the newest of the records that differ in nothing but the code that made them.
+
+    Returns:
+        The records kept, in order, and by model the cells left out.
+    """
+    best: dict[str, RecordDict] = {}
+    dropped: dict[str, list[str]] = {}
+    for record in records:
+        key = json.dumps([record.get(name) for name in _SAME_CELL] + [is_foreign(record)], sort_keys=True)
+        older, best[key] = sorted((best.get(key, record), record), key=_age)
+        if older is not best[key]:
+            dropped.setdefault(str(record["model"]), []).append(str(older.get("cell")))
+    kept = [record for record in records if any(record is one for one in best.values())]
+    return kept, dropped
+
+
+_SAME_CELL = ("model", "model_options", "ablation", "recipe_name", "recipe_hash", "split", "seed")
+
+
+def _age(record: RecordDict) -> tuple[bool, str]:
+    """A finished cell goes before an unfinished one, then the later one."""
+    return record.get("status") == "ok", str(record.get("created") or "")
+
+
 def _check_twice(records: Sequence[RecordDict], dataset: str) -> None:
     seen: dict[tuple[Any, ...], str] = {}
     for record in records:
@@ -183,6 +208,6 @@ def _check_twice(records: Sequence[RecordDict], dataset: str) -> None:
         if key in seen:
             raise BenchError(
                 f"{dataset}: two records of {record.get('model')} with seed {record.get('seed')}: "
-                f"{seen[key]} and {record.get('cell')}; choose one with --recipe NAME-HASH"
+                f"{seen[key]} and {record.get('cell')}; choose one with --recipe {record.get('recipe_name')}-HASH"
             )
         seen[key] = str(record.get("cell"))

@@ -115,7 +115,8 @@ def build_tables(
     select.check_records(records)
     _check_names(records, protocol=protocol, models=models, datasets=datasets)
     chosen = select.choose(_of_kind(records, kind), recipe=recipe, split=split)
-    wanted = sorted(datasets or {d for r in chosen for d in _sets_of(r)}, key=dataset_order)
+    chosen, left_out = select.newest(chosen)
+    wanted = sorted(datasets or dict.fromkeys(d for r in chosen for d in _sets_of(r)), key=dataset_order)
     return [
         _build(
             select.concerning(chosen, dataset),
@@ -125,6 +126,7 @@ def build_tables(
             seeds=seeds,
             kind=kind,
             std=std,
+            left_out=left_out,
         )
         for dataset in wanted
     ]
@@ -157,8 +159,8 @@ def write_tables(
     return list(texts)
 
 
-def _sets_of(record: RecordDict) -> set[str]:
-    return {*(record.get("tests") or {}), *(record.get("missing") or {})}
+def _sets_of(record: RecordDict) -> list[str]:
+    return [*(record.get("tests") or {}), *(record.get("missing") or {})]
 
 
 def _of_kind(records: Sequence[RecordDict], kind: Kind) -> list[RecordDict]:
@@ -199,6 +201,7 @@ def _build(
     seeds: Sequence[int] | None,
     kind: Kind,
     std: bool,
+    left_out: Mapping[str, list[str]],
 ) -> Table:
     select.check_comparable(records, dataset, protocol)
     ours = [r for r in records if not select.is_foreign(r)]
@@ -208,6 +211,11 @@ def _build(
         for key, found in group_cells(records, models=models, kind=kind).items()
     ]
     title = next((str(r["tests"][dataset]["title"]) for r in records if dataset in (r.get("tests") or {})), None)
+    older = [
+        f"Left out, made by older code: {', '.join(cells)}"
+        for model, cells in left_out.items()
+        if any(row.model == model for row in rows)
+    ]
     marks = {(i, m.key): mark for m in MEASURES for i, mark in mark_best(rows, m).items()}
     return Table(
         dataset=dataset,
@@ -215,7 +223,7 @@ def _build(
         kind=kind,
         rows=tuple(rows),
         facts=_facts(records, rows, dataset, protocol, wanted_seeds),
-        notes=tuple(notes(rows)),
+        notes=(*notes(rows), *older),
         show_std=std,
         marks=marks,
     )

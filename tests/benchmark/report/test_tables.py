@@ -236,6 +236,41 @@ def test_two_splits_that_share_no_test_set_need_no_choice(make_record: Any) -> N
     assert not kvasir.facts.synthetic
 
 
+def test_a_cell_trained_again_by_newer_code_replaces_the_old_one_and_says_so(make_record: Any) -> None:
+    old = make_record("unet", tests={"kvasir": 0.9}, cell="unet/quick-0/seed0", created="2025-01-01T00:00:00Z")
+    new = make_record("unet", tests={"kvasir": 0.7}, cell="unet/quick-1/seed0", created="2025-02-01T00:00:00Z")
+    failed = make_record("unet", tests={}, status="failed", cell="unet/quick-2/seed0", created="2025-03-01T00:00:00Z")
+    table = build_tables([new, failed, old])[0]
+    assert [row.values["mDSC"] for row in table.rows] == [pytest.approx(0.7)]
+    assert table.notes == ("Left out, made by older code: unet/quick-2/seed0, unet/quick-0/seed0",)
+
+
+def test_sets_that_the_paper_lacks_keep_the_order_in_which_they_were_scored(make_record: Any) -> None:
+    record = make_record(tests={"phantom-kvasir": 0.5, "phantom-etis": 0.5, "kvasir": 0.5, "phantom-colondb": 0.5})
+    assert [t.dataset for t in build_tables([record])] == [
+        "kvasir",
+        "phantom-kvasir",
+        "phantom-etis",
+        "phantom-colondb",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "recipe", "expected"),
+    [
+        ({}, {}, "random initialisation"),
+        ({}, {"pretrained": True}, "pretrained on ImageNet"),
+        ({"name": "res2net", "sha256": "0"}, {"pretrained": True}, "pretrained res2net"),
+        ({"used": False, "name": "res2net"}, {}, "random initialisation"),
+    ],
+)
+def test_weights_are_named_whatever_the_record_says_of_them(
+    make_record: Any, pretrained: Any, recipe: Any, expected: str
+) -> None:
+    table = build_tables([make_record(pretrained=pretrained, recipe=recipe)])[0]
+    assert table.facts.weights == expected
+
+
 def test_the_same_cell_twice_is_refused(make_record: Any) -> None:
     with pytest.raises(BenchError, match="two records of unet with seed 0"):
         build_tables([make_record("unet"), make_record("unet", model_options={"width": 8})])
