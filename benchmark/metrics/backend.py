@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 
 class Kernels(Interface):
-    """The three passes that ``kernels`` and ``kernels_numpy`` both have; see the latter for their meaning."""
+    """The passes that both modules have; see the latter for their meaning."""
+
+    def project(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 
     def nearest_foreground(
-        self, mask: NDArray[np.bool_]
+        self, mask: NDArray[np.bool_], box: tuple[int, int, int, int]
     ) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]: ...
 
     def joint_histogram(
@@ -38,6 +40,19 @@ class Kernels(Interface):
         ring: tuple[NDArray[np.int32], NDArray[np.int32]],
         taps: NDArray[np.float64],
         num_fg: int,
+    ) -> NDArray[np.float64]: ...
+
+    def moments(
+        self, counts: NDArray[np.int64], value: NDArray[np.float64]
+    ) -> tuple[list[list[float]], list[list[float]], float, float]: ...
+
+    def threshold_table(
+        self,
+        counts: NDArray[np.int64],
+        first: NDArray[np.int64],
+        num_fg: int,
+        zero_tp: str,
+        mean_iou: bool,
     ) -> NDArray[np.float64]: ...
 
 

@@ -140,15 +140,16 @@ class _Shared:
         table: LevelTable,
         numbers: dict[str, float | None],
     ) -> Scores:
-        half_up = protocol.variant == "matlab"
-        stat = self._statistic(levels, plan, half_up)
-        numbers["mae"] = mean_absolute_error(stat, table)
-        numbers["sm"] = structure_measure(stat, table, plan, half_up=half_up)
+        stat = self._statistic(levels, plan, half_up=protocol.variant == "matlab")
+        moments = stat.moments(table)
+        numbers["mae"] = mean_absolute_error(stat, moments)
+        numbers["sm"] = structure_measure(stat, table, moments)
         key = (id(levels), id(table))  # both live as long as this object and the table's cache
         if key not in self._weighted:
-            self._weighted[key] = weighted_f(stat, table, plan)
+            self._weighted[key] = weighted_f(stat, table)
         numbers["wfm"] = self._weighted[key]
-        return make_scores(protocol, threshold_measures(stat, table, plan.num_fg, protocol), numbers)
+        measured = threshold_measures(stat, table, moments.value / stat.num_pixels, protocol)
+        return make_scores(protocol, measured, numbers)
 
     def _inputs(self, protocol: Protocol) -> tuple[Levels, Plan]:
         """Return the map and the plan that the protocol scores: resized and stretched as it says."""
@@ -167,8 +168,8 @@ class _Shared:
             self._prepared[key] = levels, plan
         return self._prepared[key]
 
-    def _statistic(self, levels: Levels, plan: Plan, half_up: bool) -> Statistic:
+    def _statistic(self, levels: Levels, plan: Plan, *, half_up: bool) -> Statistic:
         key = (id(levels), id(plan), plan.split(half_up))
         if key not in self._statistics:
-            self._statistics[key] = collect(levels, plan, half_up=half_up)
+            self._statistics[key] = collect(levels, int(levels.min()), plan, half_up=half_up)
         return self._statistics[key]

@@ -1,192 +1,67 @@
-"""The passes over pixels, compiled by numba: one thread, no fast-math, so that every digit is defined.
-
-Importing this module compiles the kernels once and keeps them in numba's cache; where no cache directory can
-be written they are compiled anew in each process. The same three functions stand in ``kernels_numpy.py``.
-"""
+"""Compiled passes over a map's pixels and levels. The same functions stand in ``kernels_numpy.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from benchmark.metrics.weights import RING_SQ_MAX, rank_of_square
+from benchmark.metrics.jit import F8, I32, I64, U8, U16, U64, compiled, readonly
+from benchmark.metrics.kernels_plan import nearest_foreground, project
+from benchmark.metrics.ratios import EPS, centred_mask
 
-_FAR = 1 << 14  # a vertical distance beyond any image's height; its square and sums stay below 2**31
-
-
-def _readonly(dtype: Any, ndim: int) -> Any:
-    """Return the type of a C-ordered array that is only read; writable arrays match it too."""
-    return types.Array(dtype, ndim, "C", readonly=True)
-
-
-def _compiled(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile for one signature, with the cache on disk if there is a place for it."""
-
-    def wrap(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(signature, cache=True, nogil=True)(function)
-        except (RuntimeError, OSError):  # numba found no directory that it may write
-            return numba.njit(signature, nogil=True)(function)
-
-    return wrap
+__all__ = [
+    "foreground_errors",
+    "joint_histogram",
+    "moments",
+    "nearest_foreground",
+    "project",
+    "threshold_table",
+]
 
 
-_u8, _u16, _u64, _i32, _i64, _f8 = (
-    types.uint8,
-    types.uint16,
-    types.uint64,
-    types.int32,
-    types.int64,
-    types.float64,
-)
-
-
-@_compiled(_readonly(types.boolean, 2), types.Array(_i32, 2, "C"), _i64, _i64)
-def _vertical_distance(mask, gap, x0, x1):  # type: ignore[no-untyped-def]
-    """Write each pixel's vertical distance to the foreground of its own column, columns x0..x1."""
-    height, width = mask.shape[0], x1 - x0
-    for x in range(width):
-        gap[0, x] = 0 if mask[0, x0 + x] else _FAR
-    for y in range(1, height):
-        for x in range(width):
-            gap[y, x] = 0 if mask[y, x0 + x] else gap[y - 1, x] + 1
-    for y in range(height - 2, -1, -1):
-        for x in range(width):
-            gap[y, x] = min(gap[y, x], gap[y + 1, x] + 1)
-
-
-@_compiled(
-    types.Array(_i32, 2, "C"),
-    _i64,
-    _readonly(_u16, 1),
-    types.Array(_u16, 2, "C"),
-)
-def _rank_rows(gap, x0, rank_of, rank):  # type: ignore[no-untyped-def]
-    """Write each pixel's distance rank: per row, the lower envelope of one parabola per column."""
-    height, width, columns = rank.shape[0], rank.shape[1], gap.shape[1]
-    last = len(rank_of) - 1
-    at = np.empty(columns + 1, np.int64)  # columns of the envelope's parabolas
-    up = np.empty(columns + 1, np.int64)  # their heights, the squared vertical distances
-    for y in range(height):
-        n = 0
-        for x in range(columns):
-            g = np.int64(gap[y, x])
-            if g >= _FAR:
-                continue
-            q, f = x0 + x, g * g
-            while n >= 2:  # drop the middle one of three if the outer two meet below it
-                left = (up[n - 1] - up[n - 2] + at[n - 1] * at[n - 1] - at[n - 2] * at[n - 2]) * (q - at[n - 1])
-                right = (f - up[n - 1] + q * q - at[n - 1] * at[n - 1]) * (at[n - 1] - at[n - 2])
-                if left < right:
-                    break
-                n -= 1
-            at[n], up[n] = q, f
-            n += 1
-        k = 0
-        for x in range(width):
-            d = up[k] + (x - at[k]) * (x - at[k])
-            while k + 1 < n:
-                e = up[k + 1] + (x - at[k + 1]) * (x - at[k + 1])
-                if e > d:
-                    break
-                k, d = k + 1, e
-            rank[y, x] = rank_of[min(d, last)]
-
-
-@_compiled(
-    _readonly(types.boolean, 2),
-    _readonly(_u16, 2),
-    _readonly(_i64, 2),
-    _i64,
-    types.Array(_i64, 1, "C"),
-    types.Array(_i64, 1, "C"),
-)
-def _ring(mask, rank, offsets, rank_max, at, source):  # type: ignore[no-untyped-def]
-    """List the pixels next to the foreground and the nearest foreground pixel of each; return how many."""
-    height, width = mask.shape
-    n = 0
-    for y in range(height):
-        for x in range(width):
-            if rank[y, x] == 0 or rank[y, x] > rank_max:
-                continue
-            for i in range(len(offsets)):
-                v, u = y + offsets[i, 0], x + offsets[i, 1]
-                if 0 <= v < height and 0 <= u < width and mask[v, u]:
-                    if n < len(at):
-                        at[n], source[n] = y * width + x, v * width + u
-                    n += 1
-                    break
-    return n
-
-
-def _offsets() -> NDArray[np.int64]:
-    """Return the steps to all pixels within the ring's distance: nearest first, then lowest column, then row."""
-    steps = [(dy, dx) for dy in range(-4, 5) for dx in range(-4, 5) if 0 < dy * dy + dx * dx <= RING_SQ_MAX]
-    return np.array(sorted(steps, key=lambda s: (s[0] ** 2 + s[1] ** 2, s[1], s[0])), np.int64)
-
-
-_OFFSETS = _offsets()
-
-
-def nearest_foreground(mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
-    """See ``kernels_numpy.nearest_foreground``."""
-    columns = np.flatnonzero(mask.any(axis=0))
-    x0, x1 = int(columns[0]), int(columns[-1]) + 1
-    gap = np.empty((mask.shape[0], x1 - x0), np.int32)
-    _vertical_distance(mask, gap, x0, x1)
-    rank = np.empty(mask.shape, np.uint16)
-    table = rank_of_square()
-    _rank_rows(gap, x0, table, rank)
-    rank_max, room = int(table[RING_SQ_MAX]), 1 << 14
-    while True:
-        at, source = np.empty(room, np.int64), np.empty(room, np.int64)
-        n = _ring(mask, rank, _OFFSETS, rank_max, at, source)
-        if n <= room:
-            return rank, at[:n], source[:n]
-        room = n
-
-
-@_compiled(
-    _readonly(_u8, 2),
-    _readonly(_u16, 2),
-    _readonly(_u64, 1),
-    _i64,
-    _i64,
-    _u8,
-    types.Array(_i32, 2, "C"),
-    types.Array(_u64, 2, "C"),
+@compiled(
+    readonly(U8, 2),
+    readonly(U16, 2),
+    readonly(U64, 1),
+    I64,
+    I64,
+    U8,
+    types.Array(I32, 2, "C"),
+    types.Array(U64, 2, "C"),
 )
 def _count(levels, rank, weight, cy, cx, base, counts, sums):  # type: ignore[no-untyped-def]
-    """Count into (4 quadrants, 512) and sum into (4, 256); blocks that hold only ``base`` are passed over.
+    """Count into (4 quadrants, 512) and sum into (4, 256), passing over blocks that hold only ``base``.
 
     The four rows of ``sums`` serve four neighbours each, so that equal levels side by side need not wait for
-    one another.
+    one another. Unsigned indices spare the test for negative ones, a third of the time.
     """
     height, width = levels.shape
+    upper = np.uint64(256)
     for y in range(height):
+        level_row, rank_row = levels[y], rank[y]
         for half in range(2):
-            quadrant = (0 if y < cy else 2) + half
+            count = counts[(0 if y < cy else 2) + half]
             x, end = (0, cx) if half == 0 else (cx, width)
             while x < end:
-                stop = x + 32
-                if stop <= end:
-                    differs = np.uint8(0)
+                stop = min(x + 32, end)
+                if stop - x == 32:
+                    first = level_row[np.uint64(x)]
+                    off_base, off_first, background = np.uint8(0), np.uint8(0), np.uint16(0)
                     for i in range(32):
-                        differs |= levels[y, x + i] ^ base
-                    if differs == 0:
+                        level = level_row[np.uint64(x + i)]
+                        off_base |= level ^ base
+                        off_first |= level ^ first
+                        background |= rank_row[np.uint64(x + i)]
+                    if off_base == 0 or (background == 0 and off_first == 0):
+                        if off_base != 0:
+                            count[np.uint64(first) + upper] += np.int32(32)
                         x = stop
                         continue
-                else:
-                    stop = end
-                for i in range(x, stop):
-                    level, r = np.int64(levels[y, i]), rank[y, i]
-                    counts[quadrant, level + (256 if r == 0 else 0)] += 1
-                    sums[i & 3, level] += weight[r]
+                for i in range(np.uint64(x), np.uint64(stop)):
+                    index, r = np.uint64(level_row[i]), np.uint64(rank_row[i])
+                    count[index + (upper if r == 0 else np.uint64(0))] += np.int32(1)
+                    sums[i & np.uint64(3), index] += weight[r]
                 x = stop
 
 
@@ -207,18 +82,18 @@ def joint_histogram(
     return joint, total
 
 
-@_compiled(
-    _readonly(_u8, 2),
-    _readonly(_f8, 1),
-    _readonly(_u16, 2),
-    _i64,
-    _i64,
-    _readonly(_i32, 1),
-    _readonly(_i32, 1),
-    _readonly(_f8, 1),
-    types.Array(_f8, 2, "C"),
-    types.Array(_f8, 2, "C"),
-    types.Array(_f8, 1, "C"),
+@compiled(
+    readonly(U8, 2),
+    readonly(F8, 1),
+    readonly(U16, 2),
+    I64,
+    I64,
+    readonly(I32, 1),
+    readonly(I32, 1),
+    readonly(F8, 1),
+    types.Array(F8, 2, "C"),
+    types.Array(F8, 2, "C"),
+    types.Array(F8, 1, "C"),
 )
 def _smooth(levels, error, rank, y0, x0, ring_at, ring_from, taps, field, rows, out):  # type: ignore[no-untyped-def]
     """Fill the padded box with errors, filter along rows, then columns, and keep the smaller error."""
@@ -268,4 +143,126 @@ def foreground_errors(
     field = np.zeros((y1 - y0 + 6, x1 - x0 + 6))
     rows, out = np.empty((y1 - y0 + 6, x1 - x0)), np.empty(num_fg)
     _smooth(levels, error, rank, y0, x0, ring[0], ring[1], taps, field, rows, out)
+    return out
+
+
+@compiled(
+    readonly(I64, 3),
+    readonly(F8, 1),
+    types.Array(F8, 2, "C"),
+    types.Array(F8, 2, "C"),
+    types.Array(F8, 1, "C"),
+)
+def _moments(counts, value, quadrants, classes, sums):  # type: ignore[no-untyped-def]
+    """Fill in the four quadrants' and the two classes' moments and the two sums, levels in ascending order."""
+    whole = np.zeros((2, 256), np.int64)
+    for q in range(4):
+        n = fg = used = np.int64(0)
+        total = squares = below = above = 0.0
+        for i in range(256):
+            whole[0, i] += counts[q, 0, i]
+            whole[1, i] += counts[q, 1, i]
+            here = counts[q, 0, i] + counts[q, 1, i]
+            n += here
+            fg += counts[q, 1, i]
+            used += here > 0
+            total += here * value[i]
+        mean = total / n if n > 0 else 0.0
+        for i in range(256):
+            spread = value[i] - mean
+            squares += (counts[q, 0, i] + counts[q, 1, i]) * (spread * spread)
+            below += counts[q, 0, i] * spread
+            above += counts[q, 1, i] * spread
+        row = quadrants[q]
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6] = n, fg, used, mean, squares, below, above
+    for c in range(2):
+        n, total, squares = np.int64(0), 0.0, 0.0
+        for i in range(256):
+            n += whole[c, i]
+            total += whole[c, i] * (value[i] if c == 1 else 1 - value[i])
+        mean = total / n if n > 0 else 0.0
+        for i in range(256):
+            spread = (value[i] if c == 1 else 1 - value[i]) - mean
+            squares += whole[c, i] * (spread * spread)
+        classes[c, 0], classes[c, 1], classes[c, 2] = n, mean, squares
+    total = error = 0.0
+    for i in range(256):
+        total += (whole[0, i] + whole[1, i]) * value[i]
+        error += whole[0, i] * value[i] + whole[1, i] * (1 - value[i])
+    sums[0], sums[1] = total, error
+
+
+def moments(
+    counts: NDArray[np.int64], value: NDArray[np.float64]
+) -> tuple[list[list[float]], list[list[float]], float, float]:
+    """See ``kernels_numpy.moments``."""
+    quadrants, classes, sums = np.empty((4, 7)), np.empty((2, 3)), np.empty(2)
+    _moments(counts, value, quadrants, classes, sums)
+    return quadrants.tolist(), classes.tolist(), float(sums[0]), float(sums[1])
+
+
+@compiled(
+    readonly(I64, 3),
+    readonly(I64, 1),
+    I64,
+    I64,
+    I64,
+    types.boolean,
+    readonly(F8, 1),
+    readonly(F8, 1),
+    types.Array(F8, 2, "C"),
+)
+def _threshold_table(counts, first, num_fg, num_pixels, zero_tp, mean_iou, g, g_square, out):  # type: ignore[no-untyped-def]
+    """Fill in the measures at each threshold; zero_tp is 0 (formula), 1 (zero) or 2 (one)."""
+    passed = np.zeros((2, 257), np.int64)
+    for c in range(2):
+        for i in range(255, -1, -1):
+            here = counts[0, c, i] + counts[1, c, i] + counts[2, c, i] + counts[3, c, i]
+            passed[c, i] = passed[c, i + 1] + here
+    ratio = np.empty(5)
+    for k in range(len(first)):
+        tp, fp = passed[1, first[k]], passed[0, first[k]]
+        fn, tn = num_fg - tp, num_pixels - num_fg - fp
+        positive = tp + fp
+        if num_fg == 0:
+            total = float(num_pixels - positive)
+        elif num_fg == num_pixels:
+            total = float(positive)
+        else:
+            total = 0.0
+            b_mean = positive / num_pixels
+            parts = (tp, fp, fn, num_pixels - positive - fn)
+            for i in range(4):
+                b = (1 - b_mean) if i < 2 else (0 - b_mean)
+                a = 2 * (b * g[i]) / (b * b + g_square[i] + EPS) + 1
+                total += a * a / 4 * parts[i]
+        out[0, k] = total / (num_pixels - 1 + EPS)
+        none = tp == 0
+        if none and zero_tp == 2:
+            tp = 1
+        top = (2 * tp, tp, tp, tp, tn)
+        bottom = (tp + fn + tp + fp, tp + fp + fn, tp + fp, tp + fn, tn + fp)
+        for i in range(5):
+            ratio[i] = top[i] / bottom[i] if bottom[i] != 0 else 0.0
+            out[1 + i, k] = ratio[i]
+        both = ratio[2] + ratio[3]
+        out[6, k] = 2 * ratio[2] * ratio[3] / both if both != 0 else 0.0
+        if none and zero_tp == 1:
+            out[5, k] = 0.0
+        if mean_iou:
+            other = tn + fp + fn
+            out[2, k] = (ratio[1] + (tn / other if other != 0 else 0.0)) / 2
+
+
+_ZERO_TP = {"formula": 0, "zero": 1, "one": 2}
+
+
+def threshold_table(
+    counts: NDArray[np.int64], first: NDArray[np.int64], num_fg: int, zero_tp: str, mean_iou: bool
+) -> NDArray[np.float64]:
+    """See ``kernels_numpy.threshold_table``."""
+    num_pixels = int(counts.sum())
+    out = np.empty((7, len(first)))
+    g, g_square = centred_mask(num_fg, num_pixels)
+    _threshold_table(counts, first, num_fg, num_pixels, _ZERO_TP[zero_tp], mean_iou, g, g_square, out)
     return out

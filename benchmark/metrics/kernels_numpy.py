@@ -5,16 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.metrics.ratios import enhanced_alignment, ratios
 from benchmark.metrics.weights import RING_SQ_MAX, rank_of_square
 
 U64 = NDArray[np.uint64]
 
 
-def nearest_foreground(mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
+def project(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the foreground pixels of each row, (H,), and of each column, (W,)."""
+    return mask.sum(axis=1, dtype=np.int64), mask.sum(axis=0, dtype=np.int64)
+
+
+def nearest_foreground(
+    mask: NDArray[np.bool_], box: tuple[int, int, int, int]
+) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
     """Return each pixel's distance rank, the pixels close to the foreground, and their nearest foreground pixel.
 
     Args:
         mask: (H, W), with at least one foreground pixel.
+        box: Rows y0 to y1 and columns x0 to x1 (exclusive) that hold the whole foreground; a hint for speed.
     Returns:
         rank: (H, W) rank of the squared distance to the foreground, 0 inside it.
         at: (R,) flat indices of background pixels whose squared distance is at most ``RING_SQ_MAX``.
@@ -94,3 +103,55 @@ def _filter(field: NDArray[np.float64], taps: NDArray[np.float64]) -> NDArray[np
     n = field.shape[1] - 6
     c = [field[:, i : i + n] for i in range(7)]
     return taps[3] * c[3] + taps[2] * (c[2] + c[4]) + taps[1] * (c[1] + c[5]) + taps[0] * (c[0] + c[6])
+
+
+def moments(
+    counts: NDArray[np.int64], value: NDArray[np.float64]
+) -> tuple[list[list[float]], list[list[float]], float, float]:
+    """Return the fields of ``statistic.Moments``; every sum runs from level 0 up, so that its digits are defined.
+
+    Args:
+        counts: (4, 2, 256) as in ``joint_histogram``.
+        value: (256,) what each level is worth.
+    """
+    both = counts.sum(axis=1)
+    n, safe = both.sum(axis=1), np.maximum(both.sum(axis=1), 1)
+    mean = _total(both * value) / safe
+    spread = value - mean[:, None]
+    columns = (n, counts[:, 1].sum(axis=1), np.count_nonzero(both, axis=1), mean, _total(both * (spread * spread)))
+    apart = _total(counts * spread[:, None])
+    quadrants = np.stack([*columns, apart[:, 0], apart[:, 1]], axis=1)
+    classes, sums = counts.sum(axis=0), np.stack([1 - value, value])
+    size = classes.sum(axis=1)
+    means = _total(classes * sums) / np.maximum(size, 1)
+    apart = sums - means[:, None]
+    parts = np.stack([size, means, _total(classes * (apart * apart))], axis=1)
+    error = _total(classes[0] * value + classes[1] * (1 - value))
+    return quadrants.tolist(), parts.tolist(), float(_total(both.sum(axis=0) * value)), float(error)
+
+
+def _total(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums over the last axis, added strictly one after another."""
+    return terms.cumsum(axis=-1)[..., -1]  # type: ignore[no-any-return]
+
+
+def threshold_table(
+    counts: NDArray[np.int64], first: NDArray[np.int64], num_fg: int, zero_tp: str, mean_iou: bool
+) -> NDArray[np.float64]:
+    """Return E, Dice, IoU, precision, recall, specificity and F at each threshold.
+
+    Args:
+        counts: (4, 2, 256) as in ``joint_histogram``.
+        first: (T,) the lowest level that passes each threshold, 256 if none does.
+        num_fg: Foreground pixels.
+        zero_tp: See ``Protocol.zero_tp``.
+        mean_iou: Average foreground and background IoU.
+    Returns:
+        (7, T) float64.
+    """
+    passed = np.zeros((2, 257), np.int64)
+    passed[:, :256] = counts.sum(axis=0)[:, ::-1].cumsum(axis=1)[:, ::-1]
+    fp, tp = passed[:, first]
+    num_pixels = int(counts.sum())
+    six = ratios(tp, fp, num_fg, num_pixels, zero_tp=zero_tp, mean_iou=mean_iou)
+    return np.vstack([enhanced_alignment(tp, fp, num_fg, num_pixels), six])

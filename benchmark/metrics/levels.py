@@ -91,15 +91,15 @@ class LevelTable:
     Attributes:
         value: (256,) float64, the scored value of each level; outside the map's own range it goes below 0
             or above 1, where no pixel is.
-        first: (256,) intp, for k = 255..0 the lowest level that passes threshold k (256: none does).
+        first: (256,) int64, for k = 255..0 the lowest level that passes threshold k (256: none does).
     """
 
     value: NDArray[np.float64]
-    first: NDArray[np.intp]
+    first: NDArray[np.int64]
 
     def first_from(self, threshold: float, compare: str) -> int:
         """Return the lowest level whose value passes ``threshold``, 256 if none does."""
-        return int(np.searchsorted(self.value, threshold, side="left" if compare == ">=" else "right"))
+        return int(self.value.searchsorted(threshold, "left" if compare == ">=" else "right"))
 
 
 def level_table(low: int, high: int, protocol: Protocol) -> LevelTable:
@@ -121,7 +121,7 @@ def _level_table(low: int, high: int, variant: str) -> LevelTable:
     else:
         value = (value - least) / span
         first = np.searchsorted(np.trunc(value * 255), ks)
-    return LevelTable(value, first.astype(np.intp))
+    return LevelTable(value, first.astype(np.int64))
 
 
 @lru_cache(maxsize=1)

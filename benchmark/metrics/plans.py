@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import floor
 
 import numpy as np
@@ -23,7 +24,6 @@ class Plan:
         col_sum: Sum of its column indices.
         box: Rows y0 to y1 and columns x0 to x1 (exclusive) that hold the foreground; zeros if there is none.
         quadrants: (2, 4) foreground pixels per quadrant around the centroid rounded half to even, half up.
-        weight_total: Fixed-point sum of the background's importances (see ``weights``).
         rank: (H, W) uint16, rank of the distance to the foreground, 0 inside it.
         ring_at: (R,) int32, flat indices into the box padded by 3 pixels: background pixels next to the
             foreground.
@@ -35,7 +35,6 @@ class Plan:
     col_sum: int
     box: tuple[int, int, int, int]
     quadrants: NDArray[np.int64]
-    weight_total: int
     rank: NDArray[np.uint16]
     ring_at: NDArray[np.int32]
     ring_from: NDArray[np.int32]
@@ -50,6 +49,11 @@ class Plan:
     def mask(self) -> Mask:
         """The mask itself, (H, W)."""
         return self.rank == 0
+
+    @cached_property
+    def weight_total(self) -> int:
+        """Fixed-point sum of the background's importances (see ``weights``)."""
+        return int(fixed_weights(scale_bits(self.rank.size))[self.rank].sum())
 
     def split(self, half_up: bool) -> tuple[int, int]:
         """Return how many rows lie above, and columns left of, the split into quadrants for S."""
@@ -82,21 +86,19 @@ def plan(mask: NDArray[np.bool_]) -> Plan:
         BenchError: If the mask is not a boolean (H, W) array.
     """
     mask = check_mask(mask)
-    bits, height, width = scale_bits(mask.size), *mask.shape
-    rows, cols = mask.sum(axis=1), mask.sum(axis=0)
+    rows, cols = kernels().project(mask)
     num_fg = int(rows.sum())
     if num_fg == 0:
-        return _empty_plan(mask, bits)
-    rank, at, source = kernels().nearest_foreground(mask)
+        return _empty_plan(mask)
     box = (*_extent(rows), *_extent(cols))
-    ring_at, ring_from = _in_box(at, source, box, width)
+    rank, at, source = kernels().nearest_foreground(mask, box)
+    ring_at, ring_from = _in_box(at, source, box, mask.shape[1])
     made = Plan(
         num_fg=num_fg,
-        row_sum=int(rows @ np.arange(height)),
-        col_sum=int(cols @ np.arange(width)),
+        row_sum=int(rows @ np.arange(len(rows))),
+        col_sum=int(cols @ np.arange(len(cols))),
         box=box,
         quadrants=np.zeros((2, 4), np.int64),
-        weight_total=_weight_total(rank, bits),
         rank=rank,
         ring_at=ring_at,
         ring_from=ring_from,
@@ -106,7 +108,7 @@ def plan(mask: NDArray[np.bool_]) -> Plan:
     return made
 
 
-def _empty_plan(mask: Mask, bits: int) -> Plan:
+def _empty_plan(mask: Mask) -> Plan:
     none = np.zeros(0, np.int32)
     far = len(squares()) - 1
     return Plan(
@@ -115,7 +117,6 @@ def _empty_plan(mask: Mask, bits: int) -> Plan:
         col_sum=0,
         box=(0, 0, 0, 0),
         quadrants=np.zeros((2, 4), np.int64),
-        weight_total=mask.size * int(fixed_weights(bits)[far]),
         rank=np.full(mask.shape, far, np.uint16),
         ring_at=none,
         ring_from=none,
@@ -126,12 +127,6 @@ def _extent(counts: NDArray[np.integer]) -> tuple[int, int]:
     """Return the first index with a count above zero and one past the last."""
     found = np.flatnonzero(counts)
     return int(found[0]), int(found[-1]) + 1
-
-
-def _weight_total(rank: NDArray[np.uint16], bits: int) -> int:
-    weight = fixed_weights(bits)
-    counts = np.bincount(rank.ravel(), minlength=len(weight)).astype(np.uint64)
-    return int((counts * weight).sum())
 
 
 def _quadrants(mask: Mask, cy: int, cx: int) -> list[int]:

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.metrics.backend import kernels
-from benchmark.metrics.levels import Levels
+from benchmark.metrics.levels import Levels, LevelTable
 from benchmark.metrics.plans import Plan
 from benchmark.metrics.weights import fixed_weights, scale_bits
+
+
+class Moments(NamedTuple):
+    """Sums over the values of a map's pixels.
+
+    Attributes:
+        quadrants: Four times: pixels, foreground pixels, distinct levels, mean, sum of squared deviations, sum of
+            deviations over the background, over the foreground.
+        classes: Background, foreground: pixels, mean, sum of squared deviations; the background of 1 - value.
+        value: Sum of values.
+        error: Sum of |value - mask|.
+    """
+
+    quadrants: list[list[float]]
+    classes: list[list[float]]
+    value: float
+    error: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,46 +37,60 @@ class Statistic:
 
     Attributes:
         levels: (H, W) the map itself, 8 bits.
-        low: Its lowest level.
-        high: Its highest level.
-        counts: (4, 2, 256) pixels per quadrant around the mask's centroid (upper left, upper right, lower
-            left, lower right), background and foreground, and level.
-        weighted: (256,) sum of the importances of each level's background pixels.
+        plan: The mask's plan.
+        split: Rows above and columns left of the split into quadrants, the mask's rounded centroid.
+        low: The map's lowest level.
+        counts: (4, 2, 256) pixels per quadrant (upper left, upper right, lower left, lower right), background
+            and foreground, and level.
+        weights: (256,) fixed-point sum of the importances of each level's background pixels; 0 at ``low``.
     """
 
     levels: Levels
+    plan: Plan
+    split: tuple[int, int]
     low: int
-    high: int
     counts: NDArray[np.int64]
-    weighted: NDArray[np.float64]
+    weights: NDArray[np.uint64]
 
     @property
     def num_pixels(self) -> int:
         """H times W."""
         return self.levels.size
 
+    def moments(self, table: LevelTable) -> Moments:
+        """Return the sums that MAE and S need."""
+        return Moments(*kernels().moments(self.counts, table.value))
 
-def collect(levels: Levels, plan: Plan, *, half_up: bool) -> Statistic:
+    def weighted_background(self, table: LevelTable) -> float:
+        """Return the sum of value times importance over the background's pixels."""
+        sums = self.weights
+        if table.value[self.low] != 0:  # else the plan's total, one more pass for a fresh plan, is not needed
+            sums = sums.copy()
+            sums[self.low] = self.plan.weight_total - int(sums.sum())
+        exact = np.ldexp(sums.astype(np.float64), -scale_bits(self.num_pixels))
+        return float((exact * table.value).sum())
+
+
+def collect(levels: Levels, low: int, plan: Plan, *, half_up: bool) -> Statistic:
     """Take the statistic of a map whose shape is the plan's.
 
     Args:
         levels: (H, W) uint8.
+        low: Its lowest level.
         plan: The mask's plan.
         half_up: Round the centroid half away from zero, as MATLAB does, instead of half to even.
     """
-    low, high = int(levels.min()), int(levels.max())
-    cy, cx = plan.split(half_up)
-    bits = scale_bits(levels.size)
-    counts, sums = kernels().joint_histogram(levels, plan.rank, fixed_weights(bits), cy, cx, low)
+    split = plan.split(half_up)
+    weights = fixed_weights(scale_bits(levels.size))
+    counts, sums = kernels().joint_histogram(levels, plan.rank, weights, *split, low)
     # The lowest level, by far the most frequent in a good map, is what the others leave of the totals.
-    counts[:, :, low] = _quadrant_totals(plan, cy, cx, half_up) - counts.sum(axis=2)
-    sums[low] = plan.weight_total - int(sums.sum())
-    return Statistic(levels, low, high, counts, np.ldexp(sums.astype(np.float64), -bits))
+    counts[:, :, low] = _quadrant_totals(plan, split, half_up) - counts.sum(axis=2)
+    return Statistic(levels, plan, split, low, counts, sums)
 
 
-def _quadrant_totals(plan: Plan, cy: int, cx: int, half_up: bool) -> NDArray[np.int64]:
+def _quadrant_totals(plan: Plan, split: tuple[int, int], half_up: bool) -> NDArray[np.int64]:
     """Return (4, 2): background and foreground pixels per quadrant."""
-    height, width = plan.shape
-    size = np.array([cy * cx, cy * (width - cx), (height - cy) * cx, (height - cy) * (width - cx)])
-    foreground = plan.quadrants[int(half_up)]
-    return np.stack([size - foreground, foreground], axis=1)
+    (height, width), (cy, cx) = plan.shape, split
+    sizes = (cy * cx, cy * (width - cx), (height - cy) * cx, (height - cy) * (width - cx))
+    foreground = plan.quadrants[int(half_up)].tolist()
+    return np.array([(size - fg, fg) for size, fg in zip(sizes, foreground, strict=True)], np.int64)
