@@ -52,7 +52,6 @@ def _run(
         return 0
     with watch(console, quiet=quiet) as watcher:
         records = run_study(study, watcher)
-    written: list[Path] = []
     made = _study_tables(study, records)
     written = _write(made, study.layout.tables, ["latex", "markdown", "csv"])
     if track:
@@ -167,6 +166,7 @@ def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
     for name, items in study.split.tests.items():
         leak = f", {study.leaks[name]} of them also in training" if study.leaks.get(name) else ""
         lines.append(f"test       {name}: {_of(len(items), recipe.max_test_images)} images{leak}")
+    lines += [f"partial    {name}: {reason}" for name, reason in study.split.partial.items()]
     lines += [f"missing    {name}: {reason}" for name, reason in study.split.missing.items()]
     lines += [f"protocol   {get_protocol(name).label}" for name in request.protocols]
     if study.synthetic:
@@ -203,11 +203,7 @@ def _study_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     if not main:
         return []
     sets = [*study.split.tests, *study.split.missing]
-    return build_tables(main, models=[r["model"] for r in main], datasets=[s for s in sets if _is_test(study, s)])
-
-
-def _is_test(study: Study, name: str) -> bool:
-    return name in study.split.tests or name in study.split.missing
+    return build_tables(main, models=list(dict.fromkeys(r["model"] for r in main)), datasets=sets)
 
 
 def _write(made: Sequence[Table], folder: Path, formats: Sequence[str]) -> list[Path]:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from benchmark.config import Recipe, config_hash, load_recipe
 from benchmark.data.cache import fingerprint
-from benchmark.data.datasets import DATASETS, Item
+from benchmark.data.datasets import dataset_info
+from benchmark.data.items import Item
 from benchmark.data.splits import Split, count_leaks, make_split
 from benchmark.errors import BenchError
 from benchmark.registry import ModelSpec, code_hash, expand_models, switches
@@ -67,7 +68,7 @@ class Study:
     @property
     def synthetic(self) -> bool:
         """Whether any image is procedural."""
-        return any(DATASETS[name].synthetic for name in self.split.tests)
+        return any(dataset_info(name).synthetic for name in self.split.tests)
 
     @cached_property
     def universe(self) -> dict[str, list[Item]]:
@@ -95,6 +96,7 @@ def plan_study(request: Request) -> Study:
         root=request.data_root,
         seed=request.split_seed,
         allow_missing=request.allow_missing,
+        cache_dir=request.cache_dir,
     )
     info = SplitInfo(
         name=split.name,

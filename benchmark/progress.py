@@ -39,7 +39,7 @@ class QuietWatcher:
 
     def message(self, text: str) -> None:
         """Print a message as it is."""
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Ignore."""

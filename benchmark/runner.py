@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmark.config import Recipe, derive_seed
 from benchmark.data.cache import fingerprint, open_cache
-from benchmark.data.datasets import DATASETS, Item
+from benchmark.data.datasets import dataset_info
+from benchmark.data.items import Item
 from benchmark.data.splits import save_split
 from benchmark.errors import BenchError
 from benchmark.plan import Cell, IfExists, Study, subset
@@ -188,7 +189,7 @@ def _test(
         frames.append(scored.rows)
         curves.update(scored.curves)
         tests[name] = TestResult(
-            title=DATASETS[name].title,
+            title=dataset_info(name).title,
             n=len(chosen),
             of=len(items) if len(chosen) < len(items) else None,
             fingerprint=fingerprint(chosen),
@@ -314,6 +315,7 @@ def _draft(study: Study, cell: Cell) -> Record:
         status="failed",
         synthetic=study.synthetic,
         missing=dict(study.split.missing),
+        partial=dict(study.split.partial),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

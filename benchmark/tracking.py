@@ -36,10 +36,7 @@ def mirror(layout: ResultsLayout, records: list[Record], *, artifacts: list[Path
     """
     if not records:
         return 0
-    import logging
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # its database set-up is nobody's news
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking_uri(layout))

@@ -100,7 +100,9 @@ def read_record(path: Path) -> Record:
         payload = json.loads(path.read_text(encoding="utf-8"))
         schema = payload.get("schema")
         if schema != SCHEMA_VERSION:
-            raise BenchError(f"{path}: record schema {schema!r}, this version reads {SCHEMA_VERSION}; update polyp-bench")
+            raise BenchError(
+                f"{path}: record schema {schema!r}, this version reads {SCHEMA_VERSION}; update polyp-bench"
+            )
         return Record.model_validate(payload)
     except (ValueError, AttributeError) as error:
         where = _first_fault(error)
@@ -126,7 +128,9 @@ def read_scores(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise BenchError(f"{path}: unreadable score rows ({error}); run the cell again with --if-exists overwrite") from None
+        raise BenchError(
+            f"{path}: unreadable score rows ({error}); run the cell again with --if-exists overwrite"
+        ) from None
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -137,7 +141,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
     except (OSError, ValueError) as error:
-        raise BenchError(f"{path}: unreadable curves ({error}); run the cell again with --if-exists overwrite") from None
+        raise BenchError(
+            f"{path}: unreadable curves ({error}); run the cell again with --if-exists overwrite"
+        ) from None
 
 
 def _first_fault(error: Exception) -> str:

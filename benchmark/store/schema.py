@@ -29,7 +29,7 @@ class TestResult(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str
     n: int
-    of: int | None = Field(None, description="Images that the set holds, where fewer were scored.")
+    of: int | None = Field(default=None, description="Images that the set holds, where fewer were scored.")
     fingerprint: str
     num_leaked: int
     scores: dict[str, dict[str, float]]
@@ -39,7 +39,7 @@ class Record(BaseModel):
     """``run.json``: one cell, complete enough to repeat it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    schema_version: int = Field(SCHEMA_VERSION, alias="schema")
+    schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
     cell: str
     model: str
     model_title: str
@@ -53,7 +53,7 @@ class Record(BaseModel):
     status: Status
     error: str | None = None
     synthetic: bool = False
-    origin: str | None = Field(None, description="Who made the maps, where it was not this harness.")
+    origin: str | None = Field(default=None, description="Who made the maps, where it was not this harness.")
     pretrained: dict[str, Any] = {}
     num_params: int | None = None
     protocols: dict[str, str] = {}
@@ -61,6 +61,7 @@ class Record(BaseModel):
     val: dict[str, float] = {}
     tests: dict[str, TestResult] = {}
     missing: dict[str, str] = {}
+    partial: dict[str, str] = Field(default={}, description="Datasets of which only some images were at hand.")
     environment: dict[str, Any] = {}
     timing: dict[str, float] = {}
     created: str

@@ -44,7 +44,7 @@ def test_naming_a_model_imports_no_network() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("name", "near"), [("unet+", "unet"), ("PraNet", "pranet"), ("bsnet", "bsanet")])
+@pytest.mark.parametrize(("name", "near"), [("unett", "unet"), ("PraNet", "pranet"), ("bsnet", "bsanet")])
 def test_unknown_name_gets_the_nearest(name: str, near: str) -> None:
     with pytest.raises(BenchError, match=f"did you mean '{near}'"):
         registry.get_spec(name)
@@ -95,3 +95,7 @@ def test_smp_names_are_taken_apart() -> None:
     assert registry.get_spec("smp:segformer:tu-mit_b0").options == {"arch": "segformer", "encoder": "tu-mit_b0"}
     with pytest.raises(BenchError, match="expected smp:"):
         registry.get_spec("smp::x")
+
+
+def test_unet_plus_plus_is_written_both_ways() -> None:
+    assert registry.get_spec("unet++") is registry.get_spec("unetplusplus")

@@ -52,7 +52,7 @@ def test_rot90_keeps_every_pixel() -> None:
 def test_jitter_stays_in_range_and_leaves_the_mask() -> None:
     images, masks = _pair()
     shaken, same = transforms.augment(images, masks, ["jitter"], crop_size=64, generator=_draw(1))
-    assert 0 <= shaken.min() and shaken.max() <= 1 and torch.equal(same, masks)
+    assert shaken.min() >= 0 and shaken.max() <= 1 and torch.equal(same, masks)
 
 
 def test_normalisation_is_imagenets() -> None:

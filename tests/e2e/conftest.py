@@ -1,0 +1,80 @@
+"""The installed `bench`, as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+NET = '''
+import torch
+from torch import nn
+
+class TinyNet(nn.Module):
+    """Four layers: enough to learn bright blobs, small enough for a test."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(8, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 1, 1))
+
+    def forward(self, image):
+        return (nn.functional.interpolate(self.body(image), image.shape[-2:], mode="bilinear"),)
+
+def build():
+    return TinyNet()
+'''
+TINY = ("--set", "epochs=2", "--set", "image_size=64", "--set", "max_train_images=24", "--set", "max_test_images=4")
+
+Bench = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def bench_executable() -> str:
+    found = Path(sys.executable).with_name("bench")
+    return str(found) if found.exists() else shutil.which("bench") or "bench"
+
+
+@pytest.fixture
+def environment(shared_cache: Path) -> dict[str, str]:
+    """The environment of a user without data or settings, apart from a cache of the tests' own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
+    return {**kept, "BENCH_CACHE_DIR": str(shared_cache), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, environment: dict[str, str]) -> Bench:
+    """Run `bench` in an empty folder; `code` is the exit code expected (None: any)."""
+    (tmp_path / "tiny_net.py").write_text(NET)
+
+    def call(*arguments: str, code: int | None = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [bench_executable(), *arguments],
+            cwd=tmp_path,
+            env={**environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        if code is not None:
+            assert done.returncode == code, f"exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    return call
+
+
+@pytest.fixture
+def tiny(bench: Bench) -> Bench:
+    """`bench run` of the tiny network on phantom, without MLflow and estimate unless asked for."""
+
+    def call(*arguments: str, code: int | None = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        fixed = ("run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "smoke", *TINY)
+        defaults = ("--no-track", "--no-estimate")
+        return bench(*fixed, *defaults, *arguments, code=code, **variables)
+
+    return call

@@ -1,0 +1,63 @@
+"""`bench --help`, `models`, `tables`, `data`: quick, lazy, and the same on every terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import Bench
+
+HEAVY = ("torch", "numpy", "pandas", "mlflow", "timm", "matplotlib", "pydantic", "scipy", "optuna")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['bench', '--help']\n"
+        "from benchmark.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('loaded', [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("loaded []") and "Commands:" in done.stdout
+
+
+def test_every_command_has_an_example_in_its_help(bench: Bench) -> None:
+    for command in (["run"], ["tables"], ["models"], ["data", "list"], ["data", "check"]):
+        text = bench(*command, "--help").stdout
+        assert "Example: bench " + " ".join(command) in " ".join(text.split()), command
+
+
+def test_models_lists_the_six_in_the_papers_order(bench: Bench) -> None:
+    names = [row["name"] for row in json.loads(bench("models", "--json").stdout)]
+    assert names[:6] == ["unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet"]
+    assert bench("models").stdout.splitlines()[0].split("\t") == ["name", "title", "summary"]
+
+
+def test_a_model_is_described_with_its_parameters(bench: Bench) -> None:
+    facts = json.loads(bench("models", "pranet", "--json").stdout)
+    assert facts["parameters"] == "32,547,319"
+
+
+def test_data_list_says_what_is_found(bench: Bench, tmp_path: Path) -> None:
+    rows = {
+        row["name"]: row for row in json.loads(bench("data", "list", "--json", "--data-root", str(tmp_path)).stdout)
+    }
+    assert rows["phantom-etis"]["found"] and not rows["etis"]["found"]
+
+
+def test_tables_in_every_form(tiny: Bench, bench: Bench, tmp_path: Path) -> None:
+    tiny()
+    (tmp_path / "results" / "tables").rename(tmp_path / "old")
+    latex = bench("tables", "--latex").stdout
+    assert latex.count(r"\toprule") == 4 and "synthetic" in latex
+    rows = list(csv.DictReader(io.StringIO(bench("tables", "--csv", "--datasets", "phantom-etis").stdout)))
+    assert list(rows[0])[:9] == ["dataset", "model", "mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE", "n"]
+    assert "| tiny_net" in bench("tables").stdout
+    half = json.loads(bench("tables", "--json", "--protocol", "half").stdout)
+    full = json.loads(bench("tables", "--json").stdout)
+    assert half[0]["protocol"] == "half" and half[0]["mDSC"] != full[0]["mDSC"]
+    assert sorted(p.suffix for p in (tmp_path / "results" / "tables").glob("table-phantom-kvasir*")) == [".md", ".tex"]

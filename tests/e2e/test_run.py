@@ -1,0 +1,227 @@
+"""`bench run` on phantom: what it prints, what it writes, that it repeats, continues and keeps."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY, Bench, bench_executable
+from PIL import Image
+
+from benchmark.data.datasets import list_dataset
+from benchmark.data.decode import decode_mask
+
+PHANTOM = ["phantom-kvasir", "phantom-etis", "phantom-colondb", "phantom-endoscene"]
+
+
+def record_of(root: Path, pattern: str = "*") -> dict:
+    (file,) = (root / "results" / "runs").glob(f"{pattern}/*/*/run.json")
+    return json.loads(file.read_text())
+
+
+def folder_of(root: Path) -> Path:
+    (file,) = (root / "results" / "runs").glob("*/*/*/run.json")
+    return file.parent
+
+
+def test_a_cell_leaves_everything_that_the_dictionary_promises(tiny: Bench, tmp_path: Path, shared_cache: Path) -> None:
+    done = tiny()
+    record, folder = record_of(tmp_path), folder_of(tmp_path)
+    assert record["status"] == "ok" and record["synthetic"] is True and list(record["tests"]) == PHANTOM
+    assert record["environment"]["packages"]["torch"] and record["timing"]["train_s"] > 0
+    assert {p.name for p in folder.iterdir()} == {
+        "run.json",
+        "history.csv",
+        "scores.parquet",
+        "curves.npz",
+        "maps",
+        "best.pt",
+    }
+    rows = pd.read_parquet(folder / "scores.parquet")
+    assert len(rows) == 2 * 4 * 4 and set(rows["protocol"]) == {"pranet", "half"}
+    scores = record["tests"]["phantom-kvasir"]["scores"]["pranet"]
+    mine = rows[(rows["protocol"] == "pranet") & (rows["dataset"] == "phantom-kvasir")]
+    for column, key in (("dice", "mDSC"), ("iou", "mIoU"), ("sm", "S_alpha"), ("wfm", "F_beta_w"), ("mae", "MAE")):
+        assert mine[column].mean() == pytest.approx(scores[key], abs=1e-12)
+    assert mine["em_max"].mean() == pytest.approx(scores["E_phi_max"], abs=1e-12)
+    masks = {item.id: item.mask_path for item in list_dataset("phantom-kvasir", cache_dir=shared_cache)}
+    for image_id in mine["id"]:
+        with Image.open(folder / "maps" / "phantom-kvasir" / f"{image_id}.png") as prob:
+            assert prob.mode == "L" and prob.size[::-1] == decode_mask(masks[image_id]).shape
+    assert "synthetic" in done.stdout and "validate" in done.stderr
+
+
+def test_the_same_command_twice_gives_identical_bytes(tiny: Bench, tmp_path: Path) -> None:
+    tiny("--results", "a/results")
+    tiny("--results", "b/results")
+    one, two = folder_of(tmp_path / "a"), folder_of(tmp_path / "b")
+    assert one.relative_to(tmp_path / "a") == two.relative_to(tmp_path / "b")
+    for name in ("history.csv", "scores.parquet", "curves.npz"):
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    for prob in (one / "maps").rglob("*.png"):
+        assert prob.read_bytes() == (two / prob.relative_to(one)).read_bytes()
+
+
+def test_the_reference_engine_gives_the_same_numbers(tiny: Bench, tmp_path: Path) -> None:
+    tiny("--results", "a/results")
+    tiny("--results", "b/results", "--engine", "reference")
+    one, two = record_of(tmp_path / "a")["tests"], record_of(tmp_path / "b")["tests"]
+    for name in PHANTOM:
+        for protocol, scores in one[name]["scores"].items():
+            assert scores == pytest.approx(two[name]["scores"][protocol], abs=1e-9), (name, protocol)
+
+
+def test_finished_cells_are_kept_and_overwritten_only_when_asked(tiny: Bench, tmp_path: Path) -> None:
+    tiny()
+    created = record_of(tmp_path)["created"], (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns
+    assert "kept" in tiny().stderr and "kept" in tiny("--if-exists", "skip").stderr
+    assert created == (record_of(tmp_path)["created"], (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns)
+    tiny("--if-exists", "overwrite")
+    assert (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns != created[1]
+
+
+def test_seeds_and_recipes_have_cells_of_their_own(tiny: Bench, tmp_path: Path) -> None:
+    tiny("--seeds", "0,1")
+    tiny("--set", "lr=0.01")
+    cells = sorted((tmp_path / "results" / "runs").glob("*/*/*/run.json"))
+    assert len(cells) == 3 and len({c.parent.parent.name for c in cells}) == 2
+    histories = {(c.parent / "history.csv").read_text() for c in cells}
+    assert len(histories) == 3
+
+
+def test_a_model_that_fails_is_recorded_and_does_not_stop_the_others(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(
+        "import torch\nclass N(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.c = torch.nn.Conv2d(3, 1, 1)\n    def forward(self, x):\n        raise RuntimeError('no forward')\n"
+        "def build():\n    return N()\n"
+    )
+    models = "./broken.py:build,./tiny_net.py:build"
+    done = bench(
+        "run",
+        "--models",
+        models,
+        "--datasets",
+        "phantom",
+        "--recipe",
+        "smoke",
+        *TINY,
+        "--no-track",
+        "--no-estimate",
+        code=1,
+    )
+    assert record_of(tmp_path, "file_broken*")["status"] == "failed"
+    assert "no forward" in record_of(tmp_path, "file_broken*")["error"]
+    assert record_of(tmp_path, "file_tiny*")["status"] == "ok"
+    assert "no forward" in done.stdout, "the table's note says why the row is blank"
+
+
+def test_a_loss_that_explodes_is_recorded_as_diverged(tiny: Bench, tmp_path: Path) -> None:
+    tiny("--set", "lr=1e30", "--set", "optimizer=sgd", code=1)
+    assert record_of(tmp_path)["status"] == "diverged"
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(
+    tiny: Bench, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    tiny()
+    arguments = ["run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "smoke", *TINY]
+    arguments += ["--no-track", "--no-estimate", "--seeds", "0,1", "--set", "epochs=4000"]
+    process = subprocess.Popen(
+        [bench_executable(), *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch 3/" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == 130 and "finished cells are kept" in rest and "Traceback" not in rest
+    states = {json.loads(f.read_text())["status"] for f in (tmp_path / "results" / "runs").glob("*/*/*/run.json")}
+    assert states == {"ok", "interrupted"}
+    assert not [f for f in (tmp_path / "results").rglob(".*") if f.name != ".bench"], "nothing half-written"
+
+
+def test_plain_lines_show_cell_epoch_loss_and_rate(tiny: Bench) -> None:
+    text = tiny().stderr
+    assert re.search(r"\[1/1\] file_tiny_net_build/smoke-[0-9a-f]{8}/seed0", text)
+    assert re.search(r"epoch 2/2 loss 0\.\d+ +val Dice@0\.5 0\.\d+", text) and "images/s" in text
+
+
+def test_json_is_one_document_on_standard_output(tiny: Bench) -> None:
+    payload = json.loads(tiny("--json").stdout)
+    assert payload["records"][0]["status"] == "ok" and payload["files"]
+
+
+def test_a_dry_run_plans_and_writes_nothing(tiny: Bench, tmp_path: Path) -> None:
+    plan = json.loads(tiny("--dry-run", "--json").stdout)
+    assert len(plan["cells"]) == 1 and list(plan["tests"]) == PHANTOM
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_plan_states_an_estimate_from_timed_steps(bench: Bench) -> None:
+    text = bench("run", "--models", "./tiny_net.py", "--datasets", "phantom", "--recipe", "smoke", "--dry-run").stderr
+    assert re.search(r"estimate +about \d+", text) and re.search(r"split +paper \(seed 0\)", text)
+
+
+def test_another_test_set_is_scored_without_training_again(bench: Bench, tmp_path: Path) -> None:
+    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    bench(*fixed, "--datasets", "phantom-kvasir")
+    history = (folder_of(tmp_path) / "history.csv").stat().st_mtime_ns
+    bench(*fixed, "--datasets", "phantom-kvasir,phantom-etis")
+    assert list(record_of(tmp_path)["tests"]) == ["phantom-kvasir", "phantom-etis"]
+    assert (folder_of(tmp_path) / "history.csv").stat().st_mtime_ns == history
+
+
+def test_mlflow_mirrors_every_cell(tiny: Bench, tmp_path: Path) -> None:
+    tiny("--track", "--seeds", "0,1")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
+    experiment = client.get_experiment_by_name("polyp-bench")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 2 and {r.info.status for r in runs} == {"FINISHED"}
+    run = runs[0]
+    record = json.loads((tmp_path / "results" / "runs" / run.data.tags["bench.cell"] / "run.json").read_text())
+    kvasir = record["tests"]["phantom-kvasir"]
+    logged = {key: value for key, value in run.data.metrics.items() if key.endswith("/mDSC") and "Kvasir" in key}
+    assert kvasir["scores"]["pranet"]["mDSC"] in logged.values()
+    assert run.data.params["recipe.epochs"] == "2" and run.data.tags["bench.synthetic"] == "true"
+    assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 2
+    names = {a.path for a in client.list_artifacts(run.info.run_id)}
+    assert {"run.json", "history.csv", "scores.parquet", "tables"} <= names
+
+
+def test_an_unreachable_tracking_server_is_a_warning(tiny: Bench, tmp_path: Path) -> None:
+    done = tiny(
+        "--track",
+        MLFLOW_TRACKING_URI="http://127.0.0.1:9",
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+        MLFLOW_HTTP_REQUEST_TIMEOUT="1",
+    )
+    assert "warning: MLflow was not updated" in done.stderr and record_of(tmp_path)["status"] == "ok"
+
+
+@pytest.mark.slow
+def test_command_one_of_the_readme(bench: Bench, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    bench("run", "--models", "all", "--datasets", "phantom", "--recipe", "smoke")
+    printed = bench("tables", "--latex").stdout
+    assert time.monotonic() - begun < 360 or os.environ.get("PYTEST_XDIST_WORKER"), "six minutes on two cores"
+    assert printed.count(r"\begin{table}") == 4 and "synthetic" in printed
+    with (tmp_path / "results" / "tables" / "tables.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 24 and all(row["mDSC"] for row in rows)
+    assert [row["model"] for row in rows[:6]] == ["U-Net", "Unet++", "PraNet", "SANet", "LDNet", "BSANet (ours)"]
+    for row in rows:
+        numbers = np.array([float(row[k]) for k in ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")])
+        assert (numbers >= 0).all() and (numbers <= 1.001).all() and numbers[1] <= numbers[0]
