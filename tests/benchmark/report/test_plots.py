@@ -1,0 +1,204 @@
+"""Figures hold the numbers they were given, at a size that can be read, without a window and without torch."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from PIL import Image
+
+from benchmark.errors import BenchError
+from benchmark.report import plots
+from benchmark.report.blocks import Block
+from benchmark.report.compare_plots import groups_not_apart
+from benchmark.report.ranks import Ranks, average_ranks
+from benchmark.report.stats import paired_comparisons
+from benchmark.report.style import look, save_figure
+
+
+def _xy(line: Line2D) -> tuple[list[float], list[float]]:
+    return np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()
+
+
+MODELS = ("unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet")
+
+
+def _history(start: float, epochs: int = 10) -> pd.DataFrame:
+    epoch = np.arange(1, epochs + 1)
+    return pd.DataFrame(
+        {"epoch": epoch, "train_loss": 1 / epoch, "val_mdsc": start + epoch / 100, "val_dice_all_foreground": 0.2}
+    )
+
+
+def _block(dataset: str = "kvasir", n: int = 30) -> Block:
+    scores = np.random.default_rng(0).beta(5, 1, size=(6, 2, n)) - np.arange(6)[:, None, None] / 20
+    return Block(dataset, MODELS, (0, 1), scores, np.arange(n), tuple(map(str, range(n))))
+
+
+def _curves(level: float) -> dict[str, np.ndarray]:
+    rising = np.linspace(0, 1, 256)
+    return {"recall": rising, "precision": level * (1 - rising / 2), "dice": level * rising, "em": level + 0 * rising}
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Figure]:
+    """One figure of each kind."""
+    rows = pd.DataFrame({"model": MODELS, "num_params": np.geomspace(5e6, 4e7, 6), "mDSC": np.linspace(0.8, 0.9, 6)})
+    ranked = average_ranks(pd.DataFrame(np.random.default_rng(0).uniform(size=(4, 6)), columns=list(MODELS)))
+    note = (
+        "Synthetic images (phantom), seeds 0, 1: these numbers say nothing about real polyps, whatever they look like."
+    )
+    blocks = [_block(name) for name in ("kvasir", "etis")]
+    return {
+        "training": plots.training({m: [_history(0.1), _history(0.3)] for m in MODELS}, note=note),
+        "distribution": plots.distribution(_block(), note=note),
+        "forest": plots.forest(paired_comparisons(blocks, reference="bsanet", num_resamples=200), note=note),
+        "curves": plots.curves({m: _curves(0.5 + i / 20) for i, m in enumerate(MODELS)}, dataset="kvasir", note=note),
+        "cost": plots.cost(rows.assign(low=rows["mDSC"] - 0.02, high=rows["mDSC"] + 0.02), title="Kvasir", note=note),
+        "ranks": plots.ranks(ranked, note=note),
+    }
+
+
+def test_every_listed_plot_has_a_function_and_the_list_is_complete(figures: dict[str, Figure]) -> None:
+    assert set(plots.PLOTS) == set(figures)
+    assert all(callable(getattr(plots, name)) for name in plots.PLOTS)
+
+
+@pytest.mark.parametrize("name", list(plots.PLOTS))
+def test_text_lies_inside_the_figure_and_is_large_enough(figures: dict[str, Figure], name: str) -> None:
+    figure = figures[name]
+    figure.draw_without_rendering()
+    frame = figure.bbox.padded(1)
+    note = next(text for text in figure.findobj(Text) if isinstance(text, Text) and "Synthetic" in text.get_text())
+    for extent in (note.get_window_extent(), *(part.get_tightbbox() for part in (*figure.axes, *figure.legends))):
+        assert extent is not None
+        assert frame.contains(*extent.min)
+        assert frame.contains(*extent.max)
+    shown = [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_visible() and t.get_text().strip()]
+    assert min(float(text.get_fontsize()) for text in shown) >= 5.5
+    assert figure.get_figwidth() == pytest.approx(3.4)
+
+
+@pytest.mark.parametrize("name", list(plots.PLOTS))
+def test_files_are_vector_and_bitmap(figures: dict[str, Figure], name: str, tmp_path: Path) -> None:
+    pdf, png = save_figure(figures[name], tmp_path / "a", name)
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert b"/Type3" not in pdf.read_bytes()  # text as outlines of TrueType, not as bitmaps
+    assert Image.open(png).size[0] == 1020
+    assert np.asarray(Image.open(png).convert("L")).std() > 5
+
+
+def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
+    def draw() -> Figure:
+        return plots.curves({"unet": _curves(0.5), "bsanet": _curves(0.6)}, dataset="kvasir", note="Synthetic.")
+
+    figure = draw()
+    saved = [save_figure(one, tmp_path / str(i), "c") for i, one in enumerate((figure, figure, draw()))]
+    assert len({tuple(path.read_bytes() for path in paths) for paths in saved}) == 1
+
+
+def test_training_draws_the_mean_and_the_range_over_seeds() -> None:
+    figure = plots.training({"bsanet": [_history(0.1), _history(0.3, epochs=8)]})
+    lower = figure.axes[1]
+    np.testing.assert_allclose(_xy(lower.lines[0])[1], 0.2 + np.arange(1, 9) / 100)
+    band = lower.collections[0].get_paths()[0].get_extents()
+    assert (band.ymin, band.ymax) == (pytest.approx(0.11), pytest.approx(0.38))
+    assert _xy(lower.lines[1])[1][0] == 0.2
+    with pytest.raises(BenchError, match="no column 'val_x'"):
+        plots.training({"bsanet": [_history(0.1)]}, score="val_x")
+    with pytest.raises(BenchError, match="no training history"):
+        plots.training({})
+
+
+def test_distribution_shows_every_image_and_the_mean(figures: dict[str, Figure]) -> None:
+    block = _block()
+    axes = figures["distribution"].axes[0]
+    for row, points in enumerate(axes.collections):
+        np.testing.assert_allclose(np.asarray(points.get_offsets())[:, 0], block.scores[row].mean(axis=0))
+    diamonds = [line for line in axes.lines if line.get_marker() == "D"]
+    assert [_xy(line)[0][0] for line in diamonds] == pytest.approx(block.scores.mean(axis=(1, 2)))
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["U-Net", "Unet++", "PraNet", "SANet", "LDNet", "BSANet"]
+
+
+def test_forest_fills_the_marker_only_where_the_difference_holds() -> None:
+    rows = pd.DataFrame(
+        {
+            "dataset": "kvasir",
+            "model": ["unet", "pranet"],
+            "reference": "bsanet",
+            "difference": [-0.1, 0.01],
+            "low": [-0.12, -0.01],
+            "high": [-0.08, 0.03],
+            "p_holm": [0.001, 0.4],
+        }
+    )
+    axes = plots.forest(rows).axes[0]
+    markers = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
+    assert [_xy(line)[0][0] for line in markers] == [-0.1, 0.01]
+    assert [line.get_markerfacecolor() == "white" for line in markers] == [False, True]
+    bars = [tuple(_xy(line)[0]) for line in axes.lines if len(_xy(line)[0]) == 2][1:]
+    assert bars == [(-0.12, -0.08), (-0.01, 0.03)]
+    with pytest.raises(BenchError, match="nothing to compare"):
+        plots.forest(rows.iloc[:0])
+
+
+def test_curves_are_means_over_images_and_seeds_with_threshold_one_first() -> None:
+    sums = np.arange(256.0)
+    archives: list[Any] = [
+        {"pranet/kvasir/n": np.array(10), "pranet/kvasir/dice": sums},
+        {"pranet/kvasir/n": np.array(30), "pranet/kvasir/dice": 3 * sums},
+    ]
+    assert plots.mean_curves(archives, protocol="pranet", dataset="kvasir")["dice"][255] == pytest.approx(25.5)
+    with pytest.raises(BenchError, match="no curves for half/kvasir; there are pranet/kvasir"):
+        plots.mean_curves(archives, protocol="half", dataset="kvasir")
+    figure = plots.curves({"unet": _curves(0.5)}, dataset="kvasir")
+    thresholds, f = _xy(figure.axes[1].lines[0])
+    assert (thresholds[0], f[0]) == (1, 0)
+    assert (thresholds[-1], f[-1]) == (0, 0.5)
+    with pytest.raises(BenchError, match="lack em"):
+        plots.curves({"unet": {k: v for k, v in _curves(0.5).items() if k != "em"}}, dataset="kvasir")
+
+
+def test_cost_names_every_model_without_covering_another_name(figures: dict[str, Figure]) -> None:
+    axes = figures["cost"].axes[0]
+    figures["cost"].draw_without_rendering()
+    assert sorted(t.get_text() for t in axes.texts) == ["BSANet", "LDNet", "PraNet", "SANet", "U-Net", "Unet++"]
+    for a, b in itertools.combinations(axes.texts, 2):
+        assert not a.get_window_extent().overlaps(b.get_window_extent())
+    with pytest.raises(BenchError, match="nothing to draw"):
+        plots.cost(pd.DataFrame({"model": ["unet"], "num_params": [1e6], "mDSC": [None]}))
+
+
+def test_rank_bars_join_models_closer_than_the_critical_difference() -> None:
+    found = Ranks({"a": 1.0, "b": 2.0, "c": 2.5, "d": 4.0}, 1.6, 0.01, 12, "")
+    assert groups_not_apart(found) == [("a", "c"), ("c", "d")]
+    bars = [line for line in plots.ranks(found).axes[0].lines if line.get_linewidth() == 2.2]
+    assert [tuple(_xy(bar)[0]) for bar in bars] == [(1.0, 2.5), (2.5, 4.0)]
+
+
+def test_the_warning_about_few_sets_stands_on_the_rank_plot(figures: dict[str, Figure]) -> None:
+    assert "too few for a verdict" in figures["ranks"].get_supxlabel().replace("\n", " ")
+
+
+def test_known_and_unknown_models_look_different() -> None:
+    models = [*MODELS, "a", "b"]
+    looks = [look(model, models) for model in models]
+    assert len({x["color"] for x in looks}) == len(models)
+    assert len({x["marker"] for x in looks}) == len(models)
+
+
+def test_reports_import_no_torch_and_matplotlib_only_to_draw() -> None:
+    modules = [p.stem for p in (Path(plots.__file__).parent).glob("*.py") if p.stem != "__init__"]
+    code = "import sys\n" + "".join(f"import benchmark.report.{name}\n" for name in modules)
+    code += "print([name for name in ('torch', 'matplotlib', 'mlflow') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
