@@ -24,7 +24,7 @@ from baselines.blocks import (
     res2net50,
 )
 from baselines.ldnet_blocks import Decoder, EfficientSelfAttention, KernelUpdater, LesionCrossAttention, apply_kernel
-from baselines.losses import bce, dice
+from baselines.losses import bce, dice, wide
 
 SWITCHES: dict[str, str] = {
     "esa": "efficient self-attention on the encoder's features: without it they enter the decoder as they are "
@@ -166,7 +166,7 @@ class LDNet(nn.Module):
         if criterion is not None:
             return mean_over_maps(outputs, mask, criterion)
         cross = probability_bce if self.legacy_bce else bce
-        total = mask.new_zeros((), dtype=torch.float32)
+        total = mask.new_zeros(())
         for logits in outputs:
             if logits.shape != mask.shape:
                 mask = F.interpolate(mask, scale_factor=0.5, mode="bilinear", align_corners=True)
@@ -191,9 +191,8 @@ def probability_bce(logits: Tensor, mask: Tensor) -> Tensor:
     Returns:
         Scalar in [0, 100].
     """
-    prob = logits.float().sigmoid()
-    log_p, log_q = prob.log().clamp(min=-100), (1 - prob).log().clamp(min=-100)
-    return -(mask * log_p + (1 - mask) * log_q).mean()
+    with torch.autocast(logits.device.type, enabled=False):  # torch refuses this loss under autocast
+        return F.binary_cross_entropy(wide(logits).sigmoid(), wide(mask))
 
 
 def build(

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.blocks import double
+from baselines.losses import wide
 
 NUM_HEADS = 8
 HEAD_DIM = 64
@@ -108,7 +109,7 @@ class LesionAttention(Projections):
 
     def forward(self, x: Tensor, logits: Tensor) -> Tensor:
         """Return (B, H*W or 1, dim) tokens from (B, dim, H, W) and (B, 1, H, W) logits."""
-        mask = logits.float().sigmoid()
+        mask = wide(logits).sigmoid()
         if self.lean:
             v = F.linear(_lesion_mean(x, mask), self.rows(2, 3))  # (B, 512)
             return cast(Tensor, self.to_out(v.to(x.dtype)))[:, None]
@@ -172,7 +173,7 @@ class KernelUpdater(nn.Module):
         Returns:
             The new kernel, (B, 64), values >= 0.
         """
-        mask = double(logits.float(), align_corners=False).sigmoid()
+        mask = double(wide(logits), align_corners=False).sigmoid()
         pooled = lesion_sum(u, mask)  # a sum over pixels: it grows with the lesion's area
         p_in, p_out = self.pred_transform_layer(pooled).chunk(2, -1)
         h_in, h_out = self.head_transform_layer(kernel).chunk(2, -1)
@@ -190,12 +191,12 @@ def apply_kernel(u: Tensor, kernel: Tensor) -> Tensor:
 
 
 def lesion_sum(x: Tensor, mask: Tensor) -> Tensor:
-    """Sum (B, C, H, W) over pixels under a soft mask (B, 1, H, W) float32; return (B, C) float32.
+    """Sum (B, C, H, W) over pixels under a soft mask (B, 1, H, W); return (B, C).
 
-    Held in float32 under autocast: sums over a large map pass float16's range.
+    Held in float32 or better under autocast: sums over a large map pass float16's range.
     """
     with torch.autocast(x.device.type, enabled=False):
-        return torch.bmm(x.float().flatten(2), mask.flatten(2).transpose(1, 2))[..., 0]
+        return torch.bmm(wide(x).flatten(2), mask.flatten(2).transpose(1, 2))[..., 0]
 
 
 def _lesion_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -1,12 +1,18 @@
-"""Losses that more than one model uses: logits in, a scalar without unit out, computed in float32."""
+"""Losses that more than one model uses: logits in, a scalar without unit out, computed in float32 or better."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 EDGE_WINDOW_PX = 31
 EDGE_GAIN = 5.0
+
+
+def wide(x: Tensor) -> Tensor:
+    """Return ``x`` in float32 at least: half precision widened, float64 kept."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def bce(logits: Tensor, mask: Tensor) -> Tensor:
@@ -18,7 +24,7 @@ def bce(logits: Tensor, mask: Tensor) -> Tensor:
     Returns:
         Scalar >= 0.
     """
-    return F.binary_cross_entropy_with_logits(logits.float(), mask.float())
+    return F.binary_cross_entropy_with_logits(wide(logits), wide(mask))
 
 
 def dice(logits: Tensor, mask: Tensor, *, smooth_top: float = 1.0, smooth_bottom: float = 1.0) -> Tensor:
@@ -32,7 +38,7 @@ def dice(logits: Tensor, mask: Tensor, *, smooth_top: float = 1.0, smooth_bottom
     Returns:
         Scalar in [0, 1].
     """
-    prob, mask = logits.float().sigmoid(), mask.float()
+    prob, mask = wide(logits).sigmoid(), wide(mask)
     inter = (prob * mask).sum((1, 2, 3))
     total = prob.sum((1, 2, 3)) + mask.sum((1, 2, 3))
     return (1 - (2 * inter + smooth_top) / (total + smooth_bottom)).mean()
@@ -59,7 +65,7 @@ def edge_weight(mask: Tensor) -> Tensor:
         (B, 1, H, W), in [1, 6].
     Source: PraNet (MICCAI 2020), section 3.3, after F3Net.
     """
-    mask, k = mask.float(), EDGE_WINDOW_PX
+    mask, k = wide(mask), EDGE_WINDOW_PX
     # one row of the window, then one column: the same mean for 62 instead of 961 additions a pixel
     mean = F.avg_pool2d(mask, (1, k), stride=1, padding=(0, k // 2))
     mean = F.avg_pool2d(mean, (k, 1), stride=1, padding=(k // 2, 0))
@@ -83,7 +89,7 @@ def structure_loss(logits: Tensor, mask: Tensor, *, legacy_bce: bool = False, we
     """
     if logits.shape != mask.shape:
         raise ValueError(f"logits {tuple(logits.shape)} and mask {tuple(mask.shape)}: need the same shape")
-    logits, mask = logits.float(), mask.float()
+    logits, mask = wide(logits), wide(mask)
     weight = edge_weight(mask) if weight is None else weight
     dims = (1, 2, 3)
     if legacy_bce:
