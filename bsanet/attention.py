@@ -5,7 +5,7 @@ Source: paper section 3, figure 2 and its formulas; spec items "ISAM on f_i" and
 
 import torch
 import torch.nn.functional as F
-from timm.models.swin_transformer import SwinTransformerBlock, window_partition
+from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention, window_partition
 from torch import Tensor, nn
 
 from bsanet.config import Config
@@ -54,6 +54,14 @@ class ISAM(nn.Module):
         x = x[:, :h, :w].permute(0, 3, 1, 2)  # (B, C, h, w)
         return self.conv(x) + f
 
+    def train(self, mode: bool = True) -> "ISAM":
+        """As torch's; also picks timm's attention kernel: on a CPU the fused one wins forward, but not backward."""
+        for block in self.blocks:
+            assert isinstance(block.attn, WindowAttention)
+            block.attn.fused_attn = not mode  # type: ignore[misc]
+        return super().train(mode)
+
+    @torch.inference_mode(False)  # the masks outlive the call that made them, which may be an inference
     @torch.no_grad()
     def _set_grid(self, h: int, w: int) -> None:
         """Tell timm's blocks the grid; they then shift only along sides longer than one window."""
@@ -62,12 +70,18 @@ class ISAM(nn.Module):
         for block in self.blocks:
             assert isinstance(block, SwinTransformerBlock)
             block.set_input_size(padded, (self.window, self.window))
-            mask: Tensor | None = block.attn_mask
+            mask = _mask_of(block)
             if padded != (h, w):
                 padding = _padding_mask(h, w, padded, block.window_size, block.shift_size)
                 mask = padding if mask is None else mask.cpu() + padding
-            block.attn_mask = None if mask is None else mask.to(like)
+            block.register_buffer("attn_mask", None if mask is None else mask.to(like), persistent=False)
         self._grid = (h, w)
+
+
+def _mask_of(block: SwinTransformerBlock) -> Tensor | None:
+    mask = block.attn_mask
+    assert mask is None or isinstance(mask, Tensor)
+    return mask
 
 
 def _padding_mask(h: int, w: int, padded: tuple[int, int], window: tuple[int, int], shift: tuple[int, int]) -> Tensor:
@@ -85,10 +99,13 @@ class FSAM(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        width, reduced = config.width, config.reduced_width
-        self.context = nn.Sequential(ConvBlock(width, reduced), ConvBlock(reduced, reduced, dilation=config.dilation))
+        width, context, reduced = config.width, config.context_width, config.reduced_width
+        # Stride 2: nothing but two numbers per channel is read from the context, so a coarse one is enough.
+        self.context = nn.Sequential(
+            ConvBlock(width, context, stride=2), ConvBlock(context, context, dilation=config.dilation)
+        )
         self.fc = nn.Sequential(
-            nn.Linear(reduced, config.squeeze), nn.ReLU(inplace=True), nn.Linear(config.squeeze, width)
+            nn.Linear(context, config.squeeze), nn.ReLU(inplace=True), nn.Linear(config.squeeze, width)
         )
         self.conv = ConvBlock(width, reduced)
         self.shortcut = nn.Conv2d(width, reduced, 1)
@@ -96,6 +113,6 @@ class FSAM(nn.Module):
     def forward(self, f: Tensor) -> Tensor:
         """(B, width, h, w) -> (B, reduced_width, h, w)."""
         context = self.context(f)
-        gap, gmp = context.mean((2, 3)), context.amax((2, 3))  # (B, reduced)
+        gap, gmp = context.mean((2, 3)), context.amax((2, 3))  # (B, context_width)
         weight = torch.sigmoid(self.fc(gap) + self.fc(gmp))  # (B, width)
         return self.shortcut(f) + self.conv(f * weight[:, :, None, None])

@@ -20,12 +20,12 @@ class Config:
     """Swin blocks may start from ImageNet weights; off: random values. Changes no shape."""
 
     stem_width: int = 32
-    """Channels at stride 2; also the fine feature that the rendering module samples."""
+    """Channels at stride 2, twice as many at stride 4; the former are the rendering module's fine feature."""
     encoder_widths: tuple[int, int, int, int] = (96, 192, 320, 512)
     """Channels at strides 4, 8, 16, 32."""
     encoder_inner: tuple[int, int, int, int] = (64, 128, 256, 512)
     """Channels of the grouped 3x3 convolution at each level; multiples of `groups`."""
-    encoder_depths: tuple[int, int, int, int] = (2, 3, 4, 2)
+    encoder_depths: tuple[int, int, int, int] = (1, 2, 4, 3)
     """ResNeXt blocks at each level."""
     groups: int = 32
     """Groups of the grouped convolution (the cardinality of ResNeXt)."""
@@ -43,8 +43,10 @@ class Config:
     isam_weight: float = 1.0
     """Initial weight of the ISAM's convolution block in its sum with the input, > 0."""
 
-    reduced_width: int = 64
+    reduced_width: int = 48
     """Channels after the FSAM, and of the decoder."""
+    context_width: int = 32
+    """Channels of the FSAM's convolution and dilated convolution, from which the weights are computed."""
     dilation: int = 2
     """Dilation of the FSAM's second convolution [paper]."""
     squeeze: int = 24
@@ -56,7 +58,7 @@ class Config:
     """Heads of the attention among points."""
     point_share: float = 1 / 64
     """Points per pixel of the map they are drawn on."""
-    max_points: int = 1024
+    max_points: int = 512
     """Most points that any step of the rendering module predicts."""
     oversample: int = 3
     """Training: candidates per point kept by uncertainty."""

@@ -1,7 +1,6 @@
 """Decoder: from the deepest level upwards, each step joins the level's map and halves the stride. Ours: the
 paper says "encoder-decoder U-shaped" and "integrating multi-scale features", no more."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,9 +14,7 @@ class Decoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         width = config.reduced_width
-        self.steps = nn.ModuleList(
-            nn.Sequential(ConvBlock(2 * width, width), ConvBlock(width, width)) for _ in range(3)
-        )
+        self.steps = nn.ModuleList(ConvBlock(width, width) for _ in range(3))
         self.head = nn.Conv2d(width, 1, 1)
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -25,5 +22,5 @@ class Decoder(nn.Module):
         x = maps[-1]
         for step, skip in zip(self.steps, reversed(maps[:-1]), strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = step(torch.cat((x, skip), dim=1))
+            x = step(x + skip)
         return x, self.head(x)

@@ -1,7 +1,7 @@
 """Encoder: ResNeXt blocks in place of plain convolution blocks, giving the feature maps f_i.
 
 Source: paper section 3, first paragraph; the block after Xie et al., "Aggregated Residual Transformations for
-Deep Neural Networks" (CVPR 2017), figure 3(c). The shortcut averages before it strides, so no pixel is skipped.
+Deep Neural Networks" (CVPR 2017), figure 3(c).
 """
 
 from torch import Tensor, nn
@@ -47,10 +47,8 @@ class ResNeXtBlock(nn.Module):
             nn.ReLU(inplace=True),
             *conv_norm(inner, num_out, 1),
         )
-        shortcut: list[nn.Module] = [nn.AvgPool2d(stride)] if stride > 1 else []
-        if num_in != num_out:
-            shortcut += conv_norm(num_in, num_out, 1)
-        self.shortcut = nn.Sequential(*shortcut)
+        same = stride == 1 and num_in == num_out
+        self.shortcut = nn.Sequential(*([] if same else conv_norm(num_in, num_out, 1, stride=stride)))
         self.act = nn.ReLU(inplace=True)
 
     @property
@@ -71,20 +69,21 @@ class Encoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         stem = config.stem_width
-        self.stem = nn.Sequential(ConvBlock(3, stem, stride=2), ConvBlock(stem, stem))
+        self.stem = ConvBlock(3, stem, stride=2)
+        self.entry = ConvBlock(stem, 2 * stem, stride=2)
         self.levels, self.projections = nn.ModuleList(), nn.ModuleList()
-        num_in = stem
+        num_in, stride = 2 * stem, 1
         for num_out, inner, depth in zip(
             config.encoder_widths, config.encoder_inner, config.encoder_depths, strict=True
         ):
             blocks = [
-                ResNeXtBlock(num_out if i else num_in, inner, num_out, stride=1 if i else 2, groups=config.groups)
+                ResNeXtBlock(num_out if i else num_in, inner, num_out, stride=1 if i else stride, groups=config.groups)
                 for i in range(depth)
             ]
             self.levels.append(nn.Sequential(*blocks))
             # Batch norm, no ReLU: zero-mean unit-variance tokens are what pretrained Swin blocks have seen.
             self.projections.append(nn.Sequential(*conv_norm(num_out, config.width, 1)))
-            num_in = num_out
+            num_in, stride = num_out, 2
 
     def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Fine feature and the maps f_1..f_4.
@@ -95,7 +94,7 @@ class Encoder(nn.Module):
             (B, stem_width, H/2, W/2) and four maps (B, width, H/s, W/s), s = 4, 8, 16, 32.
         """
         fine = self.stem(image)  # (B, stem, H/2, W/2)
-        maps, x = [], fine
+        maps, x = [], self.entry(fine)  # (B, 2 * stem, H/4, W/4)
         for level, project in zip(self.levels, self.projections, strict=True):
             x = level(x)
             maps.append(project(x))

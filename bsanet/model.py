@@ -63,7 +63,8 @@ class BSANet(nn.Module):
             ValueError: On another number of channels, size, dtype or device.
         """
         self._check(image)
-        fine, maps = self.encoder(image)
+        # Tokens are channels-last by nature: in this layout neither they nor the convolutions are copied about.
+        fine, maps = self.encoder(image.contiguous(memory_format=torch.channels_last))
         maps = [fsam(isam(f)) for f, isam, fsam in zip(maps, self.isam, self.fsam, strict=True)]
         decoded, coarse = self.decoder(maps)
         if self.rendering is not None and not self.training:

@@ -1,0 +1,55 @@
+"""torch.compile and ONNX: the same map as eager, at the sizes people use."""
+
+import io
+
+import pytest
+import torch
+
+from bsanet import BSANet, build
+
+OPSET = 18
+
+
+@pytest.fixture(scope="module")
+def model() -> BSANet:
+    torch.manual_seed(0)
+    network = build().eval()
+    torch.nn.init.normal_(network.rendering.last.weight, std=0.1)  # let the rendering matter
+    return network
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "batch"), [((128, 128), 2), ((160, 224), 1)])
+def test_onnx_gives_the_eager_map(model: BSANet, size: tuple[int, int], batch: int) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    image = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(0))
+    program = torch.onnx.export(model, (image,), dynamo=True, opset_version=OPSET, verbose=False)
+    assert program.model.opset_imports[""] == OPSET
+    buffer = io.BytesIO()
+    program.save(buffer)
+    session = onnxruntime.InferenceSession(buffer.getvalue(), providers=["CPUExecutionProvider"])
+    (got,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    with torch.inference_mode():
+        expected = model(image)[0].numpy()
+    assert abs(got - expected).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_compile_gives_the_eager_map_without_a_graph_break(model: BSANet) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    for size in (128, 160):
+        image = torch.randn(1, 3, size, size)
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(image)[0], model(image)[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_compiled_training_step_runs(model: BSANet) -> None:
+    torch._dynamo.reset()
+    network = build()
+    compiled = torch.compile(network, backend="aot_eager")
+    outputs = compiled(torch.randn(2, 3, 128, 128))
+    network.loss(outputs, torch.zeros(2, 1, 128, 128)).backward()
+    assert network.encoder.stem[0].weight.grad is not None
