@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import BenchError, unknown_name
 
-Augmentation = Literal["hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter"]
+Augmentation = Literal["hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter", "colour_exchange"]
 
 
 class Recipe(BaseModel):
@@ -82,7 +82,7 @@ class Recipe(BaseModel):
 
     # selection and prediction
     select: Literal["best", "last"] = Field("best", description="Checkpoint: best on validation, or the last epoch.")
-    select_metric: Literal["val_dice_half", "val_mdsc"] = Field(
+    select_metric: Literal["val_dice_half", "val_mdsc", "val_iou_mean"] = Field(
         "val_dice_half", description="Validation score that picks the checkpoint; never a test score."
     )
     postprocess: Literal["none", "minmax", "pcs"] = Field(

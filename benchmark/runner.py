@@ -254,7 +254,7 @@ def pixels(study: Study, cell: Cell, items: Sequence[Item], size: int, watcher: 
         progress=lambda done, total: watcher.phase(f"cache {name} at {size} px", done, total),
     )
     row = {item.id: number for number, item in enumerate(everything)}
-    return Subset(cache, np.array([row[item.id] for item in items]))
+    return Subset(cache, np.array([row[item.id] for item in items]), tuple(item.id for item in items))
 
 
 def make_fabric(device: str, recipe: Recipe) -> Fabric:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from benchmark.config import Recipe, derive_seed
 from benchmark.criteria import Criterion, get_criterion, training_loss
 from benchmark.data import transforms
+from benchmark.data.colour import ColourExchange
 from benchmark.data.pool import Pool
 from benchmark.errors import BenchError
 from benchmark.optim import make_optimizer, set_lr
@@ -90,6 +91,7 @@ def train(
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, recipe)
     wrapped, optimizer = fabric.setup(model, optimizer)
+    exchange = ColourExchange(train_set) if "colour_exchange" in recipe.augmentation else None
     state = _load_state(last, model, optimizer) if last.exists() else TrainState()
 
     begun = saved = time.perf_counter()
@@ -102,9 +104,9 @@ def train(
         model.train()
         for step, positions in enumerate(batches):
             set_lr(optimizer, recipe, epoch - 1 + step / len(batches))
-            images, masks = train_set.batch(positions)
             generator = torch.Generator().manual_seed(derive_seed("augment", seed, epoch, step))
-            loss = _step(wrapped, model, optimizer, recipe, criterion, fabric, images, masks, generator)
+            x, y = _network_batch(train_set, positions, recipe, exchange, fabric.device, generator)
+            loss = _step(wrapped, model, optimizer, recipe, criterion, fabric, x, y, generator)
             if not math.isfinite(loss):
                 message = f"loss {loss} at epoch {epoch}, step {step + 1} of {len(batches)}"
                 return _end(state, model, "diverged", message, begun, seen)
@@ -162,6 +164,24 @@ def _batches(count: int, recipe: Recipe, *, seed: int, epoch: int) -> Iterator[n
     yield from parts
 
 
+def _network_batch(
+    train_set: Pool,
+    positions: np.ndarray,
+    recipe: Recipe,
+    exchange: ColourExchange | None,
+    device: torch.device,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """The augmented, normalised images (B, 3, S, S) and masks (B, 1, S, S) of one batch."""
+    images, masks = train_set.batch(positions)
+    x, y = transforms.to_float(images.to(device), masks.to(device))
+    if exchange is not None:
+        x = exchange(x, positions, generator)
+    pieces = [piece for piece in recipe.augmentation if piece != "colour_exchange"]
+    x, y = transforms.augment(x, y, pieces, crop_size=recipe.image_size, generator=generator)
+    return transforms.normalize(x, recipe.normalize), y
+
+
 def _step(
     wrapped: nn.Module,
     model: nn.Module,
@@ -169,17 +189,15 @@ def _step(
     recipe: Recipe,
     criterion: Criterion | None,
     fabric: Fabric,
-    images: Tensor,
-    masks: Tensor,
+    x: Tensor,
+    y: Tensor,
     generator: torch.Generator,
 ) -> float:
     """One batch: one optimiser step per scale. Returns the mean loss over the scales."""
-    x, y = transforms.to_float(images.to(fabric.device), masks.to(fabric.device))
-    x, y = transforms.augment(x, y, recipe.augmentation, crop_size=recipe.image_size, generator=generator)
-    x = transforms.normalize(x, recipe.normalize)
     losses = []
     for factor in _scales(recipe, generator):
-        scaled, mask = transforms.scale_batch(x, y, factor, align_corners=recipe.multi_scale == "each")
+        corners, nearest = recipe.multi_scale == "each", recipe.masks == "nearest"
+        scaled, mask = transforms.scale_batch(x, y, factor, align_corners=corners, nearest_masks=nearest)
         if recipe.channels_last:
             scaled = scaled.to(memory_format=torch.channels_last)
         optimizer.zero_grad(set_to_none=True)

@@ -19,10 +19,11 @@ class Pixels(Protocol):
 
 @dataclass
 class Subset:
-    """Some rows of a pixel cache."""
+    """Some rows of a pixel cache, with the ids of their images where somebody asks for them."""
 
     pixels: Pixels
     rows: np.ndarray
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -42,6 +43,11 @@ class Pool:
 
     def __len__(self) -> int:
         return int(self.offsets[-1])
+
+    @property
+    def names(self) -> list[str]:
+        """Ids of the images, in order."""
+        return [name for part in self.parts for name in part.names]
 
     def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
         """Copy images (B, S, S, 3) and masks (B, S, S), uint8."""

@@ -53,16 +53,21 @@ def augment(
     return images, masks
 
 
-def scale_batch(images: Tensor, masks: Tensor, factor: float, *, align_corners: bool) -> tuple[Tensor, Tensor]:
-    """Resize a batch and its masks to the nearest multiple of 32 px of ``factor`` times its side, bilinear."""
+def scale_batch(
+    images: Tensor, masks: Tensor, factor: float, *, align_corners: bool, nearest_masks: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Resize a batch and its masks to the nearest multiple of 32 px of ``factor`` times its side, bilinear.
+
+    ``nearest_masks`` takes the nearest mask pixel instead.
+    """
     side = max(32, round(images.shape[-1] * factor / 32) * 32)
     if side == images.shape[-1]:
         return images, masks
     size = (side, side)
-    return (
-        F.interpolate(images, size, mode="bilinear", align_corners=align_corners),
-        F.interpolate(masks, size, mode="bilinear", align_corners=align_corners),
-    )
+    scaled = F.interpolate(images, size, mode="bilinear", align_corners=align_corners)
+    if nearest_masks:
+        return scaled, F.interpolate(masks, size, mode="nearest")
+    return scaled, F.interpolate(masks, size, mode="bilinear", align_corners=align_corners)
 
 
 def _coins(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -78,7 +83,8 @@ def _flip(axis: int) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor
 
 
 def _rot90(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    turns = torch.randint(0, 4, (len(images),), generator=generator).tolist()
+    coins = torch.rand(len(images), generator=generator) < 0.5
+    turns = (torch.randint(0, 4, (len(images),), generator=generator) * coins).tolist()
     turned = [torch.rot90(torch.cat(pair), turn, (1, 2)) for *pair, turn in zip(images, masks, turns, strict=True)]
     both = torch.stack(turned)
     return both[:, :3].contiguous(), both[:, 3:].contiguous()
