@@ -51,6 +51,7 @@ class DatasetInfo:
 
 
 _RESEARCH = "research and education only; see the source's terms"
+_ISIC_TERMS = "the terms of the ISIC archive and of each challenge; see the source"
 _BUNDLE = "PraNet's test bundle, Google Drive id 1Y2z7FD5p5y31vkZwQQomXFRB0HutHyao"
 _CLINICDB_URL = "https://polyp.grand-challenge.org/CVCClinicDB/"
 _ISIC_URL = "https://isic-challenge-data.s3.amazonaws.com"
@@ -62,8 +63,8 @@ _REAL = (
     DatasetInfo("cvc300", "CVC-300", 60, f"{_BUNDLE}, or CVC-ColonDB (its frames 149-208)", _RESEARCH),
     DatasetInfo("endoscene", "CVC-EndoScene", 672, "clinicdb and cvc300, of which it is made", _RESEARCH),
     DatasetInfo("etis", "ETIS", 196, "https://polyp.grand-challenge.org/ETISLarib/", _RESEARCH),
-    DatasetInfo("isic2016", "ISIC 2016", 1279, f"{_ISIC_URL}/2016/", "CC0; see the ISIC archive's terms"),
-    DatasetInfo("isic2018", "ISIC 2018", 3694, f"{_ISIC_URL}/2018/", "CC BY-NC 4.0; see the ISIC archive's terms"),
+    DatasetInfo("isic2016", "ISIC 2016", 1279, f"{_ISIC_URL}/2016/", _ISIC_TERMS),
+    DatasetInfo("isic2018", "ISIC 2018", 3694, f"{_ISIC_URL}/2018/", _ISIC_TERMS),
     DatasetInfo("ph2", "PH2", 200, "https://www.fc.up.pt/addi/ph2%20database.html", _RESEARCH),
 )
 _PHANTOM = tuple(

@@ -93,9 +93,14 @@ def _read(path: Path) -> Pixels:
     except (BenchError, MemoryError):
         raise
     except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
-        detail = " ".join(str(error).split()) or type(error).__name__
-        detail = detail.replace(repr(str(path)), "it").replace(str(path), "it")
-        raise BenchError(f"cannot read image {path}: {detail}; download or unpack it again") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> BenchError:
+    """Return the one line for a file that a decoder refused."""
+    detail = " ".join(str(error).split()) or type(error).__name__
+    detail = detail.replace(repr(str(path)), "it").replace(str(path), "it")
+    return BenchError(f"cannot read image {path}: {detail}; download or unpack it again")
 
 
 def _read_pillow(path: Path) -> NDArray[Any]:
@@ -142,3 +147,34 @@ def _to_eight_bits(pixels: NDArray[Any]) -> Pixels:
     if pixels.max() <= 255:
         return pixels.astype(np.uint8)
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def describe(path: Path) -> str:
+    """Return format and samples of an image file from its header, e.g. "JPEG RGB" or "TIFF 3x8 BlackIsZero".
+
+    Raises:
+        BenchError: If the header cannot be read.
+    """
+    try:
+        return _describe_tiff(path) if path.suffix.lower() in _TIFF else _describe_pillow(path)
+    except Exception as error:  # see _read
+        raise _unreadable(path, error) from error
+
+
+def _describe_tiff(path: Path) -> str:
+    import tifffile
+
+    names = {0: "WhiteIsZero", 1: "BlackIsZero", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr"}
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        kind = names.get(int(page.photometric), str(int(page.photometric)))
+        return f"TIFF {page.samplesperpixel}x{page.bitspersample} {kind}"
+
+
+def _describe_pillow(path: Path) -> str:
+    from PIL import ExifTags, Image
+
+    with Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        note = f", EXIF orientation {turned} (ignored)" if turned != 1 else ""
+        return f"{image.format} {image.mode}{note}"

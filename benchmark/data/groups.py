@@ -38,6 +38,8 @@ def assign_groups(dataset: str, pairs: list[Pair]) -> dict[str, str]:
         return _colondb_groups(pairs)
     if dataset.startswith("phantom-"):
         return {pair.id: f"{dataset}-{re.sub(r'-f[0-9]+$', '', pair.id)}" for pair in pairs}
+    if dataset.startswith("isic"):  # the challenges draw on one archive: equal ids are equal images
+        return {pair.id: f"isic-{pair.id.removeprefix('ISIC_')}" for pair in pairs}
     return {pair.id: f"{dataset}-{pair.id}" for pair in pairs}
 
 

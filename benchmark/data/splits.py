@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.data.datasets import dataset_info, expand_datasets, list_dataset
 from benchmark.data.items import DatasetMissing, Item
+from benchmark.data.leaks import count_leaks
+from benchmark.data.partition import Items, Split, cut, cut_groups, rank
 from benchmark.data.published import published_ids
+from benchmark.data.split_files import load_split, save_split
 from benchmark.errors import BenchError, unknown_name
 
-Items = tuple[Item, ...]
+__all__ = ["SPLITS", "Split", "count_leaks", "load_split", "make_split", "save_split"]
 
 WHOLLY_TEST = frozenset({"etis", "phantom-etis", "cvc300", "ph2"})
 """Sets that are never trained on under split ``paper``."""
 
 PRANET_TESTS = ("kvasir", "clinicdb", "colondb", "etis", "cvc300")
 _VAL_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class Split:
-    """The items of one split.
-
-    Attributes:
-        name: Split name, e.g. ``paper``.
-        seed: Seed of its random choices.
-        train: Training items, all datasets pooled.
-        val: Validation items, pooled likewise.
-        tests: Test items by dataset, in the order of the tables.
-        missing: Datasets asked for and absent, with the reason: their table cells stay blank.
-        partial: Datasets of which only a part is on disk, e.g. "205 of 612 images".
-    """
-
-    name: str
-    seed: int
-    train: Items
-    val: Items
-    tests: dict[str, Items]
-    missing: dict[str, str] = field(default_factory=dict)
-    partial: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def synthetic(self) -> bool:
-        """True where the images are phantoms."""
-        return any(dataset_info(item.dataset).synthetic for item in self.train)
 
 
 @dataclass
@@ -88,32 +62,6 @@ class _Plan:
         self.partial[name] = what
 
 
-def rank(seed: int, items: Sequence[Item]) -> list[Item]:
-    """Return the items in a random order that depends on seed, dataset and id of each alone.
-
-    So the order is the same on every machine, whatever the order of ``items``, and adding an image moves no other
-    one relative to the rest.
-    """
-
-    def key(item: Item) -> bytes:
-        return hashlib.blake2b(f"{seed}/{item.dataset}/{item.id}".encode(), digest_size=16).digest()
-
-    return sorted(items, key=key)
-
-
-def _shares(seed: int, items: list[Item]) -> tuple[list[Item], list[Item], list[Item]]:
-    """Cut items 7:1:2 into training, validation and test, each in the items' own order."""
-    ranked, total = rank(seed, items), len(items)
-    num_val = max(int(0.1 * total + 0.5), min(1, total // 3))
-    num_test = max(int(0.2 * total + 0.5), min(1, total // 3))
-    val, test = set(ranked[:num_val]), set(ranked[num_val : num_val + num_test])
-    return (
-        [item for item in items if item not in val and item not in test],
-        [item for item in items if item in val],
-        [item for item in items if item in test],
-    )
-
-
 def _hold_out(plan: _Plan, items: list[Item]) -> None:
     """Take a tenth of training items, dataset by dataset, as validation; the rest trains."""
     held: set[Item] = set()
@@ -133,10 +81,32 @@ def _paper(plan: _Plan, names: list[str]) -> None:
         if name in WHOLLY_TEST:
             plan.tests[name] = tuple(items)
             continue
-        train, val, test = _shares(plan.seed, items)
+        train, val, test = cut(plan.seed, items)
         plan.train += train
         plan.val += val
         plan.tests[name] = tuple(test)
+
+
+def _grouped(plan: _Plan, names: list[str]) -> None:
+    """As ``paper``, but sequences and duplicates stay on one side.
+
+    CVC-ColonDB's sequences are not published, so it is not divided: it tests wholly, and CVC-300, which lies in it,
+    with it.
+    """
+    found = {name: plan.items(name) for name in names}
+    sides: dict[str, str] = {}
+    for name in sorted(found):
+        free = [item for item in found[name] if not item.group.startswith("colondb-")]
+        if name in WHOLLY_TEST:
+            sides.update({item.group: "test" for item in free})
+    for name in sorted(found):
+        cut_groups(plan.seed, [item for item in found[name] if not item.group.startswith("colondb-")], sides)
+    for name, items in found.items():
+        plan.train += [item for item in items if sides.get(item.group) == "train"]
+        plan.val += [item for item in items if sides.get(item.group) == "val"]
+        test = tuple(item for item in items if sides.get(item.group, "test") == "test")
+        if test:
+            plan.tests[name] = test
 
 
 def _pranet(plan: _Plan, names: list[str]) -> None:
@@ -186,6 +156,7 @@ def _paper_skin(plan: _Plan, names: list[str]) -> None:
 
 SPLITS: dict[str, Callable[[_Plan, list[str]], None]] = {
     "paper": _paper,
+    "grouped": _grouped,
     "pranet": _pranet,
     "paper-skin": _paper_skin,
 }

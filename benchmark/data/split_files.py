@@ -1,0 +1,148 @@
+"""A split as a JSON file: ids and content hashes, no paths; it can be carried to another machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmark.data.datasets import list_dataset
+from benchmark.data.hashing import content_hash
+from benchmark.data.items import DatasetMissing, Item
+from benchmark.data.partition import Items, Split
+from benchmark.errors import BenchError
+
+SCHEMA = 1
+
+
+def save_split(split: Split, path: Path) -> None:
+    """Write a split as JSON, whole or not at all.
+
+    Raises:
+        BenchError: If the file cannot be written.
+    """
+    payload = {
+        "schema": SCHEMA,
+        "name": split.name,
+        "seed": split.seed,
+        "train": _rows(split.train),
+        "val": _rows(split.val),
+        "tests": {name: _rows(items) for name, items in split.tests.items()},
+        "missing": split.missing,
+        "partial": split.partial,
+    }
+    text = json.dumps(payload, indent=1, ensure_ascii=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"cannot write split {path}: {error.strerror}; check space and rights there") from error
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rows(items: Iterable[Item]) -> list[list[str]]:
+    return [[item.dataset, item.id, content_hash(item)] for item in items]
+
+
+def load_split(
+    path: Path, *, root: Path | None = None, allow_missing: bool = False, cache_dir: Path | None = None
+) -> Split:
+    """Read a split and find its images below ``root``.
+
+    Args:
+        path: A file by ``save_split``.
+        root: Data root; None takes BENCH_DATA_ROOT.
+        allow_missing: Leave out images that are not on disk, and note how many.
+        cache_dir: Where phantom images are written.
+    Raises:
+        BenchError: If the file is no split, an image is absent (unless allowed), or its content is another.
+    """
+    payload = _parse(path)
+    missing: dict[str, str] = dict(payload["missing"])
+    partial: dict[str, str] = dict(payload["partial"])
+    lists = [payload["train"], payload["val"], *payload["tests"].values()]
+    on_disk: dict[tuple[str, str], Item] = {}
+    for name in dict.fromkeys(row[0] for rows in lists for row in rows):
+        try:
+            on_disk.update({(name, item.id): item for item in list_dataset(name, root, cache_dir=cache_dir)})
+        except DatasetMissing as error:
+            if not allow_missing:
+                raise
+            missing[name] = error.reason
+    if not allow_missing:
+        _require_all(path, lists, on_disk)
+    train, val, *tests = (_items(path, rows, on_disk) for rows in lists)
+    _note_absent(lists, on_disk, missing, partial)
+    named = {name: items for name, items in zip(payload["tests"], tests, strict=True) if items}
+    return Split(payload["name"], payload["seed"], train, val, named, missing, partial)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+        if payload["schema"] != SCHEMA:
+            raise BenchError(f"split file {path} has schema {payload['schema']}, expected {SCHEMA}: export it again")
+        rows = [row for rows in (payload["train"], payload["val"], *payload["tests"].values()) for row in rows]
+        whole = all(len(row) == 3 and all(isinstance(text, str) for text in row) for row in rows)
+        if not whole or not {"name", "seed", "missing", "partial"} <= payload.keys():
+            raise ValueError("fields are missing")
+    except OSError as error:
+        raise BenchError(f"cannot read split file {path}: {error.strerror}; check the path") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BenchError(f"{path} is no split file ({error}): expected JSON as written by save_split") from error
+    return dict(payload)
+
+
+def _require_all(path: Path, lists: list[list[list[str]]], on_disk: dict[tuple[str, str], Item]) -> None:
+    absent = [f"{row[0]}/{row[1]}" for rows in lists for row in rows if (row[0], row[1]) not in on_disk]
+    if absent:
+        shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+        raise BenchError(f"split file {path} names images that are not on disk: {shown}; or pass --allow-missing")
+
+
+def _items(path: Path, rows: list[list[str]], on_disk: dict[tuple[str, str], Item]) -> Items:
+    items = []
+    for dataset, name, content in rows:
+        item = on_disk.get((dataset, name))
+        if item is None:
+            continue
+        if content_hash(item) != content:
+            raise BenchError(
+                f"{item.image_path} or its mask differs in content from split file {path}: another copy of the "
+                "dataset; use the copy that the split was made on"
+            )
+        items.append(item)
+    return tuple(items)
+
+
+def _note_absent(
+    lists: list[list[list[str]]],
+    on_disk: dict[tuple[str, str], Item],
+    missing: dict[str, str],
+    partial: dict[str, str],
+) -> None:
+    """Say of each dataset how many of the split's images are on disk."""
+    wanted: dict[str, list[bool]] = {}
+    for rows in lists:
+        for dataset, name, _ in rows:
+            wanted.setdefault(dataset, []).append((dataset, name) in on_disk)
+    for dataset, there in wanted.items():
+        if not all(there) and dataset not in missing:
+            partial[dataset] = f"{sum(there)} of the {len(there)} images in the split file"
