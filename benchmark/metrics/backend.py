@@ -26,8 +26,8 @@ class Kernels(Interface):
         levels: NDArray[np.uint8],
         rank: NDArray[np.uint16],
         weight: NDArray[np.uint64],
-        cy: int,
-        cx: int,
+        split: tuple[int, int],
+        foreground: NDArray[np.int64],
         base: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]: ...
 
@@ -39,7 +39,6 @@ class Kernels(Interface):
         box: tuple[int, int, int, int],
         ring: tuple[NDArray[np.int32], NDArray[np.int32]],
         taps: NDArray[np.float64],
-        num_fg: int,
     ) -> NDArray[np.float64]: ...
 
     def moments(
@@ -51,6 +50,7 @@ class Kernels(Interface):
         counts: NDArray[np.int64],
         first: NDArray[np.int64],
         num_fg: int,
+        num_pixels: int,
         zero_tp: str,
         mean_iou: bool,
     ) -> NDArray[np.float64]: ...

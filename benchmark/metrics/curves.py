@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,20 +32,18 @@ def threshold_measures(stat: Statistic, table: LevelTable, mean: float, protocol
         (7, 258 + T) float64, rows as ``MEASURES``; columns: thresholds 255..0, 0.5, adaptive, T explicit ones.
         All in [0, 1], higher is better, but for E, whose denominator H W - 1 lets it go slightly above 1.
     """
-    first = _first_levels(stat, table, mean, protocol)
-    return kernels().threshold_table(stat.counts, first, stat.plan.num_fg, protocol.zero_tp, protocol.iou == "mean")
-
-
-def _first_levels(stat: Statistic, table: LevelTable, mean: float, protocol: Protocol) -> NDArray[np.int64]:
-    """Return the lowest level that passes each threshold of interest, 256 where none does."""
-    explicit = () if protocol.thresholds == "all" else protocol.thresholds
-    first = np.empty(EXPLICIT + len(explicit), np.int64)
-    first[:NUM_LEVELS] = table.first
-    first[HALF] = table.first_from(0.5, protocol.compare)
+    first = _fixed_levels(table, protocol.compare, protocol.thresholds).copy()
     first[ADAPTIVE] = _adaptive_level(stat, table, mean)
-    for i, threshold in enumerate(explicit):
-        first[EXPLICIT + i] = table.first_from(threshold, protocol.compare)
-    return first
+    return kernels().threshold_table(
+        stat.counts, first, stat.plan.num_fg, stat.num_pixels, protocol.zero_tp, protocol.iou == "mean"
+    )
+
+
+@lru_cache(maxsize=256)
+def _fixed_levels(table: LevelTable, compare: str, thresholds: str | tuple[float, ...]) -> NDArray[np.int64]:
+    """Return the lowest level that passes each threshold but the adaptive one, 256 where none does."""
+    single = (0.5, 0.0, *(() if isinstance(thresholds, str) else thresholds))
+    return np.concatenate([table.first, [table.first_from(t, compare) for t in single]])
 
 
 def _adaptive_level(stat: Statistic, table: LevelTable, mean: float) -> int:

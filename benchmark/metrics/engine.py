@@ -112,13 +112,13 @@ class _Shared:
         if plan is not None and (plan.shape != mask.shape or plan.num_fg != np.count_nonzero(mask)):
             raise BenchError("plan belongs to another mask: make it with plan(mask), or leave it out")
         self._levels, self._mask, self._plan = levels, mask, plan
-        self._prepared: dict[tuple[str, int, str], tuple[Levels, Plan]] = {}
+        self._prepared: dict[tuple[str, int, str], tuple[Levels, Plan, int, int]] = {}
         self._statistics: dict[tuple[object, ...], Statistic] = {}
         self._weighted: dict[tuple[int, int], float] = {}
 
     def score(self, protocol: Protocol, engine: str, tolerance_px: float | None) -> Scores:
-        levels, plan = self._inputs(protocol)
-        table = level_table(int(levels.min()), int(levels.max()), protocol)
+        levels, plan, low, high = self._inputs(protocol)
+        table = level_table(low, high, protocol)
         numbers: dict[str, float | None] = {}
         if tolerance_px is not None:
             from benchmark.metrics.boundary import boundary_scores
@@ -130,29 +130,27 @@ class _Shared:
 
             measured, own = reference_measures(levels, plan.mask, protocol)
             return make_scores(protocol, measured, {**own, **numbers})
-        return self._fast(protocol, levels, plan, table, numbers)
+        return self._fast(protocol, self._statistic(levels, low, plan, protocol), table, numbers)
 
     def _fast(
         self,
         protocol: Protocol,
-        levels: Levels,
-        plan: Plan,
+        stat: Statistic,
         table: LevelTable,
         numbers: dict[str, float | None],
     ) -> Scores:
-        stat = self._statistic(levels, plan, half_up=protocol.variant == "matlab")
         moments = stat.moments(table)
         numbers["mae"] = mean_absolute_error(stat, moments)
         numbers["sm"] = structure_measure(stat, table, moments)
-        key = (id(levels), id(table))  # both live as long as this object and the table's cache
+        key = (id(stat.levels), id(table))  # both live as long as this object and the table's cache
         if key not in self._weighted:
             self._weighted[key] = weighted_f(stat, table)
         numbers["wfm"] = self._weighted[key]
         measured = threshold_measures(stat, table, moments.value / stat.num_pixels, protocol)
         return make_scores(protocol, measured, numbers)
 
-    def _inputs(self, protocol: Protocol) -> tuple[Levels, Plan]:
-        """Return the map and the plan that the protocol scores: resized and stretched as it says."""
+    def _inputs(self, protocol: Protocol) -> tuple[Levels, Plan, int, int]:
+        """Return map and plan as the protocol scores them, and the map's lowest and highest level."""
         key = (protocol.resize, protocol.size_px, protocol.postprocess)
         if key not in self._prepared:
             levels, size = self._levels, protocol.size_px
@@ -165,11 +163,12 @@ class _Shared:
                 levels, plan = resize_levels(levels, size), plan.resized(size)
             if protocol.postprocess == "minmax":
                 levels = stretch_to_8bit(levels)
-            self._prepared[key] = levels, plan
+            self._prepared[key] = levels, plan, int(levels.min()), int(levels.max())
         return self._prepared[key]
 
-    def _statistic(self, levels: Levels, plan: Plan, *, half_up: bool) -> Statistic:
-        key = (id(levels), id(plan), plan.split(half_up))
+    def _statistic(self, levels: Levels, low: int, plan: Plan, protocol: Protocol) -> Statistic:
+        half_up = protocol.variant == "matlab"
+        key = (id(levels), plan.split(half_up))
         if key not in self._statistics:
-            self._statistics[key] = collect(levels, int(levels.min()), plan, half_up=half_up)
+            self._statistics[key] = collect(levels, low, plan, half_up=half_up)
         return self._statistics[key]

@@ -1,4 +1,4 @@
-"""Compiled passes over a map's pixels and levels. The same functions stand in ``kernels_numpy.py``."""
+"""Compiled passes over a map's pixels. The same functions stand in ``kernels_numpy.py``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from numba import types
 from numpy.typing import NDArray
 
 from benchmark.metrics.jit import F8, I32, I64, U8, U16, U64, compiled, readonly
+from benchmark.metrics.kernels_levels import moments, threshold_table
 from benchmark.metrics.kernels_plan import nearest_foreground, project
-from benchmark.metrics.ratios import EPS, centred_mask
 
 __all__ = [
     "foreground_errors",
@@ -69,17 +69,43 @@ def joint_histogram(
     levels: NDArray[np.uint8],
     rank: NDArray[np.uint16],
     weight: NDArray[np.uint64],
-    cy: int,
-    cx: int,
+    split: tuple[int, int],
+    foreground: NDArray[np.int64],
     base: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """See ``kernels_numpy.joint_histogram``."""
-    counts, sums = np.zeros((4, 512), np.int32), np.zeros((4, 256), np.uint64)
-    _count(levels, rank, weight, cy, cx, base, counts, sums)
-    total, joint = sums.sum(axis=0), counts.reshape(4, 2, 256).astype(np.int64)
-    total[base] = 0
-    joint[:, :, base] = 0
-    return joint, total
+    counts, joint = np.zeros((4, 512), np.int32), np.empty((4, 2, 256), np.int64)
+    parts, sums = np.zeros((4, 256), np.uint64), np.empty(256, np.uint64)
+    _count(levels, rank, weight, *split, base, counts, parts)
+    _complete(counts, parts, *levels.shape, *split, foreground, base, joint, sums)
+    return joint, sums
+
+
+@compiled(
+    types.Array(I32, 2, "C"),
+    types.Array(U64, 2, "C"),
+    I64,
+    I64,
+    I64,
+    I64,
+    readonly(I64, 1),
+    I64,
+    types.Array(I64, 3, "C"),
+    types.Array(U64, 1, "C"),
+)
+def _complete(counts, parts, height, width, cy, cx, foreground, base, joint, sums):  # type: ignore[no-untyped-def]
+    """Join the parts; give ``base`` the pixels that the other levels leave of each quadrant's totals."""
+    for q in range(4):
+        size = (cy if q < 2 else height - cy) * (cx if q % 2 == 0 else width - cx)
+        for c in range(2):
+            left = foreground[q] if c == 1 else size - foreground[q]
+            for i in range(256):
+                joint[q, c, i] = counts[q, 256 * c + i]
+                left -= 0 if i == base else joint[q, c, i]
+            joint[q, c, base] = left
+    for i in range(256):
+        sums[i] = parts[0, i] + parts[1, i] + parts[2, i] + parts[3, i]
+    sums[base] = 0
 
 
 @compiled(
@@ -88,45 +114,49 @@ def joint_histogram(
     readonly(U16, 2),
     I64,
     I64,
+    I64,
     readonly(I32, 1),
     readonly(I32, 1),
     readonly(F8, 1),
-    types.Array(F8, 2, "C"),
-    types.Array(F8, 2, "C"),
     types.Array(F8, 1, "C"),
 )
-def _smooth(levels, error, rank, y0, x0, ring_at, ring_from, taps, field, rows, out):  # type: ignore[no-untyped-def]
-    """Fill the padded box with errors, filter along rows, then columns, and keep the smaller error."""
-    flat, source = field.reshape(-1), levels.reshape(-1)
-    height, width = field.shape[0] - 6, field.shape[1] - 6
-    for y in range(height):
+def _smooth(levels, error, rank, y0, y1, x0, ring_at, ring_from, taps, out):  # type: ignore[no-untyped-def]
+    """Add up, per column, the smaller of error and smoothed error; the box's rows stream through 7 buffers.
+
+    Row y of the box padded by 3 is filled and filtered along x; with it the window around row y - 3 is full.
+    """
+    source, width, num_ring = levels.reshape(-1), len(out), len(ring_at)
+    errors, rows = np.zeros((7, width + 6)), np.zeros((7, width))
+    done = 0
+    for y in range(y1 - y0 + 6):
+        e, h = errors[y % 7], rows[y % 7]
+        e[:] = 0.0
+        image_y = y0 + y - 3
+        if y0 <= image_y < y1:
+            level_row, rank_row = levels[image_y], rank[image_y]
+            for x in range(width):
+                i = np.uint64(x0 + x)
+                e[np.uint64(x + 3)] = error[level_row[i]] if rank_row[i] == 0 else 0.0
+        edge, begin = (y + 1) * (width + 6), y * (width + 6)
+        while done < num_ring and ring_at[done] < edge:
+            e[ring_at[done] - begin] = error[source[ring_from[done]]]
+            done += 1
         for x in range(width):
-            if rank[y0 + y, x0 + x] == 0:
-                field[y + 3, x + 3] = error[levels[y0 + y, x0 + x]]
-    for i in range(len(ring_at)):
-        flat[ring_at[i]] = error[source[ring_from[i]]]
-    for y in range(height + 6):
-        f = field[y]
-        for x in range(width):
-            rows[y, x] = (
-                taps[3] * f[x + 3]
-                + taps[2] * (f[x + 2] + f[x + 4])
-                + taps[1] * (f[x + 1] + f[x + 5])
-                + taps[0] * (f[x] + f[x + 6])
+            h[x] = (
+                taps[3] * e[x + 3]
+                + taps[2] * (e[x + 2] + e[x + 4])
+                + taps[1] * (e[x + 1] + e[x + 5])
+                + taps[0] * (e[x] + e[x + 6])
             )
-    line, n = np.empty(width, np.float64), 0
-    for y in range(height):
+        if y < 6:
+            continue
+        h0, h1, h2, h3 = rows[(y - 6) % 7], rows[(y - 5) % 7], rows[(y - 4) % 7], rows[(y - 3) % 7]
+        h4, h5, h6 = rows[(y - 2) % 7], rows[(y - 1) % 7], rows[y % 7]
+        e, rank_row = errors[(y - 3) % 7], rank[image_y - 3]
         for x in range(width):
-            line[x] = (
-                taps[3] * rows[y + 3, x]
-                + taps[2] * (rows[y + 2, x] + rows[y + 4, x])
-                + taps[1] * (rows[y + 1, x] + rows[y + 5, x])
-                + taps[0] * (rows[y, x] + rows[y + 6, x])
-            )
-        for x in range(width):
-            if rank[y0 + y, x0 + x] == 0:
-                out[n] = min(field[y + 3, x + 3], line[x])
-                n += 1
+            smooth = taps[3] * h3[x] + taps[2] * (h2[x] + h4[x]) + taps[1] * (h1[x] + h5[x]) + taps[0] * (h0[x] + h6[x])
+            least = min(e[x + 3], smooth)
+            out[x] += least if rank_row[np.uint64(x0 + x)] == 0 else 0.0
 
 
 def foreground_errors(
@@ -136,133 +166,9 @@ def foreground_errors(
     box: tuple[int, int, int, int],
     ring: tuple[NDArray[np.int32], NDArray[np.int32]],
     taps: NDArray[np.float64],
-    num_fg: int,
 ) -> NDArray[np.float64]:
     """See ``kernels_numpy.foreground_errors``."""
     y0, y1, x0, x1 = box
-    field = np.zeros((y1 - y0 + 6, x1 - x0 + 6))
-    rows, out = np.empty((y1 - y0 + 6, x1 - x0)), np.empty(num_fg)
-    _smooth(levels, error, rank, y0, x0, ring[0], ring[1], taps, field, rows, out)
-    return out
-
-
-@compiled(
-    readonly(I64, 3),
-    readonly(F8, 1),
-    types.Array(F8, 2, "C"),
-    types.Array(F8, 2, "C"),
-    types.Array(F8, 1, "C"),
-)
-def _moments(counts, value, quadrants, classes, sums):  # type: ignore[no-untyped-def]
-    """Fill in the four quadrants' and the two classes' moments and the two sums, levels in ascending order."""
-    whole = np.zeros((2, 256), np.int64)
-    for q in range(4):
-        n = fg = used = np.int64(0)
-        total = squares = below = above = 0.0
-        for i in range(256):
-            whole[0, i] += counts[q, 0, i]
-            whole[1, i] += counts[q, 1, i]
-            here = counts[q, 0, i] + counts[q, 1, i]
-            n += here
-            fg += counts[q, 1, i]
-            used += here > 0
-            total += here * value[i]
-        mean = total / n if n > 0 else 0.0
-        for i in range(256):
-            spread = value[i] - mean
-            squares += (counts[q, 0, i] + counts[q, 1, i]) * (spread * spread)
-            below += counts[q, 0, i] * spread
-            above += counts[q, 1, i] * spread
-        row = quadrants[q]
-        row[0], row[1], row[2], row[3], row[4], row[5], row[6] = n, fg, used, mean, squares, below, above
-    for c in range(2):
-        n, total, squares = np.int64(0), 0.0, 0.0
-        for i in range(256):
-            n += whole[c, i]
-            total += whole[c, i] * (value[i] if c == 1 else 1 - value[i])
-        mean = total / n if n > 0 else 0.0
-        for i in range(256):
-            spread = (value[i] if c == 1 else 1 - value[i]) - mean
-            squares += whole[c, i] * (spread * spread)
-        classes[c, 0], classes[c, 1], classes[c, 2] = n, mean, squares
-    total = error = 0.0
-    for i in range(256):
-        total += (whole[0, i] + whole[1, i]) * value[i]
-        error += whole[0, i] * value[i] + whole[1, i] * (1 - value[i])
-    sums[0], sums[1] = total, error
-
-
-def moments(
-    counts: NDArray[np.int64], value: NDArray[np.float64]
-) -> tuple[list[list[float]], list[list[float]], float, float]:
-    """See ``kernels_numpy.moments``."""
-    quadrants, classes, sums = np.empty((4, 7)), np.empty((2, 3)), np.empty(2)
-    _moments(counts, value, quadrants, classes, sums)
-    return quadrants.tolist(), classes.tolist(), float(sums[0]), float(sums[1])
-
-
-@compiled(
-    readonly(I64, 3),
-    readonly(I64, 1),
-    I64,
-    I64,
-    I64,
-    types.boolean,
-    readonly(F8, 1),
-    readonly(F8, 1),
-    types.Array(F8, 2, "C"),
-)
-def _threshold_table(counts, first, num_fg, num_pixels, zero_tp, mean_iou, g, g_square, out):  # type: ignore[no-untyped-def]
-    """Fill in the measures at each threshold; zero_tp is 0 (formula), 1 (zero) or 2 (one)."""
-    passed = np.zeros((2, 257), np.int64)
-    for c in range(2):
-        for i in range(255, -1, -1):
-            here = counts[0, c, i] + counts[1, c, i] + counts[2, c, i] + counts[3, c, i]
-            passed[c, i] = passed[c, i + 1] + here
-    ratio = np.empty(5)
-    for k in range(len(first)):
-        tp, fp = passed[1, first[k]], passed[0, first[k]]
-        fn, tn = num_fg - tp, num_pixels - num_fg - fp
-        positive = tp + fp
-        if num_fg == 0:
-            total = float(num_pixels - positive)
-        elif num_fg == num_pixels:
-            total = float(positive)
-        else:
-            total = 0.0
-            b_mean = positive / num_pixels
-            parts = (tp, fp, fn, num_pixels - positive - fn)
-            for i in range(4):
-                b = (1 - b_mean) if i < 2 else (0 - b_mean)
-                a = 2 * (b * g[i]) / (b * b + g_square[i] + EPS) + 1
-                total += a * a / 4 * parts[i]
-        out[0, k] = total / (num_pixels - 1 + EPS)
-        none = tp == 0
-        if none and zero_tp == 2:
-            tp = 1
-        top = (2 * tp, tp, tp, tp, tn)
-        bottom = (tp + fn + tp + fp, tp + fp + fn, tp + fp, tp + fn, tn + fp)
-        for i in range(5):
-            ratio[i] = top[i] / bottom[i] if bottom[i] != 0 else 0.0
-            out[1 + i, k] = ratio[i]
-        both = ratio[2] + ratio[3]
-        out[6, k] = 2 * ratio[2] * ratio[3] / both if both != 0 else 0.0
-        if none and zero_tp == 1:
-            out[5, k] = 0.0
-        if mean_iou:
-            other = tn + fp + fn
-            out[2, k] = (ratio[1] + (tn / other if other != 0 else 0.0)) / 2
-
-
-_ZERO_TP = {"formula": 0, "zero": 1, "one": 2}
-
-
-def threshold_table(
-    counts: NDArray[np.int64], first: NDArray[np.int64], num_fg: int, zero_tp: str, mean_iou: bool
-) -> NDArray[np.float64]:
-    """See ``kernels_numpy.threshold_table``."""
-    num_pixels = int(counts.sum())
-    out = np.empty((7, len(first)))
-    g, g_square = centred_mask(num_fg, num_pixels)
-    _threshold_table(counts, first, num_fg, num_pixels, _ZERO_TP[zero_tp], mean_iou, g, g_square, out)
+    out = np.zeros(x1 - x0)
+    _smooth(levels, error, rank, y0, y1, x0, ring[0], ring[1], taps, out)
     return out

@@ -41,7 +41,12 @@ def nearest_foreground(
 
 
 def joint_histogram(
-    levels: NDArray[np.uint8], rank: NDArray[np.uint16], weight: U64, cy: int, cx: int, base: int
+    levels: NDArray[np.uint8],
+    rank: NDArray[np.uint16],
+    weight: U64,
+    split: tuple[int, int],
+    foreground: NDArray[np.int64],
+    base: int,
 ) -> tuple[NDArray[np.int64], U64]:
     """Count the pixels of each level and sum the weights of each level's background pixels.
 
@@ -49,18 +54,18 @@ def joint_histogram(
         levels: (H, W) map.
         rank: (H, W) distance ranks, 0 in the foreground.
         weight: Fixed-point weight of each rank, 0 for rank 0.
-        cy: Rows above the split into quadrants.
-        cx: Columns left of it.
-        base: Level that is not counted (its counts follow from the plan's totals).
+        split: Rows above and columns left of the split into quadrants.
+        foreground: (4,) foreground pixels per quadrant, which the compiled pass need not count.
+        base: A level, best the most frequent one, whose weights are not wanted.
     Returns:
         counts: (4, 2, 256), quadrants (upper left, upper right, lower left, lower right) x (background,
-            foreground) x level; zero at ``base``.
+            foreground) x level.
         sums: (256,) fixed-point sums of weights; zero at ``base``.
     """
+    cy, cx = split
     joint = levels + (rank == 0) * np.int64(256)
     parts = (joint[:cy, :cx], joint[:cy, cx:], joint[cy:, :cx], joint[cy:, cx:])
     counts = np.stack([np.bincount(part.ravel(), minlength=512) for part in parts]).reshape(4, 2, 256)
-    counts[:, :, base] = 0
     sums = np.zeros(256, np.uint64)
     seen = levels != base
     np.add.at(sums, levels[seen], weight[rank[seen]])
@@ -74,20 +79,18 @@ def foreground_errors(
     box: tuple[int, int, int, int],
     ring: tuple[NDArray[np.int32], NDArray[np.int32]],
     taps: NDArray[np.float64],
-    num_fg: int,
 ) -> NDArray[np.float64]:
-    """Return min(E, smoothed E) at every foreground pixel, in row-major order.
+    """Return, per column of the box, the sum of min(E, smoothed E) over the foreground, from the top down.
 
     Args:
         levels: (H, W) map.
         error: (256,) error of each level at a foreground pixel, 1 - value.
         rank: (H, W) distance ranks, 0 in the foreground.
         box: Rows y0 to y1 and columns x0 to x1 (exclusive) that hold the whole foreground.
-        ring: Flat indices into the box padded by 3, and into the map, see ``Plan``.
+        ring: Flat indices into the box padded by 3, ascending, and into the map, see ``Plan``.
         taps: (4,) one half of the symmetric 7-tap filter, centre last.
-        num_fg: Number of foreground pixels.
     Returns:
-        (num_fg,) float64.
+        (x1 - x0,) float64.
     """
     y0, y1, x0, x1 = box
     inside = rank[y0:y1, x0:x1] == 0
@@ -95,7 +98,8 @@ def foreground_errors(
     field[3:-3, 3:-3][inside] = error[levels[y0:y1, x0:x1][inside]]
     field.ravel()[ring[0]] = error[levels.ravel()[ring[1]]]
     smooth = _filter(_filter(field, taps).T, taps).T
-    return np.minimum(field[3:-3, 3:-3][inside], smooth[inside])
+    least = np.where(inside, np.minimum(field[3:-3, 3:-3], smooth), 0.0)
+    return least.cumsum(axis=0)[-1]  # type: ignore[no-any-return]
 
 
 def _filter(field: NDArray[np.float64], taps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,7 +140,12 @@ def _total(terms: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def threshold_table(
-    counts: NDArray[np.int64], first: NDArray[np.int64], num_fg: int, zero_tp: str, mean_iou: bool
+    counts: NDArray[np.int64],
+    first: NDArray[np.int64],
+    num_fg: int,
+    num_pixels: int,
+    zero_tp: str,
+    mean_iou: bool,
 ) -> NDArray[np.float64]:
     """Return E, Dice, IoU, precision, recall, specificity and F at each threshold.
 
@@ -144,6 +153,7 @@ def threshold_table(
         counts: (4, 2, 256) as in ``joint_histogram``.
         first: (T,) the lowest level that passes each threshold, 256 if none does.
         num_fg: Foreground pixels.
+        num_pixels: All pixels.
         zero_tp: See ``Protocol.zero_tp``.
         mean_iou: Average foreground and background IoU.
     Returns:
@@ -152,6 +162,5 @@ def threshold_table(
     passed = np.zeros((2, 257), np.int64)
     passed[:, :256] = counts.sum(axis=0)[:, ::-1].cumsum(axis=1)[:, ::-1]
     fp, tp = passed[:, first]
-    num_pixels = int(counts.sum())
     six = ratios(tp, fp, num_fg, num_pixels, zero_tp=zero_tp, mean_iou=mean_iou)
     return np.vstack([enhanced_alignment(tp, fp, num_fg, num_pixels), six])

@@ -75,8 +75,9 @@ def make_scores(protocol: Protocol, measured: NDArray[np.float64], numbers: Mapp
     """Build a ``Scores`` from the array of ``threshold_measures`` (columns: levels, 0.5, adaptive, explicit)."""
     levels = measured[:, :NUM_LEVELS]
     values: dict[str, object] = dict(zip(MEASURES, levels, strict=True))
-    for i, name in enumerate(MEASURES):
-        values[f"{name}_half"] = float(measured[i, HALF])
-        values[f"adp_{name}"] = float(measured[i, ADAPTIVE])
+    single = measured[:, HALF : ADAPTIVE + 1].tolist()
+    for name, (half, adaptive) in zip(MEASURES, single, strict=True):
+        values[f"{name}_half"] = half
+        values[f"adp_{name}"] = adaptive
     at = levels if protocol.thresholds == "all" else measured[:, EXPLICIT:]
     return Scores(protocol=protocol, at=at, **values, **numbers)  # type: ignore[arg-type]

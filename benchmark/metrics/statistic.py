@@ -67,8 +67,7 @@ class Statistic:
         if table.value[self.low] != 0:  # else the plan's total, one more pass for a fresh plan, is not needed
             sums = sums.copy()
             sums[self.low] = self.plan.weight_total - int(sums.sum())
-        exact = np.ldexp(sums.astype(np.float64), -scale_bits(self.num_pixels))
-        return float((exact * table.value).sum())
+        return float((sums * table.value).sum()) / 2.0 ** scale_bits(self.num_pixels)
 
 
 def collect(levels: Levels, low: int, plan: Plan, *, half_up: bool) -> Statistic:
@@ -81,16 +80,6 @@ def collect(levels: Levels, low: int, plan: Plan, *, half_up: bool) -> Statistic
         half_up: Round the centroid half away from zero, as MATLAB does, instead of half to even.
     """
     split = plan.split(half_up)
-    weights = fixed_weights(scale_bits(levels.size))
-    counts, sums = kernels().joint_histogram(levels, plan.rank, weights, *split, low)
-    # The lowest level, by far the most frequent in a good map, is what the others leave of the totals.
-    counts[:, :, low] = _quadrant_totals(plan, split, half_up) - counts.sum(axis=2)
+    weights, foreground = fixed_weights(scale_bits(levels.size)), plan.quadrants[int(half_up)]
+    counts, sums = kernels().joint_histogram(levels, plan.rank, weights, split, foreground, low)
     return Statistic(levels, plan, split, low, counts, sums)
-
-
-def _quadrant_totals(plan: Plan, split: tuple[int, int], half_up: bool) -> NDArray[np.int64]:
-    """Return (4, 2): background and foreground pixels per quadrant."""
-    (height, width), (cy, cx) = plan.shape, split
-    sizes = (cy * cx, cy * (width - cx), (height - cy) * cx, (height - cy) * (width - cx))
-    foreground = plan.quadrants[int(half_up)].tolist()
-    return np.array([(size - fg, fg) for size, fg in zip(sizes, foreground, strict=True)], np.int64)

@@ -25,7 +25,7 @@ def weighted_f(stat: Statistic, table: LevelTable) -> float:
     if plan.num_fg == 0:
         return 0.0
     errors = kernels().foreground_errors(
-        stat.levels, 1 - table.value, plan.rank, plan.box, (plan.ring_at, plan.ring_from), taps(), plan.num_fg
+        stat.levels, 1 - table.value, plan.rank, plan.box, (plan.ring_at, plan.ring_from), taps()
     )
     missed = float(errors.sum())
     true, false = plan.num_fg - missed, stat.weighted_background(table)
