@@ -12,7 +12,8 @@ from benchmark.config import Recipe, config_hash, load_recipe
 from benchmark.data.cache import fingerprint
 from benchmark.data.datasets import dataset_info
 from benchmark.data.items import Item
-from benchmark.data.splits import Split, count_leaks, make_split
+from benchmark.data.leaks import count_leaks
+from benchmark.data.splits import Split, make_split
 from benchmark.errors import BenchError
 from benchmark.registry import ModelSpec, code_hash, expand_models, switches
 from benchmark.store.layout import ResultsLayout, cell_id
@@ -112,7 +113,7 @@ def plan_study(request: Request) -> Study:
         for ablation in request.ablations
         for seed in request.seeds
     ]
-    leaks = {name: len(pairs) for name, pairs in count_leaks(split).items()}
+    leaks = {name: len(pairs) for name, pairs in count_leaks(split, cache_dir=request.cache_dir).items()}
     return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
 
 

@@ -14,7 +14,7 @@ from benchmark.config import Recipe, derive_seed
 from benchmark.data.cache import fingerprint, open_cache
 from benchmark.data.datasets import dataset_info
 from benchmark.data.items import Item
-from benchmark.data.splits import save_split
+from benchmark.data.split_files import save_split
 from benchmark.errors import BenchError
 from benchmark.plan import Cell, IfExists, Study, subset
 from benchmark.registry import build_model
@@ -49,6 +49,7 @@ def run_study(study: Study, watcher: Watcher) -> list[Record]:
         KeyboardInterrupt: After the cell in hand was recorded as interrupted.
     """
     check_writable(study.layout.root)
+    prepare(study, watcher)
     save_split(study.split, study.layout.splits / f"{study.split.name}-{study.info.fingerprint_train[:8]}.json")
     records = []
     for number, cell in enumerate(study.cells, start=1):
@@ -58,6 +59,25 @@ def run_study(study: Study, watcher: Watcher) -> list[Record]:
         records.append(record)
         gc.collect()
     return records
+
+
+def prepare(study: Study, watcher: Watcher) -> None:
+    """Try the device and decode every image that an unfinished cell needs, before anything is trained.
+
+    Raises:
+        BenchError: The device is not there, or an image or mask cannot be used; it is named.
+    """
+    todo = [cell for cell in study.cells if not _is_finished(study, cell)]
+    for cell in todo:
+        make_fabric(study.request.device, cell.recipe)
+        for size in {cell.recipe.train_size, cell.recipe.image_size}:
+            for items in study.universe.values():
+                pixels(study, cell, items, size, watcher)
+
+
+def _is_finished(study: Study, cell: Cell) -> bool:
+    old = _old_record(study.layout.cell(cell.id), study.request.if_exists)
+    return old is not None and old.status == "ok" and _covers(old, study)
 
 
 def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:

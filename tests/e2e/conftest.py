@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from harness import TINY, Bench, bench_executable
 
 NET = '''
 import torch
@@ -30,14 +28,6 @@ class TinyNet(nn.Module):
 def build():
     return TinyNet()
 '''
-TINY = ("--set", "epochs=2", "--set", "image_size=64", "--set", "max_train_images=24", "--set", "max_test_images=4")
-
-Bench = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def bench_executable() -> str:
-    found = Path(sys.executable).with_name("bench")
-    return str(found) if found.exists() else shutil.which("bench") or "bench"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, Bench
+from harness import TINY, Bench
 from PIL import Image
 
 
@@ -125,6 +125,6 @@ def test_a_full_disk_is_one_line(bench: Bench, tmp_path: Path) -> None:
         (small / "ballast").write_bytes(b"x" * 150_000)
         done = _run_on(bench, root, "--results", str(small / "results"))
         refused(done, "no space left")
-        assert not [f for f in (small / "results").rglob(".*.json*")]
+        assert not list((small / "results").rglob(".*.json*"))
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import Bench
+from harness import Bench
 
 HEAVY = ("torch", "numpy", "pandas", "mlflow", "timm", "matplotlib", "pydantic", "scipy", "optuna")
 
@@ -56,7 +56,7 @@ def test_tables_in_every_form(tiny: Bench, bench: Bench, tmp_path: Path) -> None
     assert latex.count(r"\toprule") == 4 and "synthetic" in latex
     rows = list(csv.DictReader(io.StringIO(bench("tables", "--csv", "--datasets", "phantom-etis").stdout)))
     assert list(rows[0])[:9] == ["dataset", "model", "mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE", "n"]
-    assert "| tiny_net" in bench("tables").stdout
+    assert "| tiny\\_net |" in bench("tables").stdout
     half = json.loads(bench("tables", "--json", "--protocol", "half").stdout)
     full = json.loads(bench("tables", "--json").stdout)
     assert half[0]["protocol"] == "half" and half[0]["mDSC"] != full[0]["mDSC"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, Bench, bench_executable
+from harness import TINY, Bench, bench_executable
 from PIL import Image
 
 from benchmark.data.datasets import list_dataset
@@ -101,7 +101,8 @@ def test_seeds_and_recipes_have_cells_of_their_own(tiny: Bench, tmp_path: Path) 
 def test_a_model_that_fails_is_recorded_and_does_not_stop_the_others(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(
         "import torch\nclass N(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
-        "        self.c = torch.nn.Conv2d(3, 1, 1)\n    def forward(self, x):\n        raise RuntimeError('no forward')\n"
+        "        self.c = torch.nn.Conv2d(3, 1, 1)\n"
+        "    def forward(self, x):\n        raise RuntimeError('no forward')\n"
         "def build():\n    return N()\n"
     )
     models = "./broken.py:build,./tiny_net.py:build"
