@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -51,6 +52,7 @@ class Accumulator:
         self._curves = np.zeros((len(MEASURES), 256))
         self._at: NDArray[np.float64] = np.zeros((len(MEASURES), 0))
         self._em = tempfile.SpooledTemporaryFile(max_size=8 << 20)  # noqa: SIM115
+        weakref.finalize(self, self._em.close)
 
     @property
     def n(self) -> int:
