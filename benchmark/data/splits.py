@@ -31,6 +31,7 @@ class _Plan:
     root: Path | None
     cache_dir: Path | None
     allow_missing: bool
+    published: bool
     train: list[Item] = field(default_factory=list)
     val: list[Item] = field(default_factory=list)
     tests: dict[str, Items] = field(default_factory=dict)
@@ -52,8 +53,8 @@ class _Plan:
         return items
 
     def note_partial(self, name: str, what: str) -> None:
-        """Record that a dataset is incomplete, or refuse it."""
-        if not self.allow_missing:
+        """Record that a dataset is incomplete; under published lists it is refused unless that was allowed."""
+        if self.published and not self.allow_missing:
             where = dataset_info(name).source
             raise BenchError(
                 f"dataset {name!r} is incomplete: {what}; get the rest from {where}, or pass --allow-missing to take "
@@ -180,7 +181,8 @@ def make_split(
             ClinicDB train whatever is tested.
         root: Data root; None takes BENCH_DATA_ROOT.
         seed: Decides every random choice.
-        allow_missing: Go on without absent datasets, and with incomplete ones as they are.
+        allow_missing: Go on without absent datasets, and under published lists with incomplete ones as they are.
+            A split drawn at random takes an incomplete dataset as it is and notes it in ``partial``.
         cache_dir: Where phantom images are written; None for the user's cache folder.
     Raises:
         DatasetMissing: For an absent dataset, unless allowed.
@@ -192,7 +194,7 @@ def make_split(
     names = expand_datasets(datasets, root)
     if len({dataset_info(n).synthetic for n in names}) > 1:
         raise BenchError("phantom (synthetic) and real datasets cannot share a split: run them one after the other")
-    plan = _Plan(seed, root, cache_dir, allow_missing)
+    plan = _Plan(seed, root, cache_dir, allow_missing, published=name == "pranet")
     SPLITS[name](plan, names)
     _require_images(name, names, plan)
     return Split(name, seed, tuple(plan.train), tuple(plan.val), plan.tests, plan.missing, plan.partial)
