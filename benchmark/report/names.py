@@ -76,5 +76,8 @@ def model_title(name: str, recorded: str | None = None) -> str:
 
 
 def dataset_title(name: str, recorded: str | None = None) -> str:
-    """Return the printed name of a test set."""
+    """Return the printed name of a test set; one that mirrors a real set says that it is synthetic."""
+    mirrored = name.removeprefix("phantom-")
+    if recorded is None and mirrored != name:
+        return f"Phantom-{DATASET_TITLES.get(mirrored, mirrored).removeprefix('CVC-')} (synthetic)"
     return recorded or DATASET_TITLES.get(name, name)

@@ -45,6 +45,8 @@ def training(histories: Mapping[str, Sequence[pd.DataFrame]], *, score: str = "v
         BenchError: No history, or one without these columns.
     """
     _need(histories, "no training history to draw: no finished cell; run 'bench run' first")
+    from matplotlib.ticker import MaxNLocator
+
     names = titles(list(histories))
     with styled():
         figure, (upper, lower) = new_figure(3.6, 2, 1, sharex=True)
@@ -55,6 +57,7 @@ def training(histories: Mapping[str, Sequence[pd.DataFrame]], *, score: str = "v
         upper.set_ylabel("training loss")
         lower.set_ylabel({"val_mdsc": "validation mDSC", "val_dice_half": "validation Dice at 0.5"}.get(score, score))
         lower.set_xlabel("epoch")
+        lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(*upper.get_legend_handles_labels(), loc="outside upper center", ncols=3)
         add_note(figure, note)
     return figure

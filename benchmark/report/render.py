@@ -44,7 +44,7 @@ def _images(table: Table) -> str:
     facts = table.facts
     if facts.n is None:
         return ""
-    kind = "synthetic images" if facts.synthetic else "images"
+    kind = "synthetic images" if facts.synthetic and "synthetic" not in table.title else "images"
     return f" ({facts.n} of {facts.of} {kind})" if facts.of and facts.of != facts.n else f" ({facts.n} {kind})"
 
 

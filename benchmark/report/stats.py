@@ -256,4 +256,6 @@ def _note(parts: Parts) -> str:
         notes.append(f"{parts.num_groups} groups of images only: take the interval as a rough guide")
     if parts.num_seeds == 1:
         notes.append("one seed: how much another training would differ is not in the interval")
+    elif parts.num_seeds == 2:
+        notes.append("two seeds only: a wide interval may tell of the few seeds more than of the models")
     return "; ".join(notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report import render, select
@@ -236,7 +236,7 @@ def _facts(
     tests = [r["tests"][dataset] for r in ours or records if dataset in (r.get("tests") or {})]
     hashes = [str(r["protocols"][protocol]) for r in records if protocol in (r.get("protocols") or {})]
     digests = sorted({str(r.get("recipe_hash") or "")[:8] for r in ours})
-    commits = sorted({str((r.get("environment") or {}).get("commit") or "")[:8] for r in ours} - {""})
+    commits = sorted({_commit(r.get("environment") or {}) for r in ours} - {""})
     name, seed, *_ = select.split_label(ours[0]).split(":") if ours else ("", "")
     return Facts(
         protocol=protocol,
@@ -252,6 +252,11 @@ def _facts(
         num_leaked=max((int(t.get("num_leaked") or 0) for t in tests), default=None),
         commit=", ".join(commits),
     )
+
+
+def _commit(environment: Mapping[str, Any]) -> str:
+    commit = str(environment.get("commit") or "")[:8]
+    return f"{commit} with local changes" if commit and environment.get("dirty") else commit
 
 
 def _join_weights(rows: Sequence[Row]) -> str:

@@ -38,6 +38,10 @@ def test_latex_is_ascii_without_a_bare_special(text: str) -> None:
     assert not re.search(r"[\\{}$&#%_^~]", rest)
 
 
+def test_options_and_quotes_are_not_turned_into_dashes_and_ligatures() -> None:
+    assert escape.latex("--seeds ''") == "-{}-{}seeds '{}'{}"
+
+
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
 def test_different_plain_texts_stay_different(text: str) -> None:
     assert (escape.latex(text) == escape.latex(text + "_")) is False

@@ -189,6 +189,11 @@ def test_the_warning_about_few_sets_stands_on_the_rank_plot(figures: dict[str, F
     assert "too few for a verdict" in figures["ranks"].get_supxlabel().replace("\n", " ")
 
 
+def test_phantom_sets_are_called_synthetic_on_figures() -> None:
+    title = plots.distribution(_block("phantom-colondb")).axes[0].get_title(loc="left")
+    assert title == "Phantom-ColonDB (synthetic), 30 images"
+
+
 def test_known_and_unknown_models_look_different() -> None:
     models = [*MODELS, "a", "b"]
     looks = [look(model, models) for model in models]
