@@ -87,13 +87,17 @@ def _grey(pixels: Pixels, path: Path) -> Pixels:
 def _read(path: Path) -> Pixels:
     """Return (H, W) or (H, W, C) uint8."""
     try:
-        if path.stat().st_size == 0:
-            raise BenchError(f"{path} is empty (0 bytes): download or unpack it again")
+        _require_bytes(path)
         return _to_eight_bits(_read_tiff(path) if path.suffix.lower() in _TIFF else _read_pillow(path))
     except (BenchError, MemoryError):
         raise
     except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
         raise _unreadable(path, error) from error
+
+
+def _require_bytes(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise BenchError(f"cannot read image {path}: it is empty (0 bytes); download or unpack it again")
 
 
 def _unreadable(path: Path, error: Exception) -> BenchError:
@@ -156,7 +160,10 @@ def describe(path: Path) -> str:
         BenchError: If the header cannot be read.
     """
     try:
+        _require_bytes(path)
         return _describe_tiff(path) if path.suffix.lower() in _TIFF else _describe_pillow(path)
+    except BenchError:
+        raise
     except Exception as error:  # see _read
         raise _unreadable(path, error) from error
 

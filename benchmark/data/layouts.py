@@ -20,7 +20,7 @@ NUMBER = r"(?P<id>\d+)"
 MASK_NUMBER = r"p(?P<id>\d+)"
 CVC300 = r"(?P<id>149|1[5-9]\d|20[0-8])"  # the ColonDB frames 149-208, which are CVC-300
 MASK_CVC300 = rf"p{CVC300}"
-KVASIR_ID = r"(?P<id>cju\w+)"
+KVASIR_ID = r"(?P<id>.*\D.*)"  # beside numbers, which are ClinicDB's
 ISIC = r"(?P<id>ISIC_\d+)"
 ISIC_MASK = r"(?P<id>ISIC_\d+)_[Ss]egmentation"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark.data.storage import build_folder, default_cache_dir
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever a drawn pixel changes: it is part of the folder's name."""
 
 RGB = tuple[float, float, float]

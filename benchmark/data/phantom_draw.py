@@ -123,15 +123,15 @@ def _draw_frame(domain: Domain, scene: Scene, rng: np.random.Generator, *, drift
     colour = _colour(domain, noises, depth.shape)
     mask = np.zeros(depth.shape, bool)
     for blob in scene.distractors:
-        inside, dome = _dome(blob, sy, sx)
-        relief += f32(0.12 * blob.contrast) * dome
-        colour += (inside * f32(0.25 * blob.contrast))[..., None] * f32((0.1, 0.0, -0.05))
+        window, inside, dome = _dome(blob, sy, sx)
+        relief[window] += f32(0.12 * blob.contrast) * dome
+        colour[window] += (inside * f32(0.25 * blob.contrast))[..., None] * f32((0.1, 0.0, -0.05))
     for blob in scene.blobs:
-        inside, dome = _dome(blob, sy, sx)
-        mask |= inside > 0.5
-        depth = np.maximum(depth, f32(0.45) * inside)  # it stands out into the light even before the lumen
-        relief = relief * (1 - 0.7 * inside) + f32(0.55 * blob.contrast * blob.radius) * dome
-        colour += (inside * f32(blob.contrast))[..., None] * f32(domain.polyp_tint)
+        window, inside, dome = _dome(blob, sy, sx)
+        mask[window] |= inside > 0.5
+        depth[window] = np.maximum(depth[window], f32(0.45) * inside)  # it stands out before the dark lumen
+        relief[window] = relief[window] * (1 - f32(0.7) * inside) + f32(0.55 * blob.contrast * blob.radius) * dome
+        colour[window] += (inside * f32(blob.contrast))[..., None] * f32(domain.polyp_tint)
 
     shade = _shade(relief, depth, y, x, scene.light * rng.uniform(0.92, 1.08))
     image = colour * shade[..., None]
@@ -174,10 +174,9 @@ def _colour(domain: Domain, noises: list[Array], shape: tuple[int, ...]) -> Arra
     return colour - (0.05 * vessels)[..., None] * f32((0.6, 1.0, 1.0))
 
 
-def _dome(blob: Blob, y: Array, x: Array) -> tuple[Array, Array]:
-    """Return soft membership of a polyp in [0, 1] and its height, 1 at the top."""
-    inside, dome = np.zeros((y.size, x.size), F32), np.zeros((y.size, x.size), F32)
-    far = 2 * blob.radius  # beyond it both are nil: computed in a window only
+def _dome(blob: Blob, y: Array, x: Array) -> tuple[tuple[slice, slice], Array, Array]:
+    """Return the window where a polyp is, and in it its soft membership in [0, 1] and its height, 1 at the top."""
+    far = 2 * blob.radius  # beyond it both are nil
     rows = slice(*np.searchsorted(y[:, 0], (blob.y - far, blob.y + far)))
     columns = slice(*np.searchsorted(x[0], (blob.x - far, blob.x + far)))
     dy, dx = y[rows] - f32(blob.y), x[:, columns] - f32(blob.x)
@@ -189,9 +188,8 @@ def _dome(blob: Blob, y: Array, x: Array) -> tuple[Array, Array]:
     for wave, (size, phase) in zip((2, 3, 5), blob.waves, strict=True):
         outline += f32(size) * np.cos(f32(wave) * theta + f32(phase))
     reach = np.sqrt(along**2 + across**2) / (f32(blob.radius) * outline)
-    inside[rows, columns] = 1 / (1 + np.exp(np.clip((reach - 1) * f32(90 * blob.radius), -30, 30)))
-    dome[rows, columns] = np.sqrt(np.clip(1 - reach**2, 0, None))
-    return inside, dome
+    inside = 1 / (1 + np.exp(np.clip((reach - 1) * f32(90 * blob.radius), -30, 30)))
+    return (rows, columns), inside, np.sqrt(np.clip(1 - reach**2, 0, None))
 
 
 def _shade(relief: Array, depth: Array, y: Array, x: Array, light: float) -> Array:
@@ -245,7 +243,7 @@ def _camera(
     image += rng.standard_normal(image.shape[:2], dtype=F32)[..., None] * f32(domain.noise)
     image += rng.standard_normal(image.shape, dtype=F32) * f32(domain.noise / 2)
     visible = _visible(domain, y, x)
-    image = np.where(visible[..., None], image, f32(0.015))
+    image[~visible] = 0.015
     if domain.overlay and rng.random() < 0.4:
         visible = visible & ~_add_overlay(image)
     pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
