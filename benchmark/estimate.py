@@ -11,8 +11,7 @@ import torch
 
 from benchmark.criteria import get_criterion, training_loss
 from benchmark.plan import Cell, Study
-from benchmark.registry import build_model
-from benchmark.runner import build_options, make_fabric
+from benchmark.runner import build_cell_model, make_fabric
 
 _TIMED_STEPS = 2
 _MAX_BATCH = 4
@@ -42,7 +41,7 @@ def estimate(study: Study) -> Estimate:
 def seconds_per_image(study: Study, cell: Cell) -> float:
     """Median seconds per image of a training step, after one step of warm-up, at a batch of at most four."""
     fabric = make_fabric(study.request.device, cell.recipe)
-    model = build_model(cell.spec, **build_options(cell)).to(fabric.device)
+    model = build_cell_model(cell, pretrained=False).to(fabric.device)
     batch, side = max(2, min(cell.recipe.batch_size, _MAX_BATCH)), cell.recipe.image_size
     images = torch.randn(batch, 3, side, side, device=fabric.device)
     masks = (torch.rand(batch, 1, side, side, device=fabric.device) > 0.5).float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +66,12 @@ class Study:
     leaks: dict[str, int]
     layout: ResultsLayout
 
+    @classmethod
+    def of_tests(cls, request: Request, cell: Cell, tests: dict[str, tuple[Item, ...]]) -> Study:
+        """A study that trains nothing: one cell whose weights come from elsewhere."""
+        info = SplitInfo(name="", seed=0, num_train=0, num_val=0, fingerprint_train="", fingerprint_val="")
+        return cls(request, (cell,), Split("", 0, (), (), tests), info, {}, ResultsLayout(request.results))
+
     @property
     def synthetic(self) -> bool:
         """Whether any image is procedural."""
@@ -81,9 +87,12 @@ class Study:
         }
 
 
-def plan_study(request: Request) -> Study:
+def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) -> Study:
     """Resolve names, find the images, draw the split and name the cells; nothing is trained or written.
 
+    Args:
+        request: What the user asked for.
+        say: Told what is going on before the two steps that read every file.
     Raises:
         BenchError: Unknown model, dataset, recipe or field; a dataset that is absent; nothing to train on.
     """
@@ -99,6 +108,7 @@ def plan_study(request: Request) -> Study:
         allow_missing=request.allow_missing,
         cache_dir=request.cache_dir,
     )
+    say("reading files: fingerprints of training and validation images")
     info = SplitInfo(
         name=split.name,
         seed=split.seed,
@@ -113,6 +123,7 @@ def plan_study(request: Request) -> Study:
         for ablation in request.ablations
         for seed in request.seeds
     ]
+    say("comparing pixels of training and test images (kept for the next run)")
     leaks = {name: len(pairs) for name, pairs in count_leaks(split, cache_dir=request.cache_dir).items()}
     return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
 

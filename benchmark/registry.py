@@ -33,6 +33,7 @@ class ModelSpec:
         options: Options that are part of the name (``unet:classic``, smp's architecture and encoder).
         takes_encoder: Whether the recipe's ``encoder`` applies.
         path: The file, for models given as ``FILE.py:function``.
+        loader: ``module:function`` that loads a checkpoint strictly: (model, path) -> None.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ModelSpec:
     options: dict[str, Any] = field(default_factory=dict)
     takes_encoder: bool = False
     path: Path | None = None
+    loader: str = "baselines.weights:load_checkpoint"
 
 
 MODELS: dict[str, ModelSpec] = {
@@ -64,7 +66,13 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec("pranet", "PraNet", "baselines.pranet:build", "parallel reverse attention (MICCAI 2020)"),
         ModelSpec("sanet", "SANet", "baselines.sanet:build", "shallow attention (MICCAI 2021)"),
         ModelSpec("ldnet", "LDNet", "baselines.ldnet:build", "lesion-aware dynamic kernel (MICCAI 2022)"),
-        ModelSpec("bsanet", "BSANet", "bsanet.model:build", "bilateral spatial attention: ISAM, FSAM, ARM (2024)"),
+        ModelSpec(
+            "bsanet",
+            "BSANet",
+            "bsanet.model:build",
+            "bilateral spatial attention: ISAM, FSAM, ARM (2024)",
+            loader="bsanet.weights:load_checkpoint",
+        ),
     )
 }
 VARIANTS: dict[str, ModelSpec] = {
@@ -144,6 +152,22 @@ def switches(model: str | ModelSpec) -> dict[str, str]:
     """Return the parts of a model that an ablation can leave out, each with one sentence; {} if it declares none."""
     spec = get_spec(model) if isinstance(model, str) else model
     return dict(getattr(_module(spec), "SWITCHES", {}))
+
+
+def load_checkpoint(spec: ModelSpec, model: nn.Module, path: Path) -> dict[str, str]:
+    """Load a released checkpoint strictly, without running anything that it may hold.
+
+    Returns:
+        ``name`` and ``sha256`` of the file.
+    Raises:
+        BenchError: Not a plain tensor file, or keys or shapes that are not the model's.
+    """
+    module, _, function = spec.loader.partition(":")
+    try:
+        getattr(importlib.import_module(module), function)(model, path)
+    except ValueError as error:
+        raise BenchError(f"model {spec.name}: {error}") from error
+    return {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def code_hash(spec: ModelSpec) -> str | None:

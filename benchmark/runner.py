@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -117,13 +118,12 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
     paths, recipe = study.layout.cell(cell.id), cell.recipe
     fabric = make_fabric(study.request.device, recipe)
     torch.manual_seed(derive_seed("init", cell.seed))
-    options = build_options(cell)
     trained = old is not None and old.status == "ok" and paths.best.is_file()
-    model = build_model(cell.spec, pretrained=recipe.pretrained and not trained, **options)
+    model = build_cell_model(cell, pretrained=recipe.pretrained and not trained)
     facts: dict[str, Any] = {
         "num_params": sum(p.numel() for p in model.parameters()),
         "pretrained": dict(getattr(model, "weights_info", None) or {}),
-        "environment": _environment(fabric),
+        "environment": environment(fabric),
     }
     if trained:
         assert old is not None
@@ -135,7 +135,7 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
         facts |= _training_facts(outcome, watcher, paths, model)
         if outcome.status != "ok":
             return draft.model_copy(update={**facts, "status": outcome.status, "error": outcome.error})
-    tests, seconds = _test(study, cell, model, fabric, watcher)
+    tests, seconds = score_cell(study, cell, model, fabric, watcher)
     paths.last.unlink(missing_ok=True)
     timing = {**facts["timing"], **seconds}
     protocols = {name: _protocol_hash(name) for name in study.request.protocols}
@@ -179,7 +179,7 @@ def _training_facts(outcome: Outcome, watcher: Watcher, paths: CellPaths, model:
     }
 
 
-def _test(
+def score_cell(
     study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: Watcher
 ) -> tuple[dict[str, TestResult], dict[str, float]]:
     """Predict and score every test set; per-image rows, curves and maps are written beside the record."""
@@ -197,12 +197,12 @@ def _test(
         middle = time.perf_counter()
         scored = score_maps(
             chosen,
-            lambda item, name=name: paths.map(name, item.id),
+            partial(_map_path, paths, name),
             dataset=name,
             protocols=study.request.protocols,
             engine=study.request.engine,
             cache_dir=study.request.cache_dir,
-            progress=lambda done, total, name=name: watcher.phase(f"score {name}", done, total),
+            progress=partial(watcher.phase, f"score {name}"),
         )
         seconds["predict_s"] += middle - begun
         seconds["score_s"] += time.perf_counter() - middle
@@ -220,6 +220,10 @@ def _test(
         io.write_parquet(paths.scores, pd.concat(frames, ignore_index=True))
         io.write_npz(paths.curves, curves)
     return tests, seconds
+
+
+def _map_path(paths: CellPaths, dataset: str, item: Item) -> Path:
+    return paths.map(dataset, item.id)
 
 
 def _predict(
@@ -294,14 +298,14 @@ def make_fabric(device: str, recipe: Recipe) -> Fabric:
     return fabric
 
 
-def build_options(cell: Cell) -> dict[str, Any]:
-    """Options of ``build_model`` for a cell."""
+def build_cell_model(cell: Cell, *, pretrained: bool) -> nn.Module:
+    """Build a cell's network, on the CPU."""
     options = dict(cell.recipe.model_options)
     if cell.spec.takes_encoder and cell.recipe.encoder:
         options["encoder"] = cell.recipe.encoder
     if cell.ablation:
         options["drop"] = cell.ablation
-    return options
+    return build_model(cell.spec, pretrained=pretrained, **options)
 
 
 def check_writable(folder: Path) -> None:
@@ -340,7 +344,8 @@ def _draft(study: Study, cell: Cell) -> Record:
     )
 
 
-def _environment(fabric: Fabric) -> dict[str, Any]:
+def environment(fabric: Fabric) -> dict[str, Any]:
+    """Describe what a record ran on."""
     from benchmark import env
 
     return env.describe(str(fabric.device))

@@ -13,8 +13,11 @@ from torch import Tensor
 class Pixels(Protocol):
     """Images and masks at one size: (N, S, S, 3) and (N, S, S) uint8."""
 
-    images: np.ndarray
-    masks: np.ndarray
+    @property
+    def images(self) -> np.ndarray: ...
+
+    @property
+    def masks(self) -> np.ndarray: ...
 
 
 @dataclass

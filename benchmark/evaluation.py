@@ -1,0 +1,248 @@
+"""Score what was not trained here: maps that others made, and released checkpoints. Both become ordinary records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.config import config_hash, load_recipe
+from benchmark.data.datasets import dataset_info, list_dataset
+from benchmark.data.hashing import fingerprint
+from benchmark.data.items import Item
+from benchmark.data.published import published_ids
+from benchmark.errors import BenchError
+from benchmark.evaluate import Scored, score_maps
+from benchmark.foreign import SUFFIXES, collect, find_folder
+from benchmark.metrics import get_protocol
+from benchmark.plan import Cell, Request, Study
+from benchmark.registry import get_spec, load_checkpoint
+from benchmark.runner import build_cell_model, environment, make_fabric, score_cell
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout, cell_id
+from benchmark.store.schema import Record, SplitInfo, TestResult
+
+if TYPE_CHECKING:
+    from benchmark.runner import Watcher
+
+ORIGIN_MAPS = "maps by their authors"
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Some images under a name, and how many there should be."""
+
+    __test__ = False
+    name: str
+    title: str
+    items: tuple[Item, ...]
+    of: int
+
+
+def listed_set(name: str, *, root: Path | None, part: str = "pranet", cache_dir: Path | None = None) -> TestSet:
+    """The test images of a dataset.
+
+    Args:
+        name: Dataset.
+        root: Data root.
+        part: ``pranet``: the images that PraNet's published lists test (100 of Kvasir, 62 of CVC-ClinicDB; every image
+            of a dataset without list); ``all``: every image.
+        cache_dir: For phantom.
+    """
+    items = list_dataset(name, root, cache_dir=cache_dir)
+    ids = published_ids(name, "test") if part == "pranet" else ()
+    if ids:
+        listed = set(ids)
+        items = [item for item in items if item.id in listed]
+    info = dataset_info(name)
+    return TestSet(name, info.title, tuple(items), len(ids) or info.expected or len(items))
+
+
+def folder_set(masks: Path) -> TestSet:
+    """Every mask of a folder as a test set of its own; the images themselves are not needed.
+
+    Raises:
+        BenchError: No folder, no mask, or two masks of one name.
+    """
+    if not masks.is_dir():
+        raise BenchError(f"--masks {masks}: not a folder; expected one mask per map")
+    files = sorted(p for p in masks.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    items = tuple(Item(masks.name, file.stem, file, file, file.stem) for file in files)
+    if not items:
+        raise BenchError(f"--masks {masks}: holds no mask (expected {', '.join(SUFFIXES)})")
+    if len({item.id for item in items}) < len(items):
+        raise BenchError(f"--masks {masks}: two files share a name; keep one mask per image")
+    return TestSet(_slug(masks.name), masks.name, items, len(items))
+
+
+def evaluate_maps(
+    predictions: Path,
+    sets: Sequence[TestSet],
+    *,
+    name: str,
+    results: Path,
+    protocols: Sequence[str],
+    engine: str,
+    allow_partial: bool,
+    cache_dir: Path | None,
+    watcher: Watcher,
+) -> Record:
+    """Score maps that others made and write a record that stands beside our own.
+
+    Raises:
+        BenchError: Maps are missing, surplus, of another size, constant, unreadable or NaN, and ``allow_partial`` is
+            off; the watcher was told their names. Or nothing is left to score.
+    """
+    tests: dict[str, TestResult] = {}
+    parts: list[Scored] = []
+    for one in sets:
+        scored, chosen = _score_set(predictions, one, protocols, engine, allow_partial, cache_dir, watcher)
+        parts.append(scored)
+        tests[one.name] = _test_result(one, chosen, scored)
+    payload = {"maps": name, "tests": {key: value.fingerprint for key, value in tests.items()}}
+    cell = cell_id(_slug(name), ablation=(), recipe="maps", config=config_hash(payload), seed=0)
+    record = _record(cell, _slug(name), name, protocols, tests, origin=ORIGIN_MAPS, weights={})
+    paths = ResultsLayout(results).cell(cell)
+    _write_scores(paths, parts)
+    io.write_record(paths, record)
+    return record
+
+
+def evaluate_checkpoint(
+    model: str,
+    checkpoint: Path,
+    sets: Sequence[TestSet],
+    *,
+    request: Request,
+    watcher: Watcher,
+) -> Record:
+    """Score a released checkpoint with its authors' test-time processing (recipe ``native`` unless told otherwise).
+
+    Raises:
+        BenchError: The file is missing, is no plain tensor file, or its keys or shapes are not the model's.
+    """
+    spec = get_spec(model)
+    overrides = {**request.overrides, "pretrained": False}
+    recipe = load_recipe(request.recipe, model=spec.name, overrides=overrides)
+    if not checkpoint.is_file():
+        raise BenchError(f"--checkpoint {checkpoint}: not found; give the file that the authors released")
+    fabric = make_fabric(request.device, recipe)
+    draft = Cell("", spec, recipe, seed=0)
+    network = build_cell_model(draft, pretrained=False)
+    weights = load_checkpoint(spec, network, checkpoint)
+    network.to(fabric.device)
+    config = config_hash({"model": spec.name, "recipe": recipe.hash, "weights": weights["sha256"]})
+    cell = Cell(cell_id(spec.name, ablation=(), recipe="checkpoint", config=config, seed=0), spec, recipe, seed=0)
+    layout = ResultsLayout(request.results)
+    study = Study.of_tests(request, cell, {one.name: one.items for one in sets})
+    tests, timing = score_cell(study, cell, network, fabric, watcher)
+    wholes = {one.name: one.of for one in sets}
+    tests = {key: t.model_copy(update={"of": wholes[key] if t.n < wholes[key] else t.of}) for key, t in tests.items()}
+    record = _record(
+        cell.id,
+        spec.name,
+        spec.title,
+        request.protocols,
+        tests,
+        origin=f"checkpoint {checkpoint.name}",
+        weights=weights,
+    ).model_copy(
+        update={"recipe": recipe.model_dump(mode="json"), "timing": timing, "environment": environment(fabric)}
+    )
+    io.write_record(layout.cell(cell.id), record)
+    return record
+
+
+def _score_set(
+    predictions: Path,
+    one: TestSet,
+    protocols: Sequence[str],
+    engine: str,
+    allow_partial: bool,
+    cache_dir: Path | None,
+    watcher: Watcher,
+) -> tuple[Scored, list[Item]]:
+    folder = find_folder(predictions, one.name)
+    maps = collect(folder, one.items)
+    for line in maps.describe():
+        watcher.message(f"{one.name}: {line}")
+    if len(one.items) < one.of:
+        watcher.message(f"{one.name}: only {len(one.items)} of its {one.of} images are in the data root")
+    counts = ", ".join(f"{len(names)} {kind}" for kind, names in maps.faults.items())
+    if (counts or len(one.items) < one.of) and not allow_partial:
+        what = counts or f"{one.of - len(one.items)} images missing from the data root"
+        raise BenchError(
+            f"maps in {folder} for {one.name}: {what} (named above); mend them or pass --allow-partial to score the rest"
+        )
+    chosen = [item for item in one.items if item.id in maps.paths]
+    if not chosen:
+        raise BenchError(f"maps in {folder} for {one.name}: none can be scored ({counts})")
+    scored = score_maps(
+        chosen,
+        lambda item: maps.paths[item.id],
+        dataset=one.name,
+        protocols=protocols,
+        engine=engine,
+        cache_dir=cache_dir,
+        read=maps.read,
+        progress=lambda done, total: watcher.phase(f"score {one.name}", done, total),
+    )
+    return scored, chosen
+
+
+def _test_result(one: TestSet, chosen: Sequence[Item], scored: Scored) -> TestResult:
+    return TestResult(
+        title=one.title,
+        n=len(chosen),
+        of=one.of if len(chosen) < one.of else None,
+        fingerprint=fingerprint(chosen),
+        num_leaked=0,
+        scores=scored.summary,
+    )
+
+
+def _record(
+    cell: str,
+    model: str,
+    title: str,
+    protocols: Sequence[str],
+    tests: dict[str, TestResult],
+    *,
+    origin: str,
+    weights: dict[str, str],
+) -> Record:
+    nobody = SplitInfo(name="", seed=0, num_train=0, num_val=0, fingerprint_train="", fingerprint_val="")
+    return Record(
+        cell=cell,
+        model=model,
+        model_title=title,
+        recipe_name="",
+        recipe={},
+        recipe_hash="",
+        split=nobody,
+        seed=0,
+        status="ok",
+        origin=origin,
+        pretrained=dict(weights),
+        synthetic=any(dataset_info(name).synthetic for name in tests),
+        protocols={name: get_protocol(name).hash for name in protocols},
+        tests=tests,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _write_scores(paths: io.CellPaths, parts: Sequence[Scored]) -> None:
+    import pandas as pd
+
+    io.write_parquet(paths.scores, pd.concat([part.rows for part in parts], ignore_index=True))
+    io.write_npz(paths.curves, {key: value for part in parts for key, value in part.curves.items()})
+
+
+def _slug(name: str) -> str:
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("_.")
+    if not slug:
+        raise BenchError(f"name {name!r}: expected at least one letter or digit")
+    return slug.lower()

@@ -1,0 +1,191 @@
+"""`bench evaluate`: maps that others made and released checkpoints, complete or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from harness import Bench
+from PIL import Image
+
+from benchmark.registry import build_model
+
+Save = Callable[[Path, np.ndarray], None]
+
+
+def _png(path: Path, prob: np.ndarray) -> None:
+    Image.fromarray((prob * 255).round().astype(np.uint8)).save(path.with_suffix(".png"))
+
+
+def _rgb(path: Path, prob: np.ndarray) -> None:
+    Image.fromarray(np.repeat((prob * 255).round().astype(np.uint8)[..., None], 3, 2)).save(path.with_suffix(".png"))
+
+
+def _npy(path: Path, prob: np.ndarray) -> None:
+    np.save(path.with_suffix(".npy"), (prob * 255).round() / 255)
+
+
+def _npy255(path: Path, prob: np.ndarray) -> None:
+    np.save(path.with_suffix(".npy"), (prob * 255).round().astype(np.float32)[None])
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> dict[str, np.ndarray]:
+    """Six masks in `masks/`, and soft maps for them by name."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "masks").mkdir()
+    maps = {}
+    for i in range(6):
+        mask = np.zeros((40 + i, 60), bool)
+        mask[8:24, 10 + i : 40] = True
+        Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "masks" / f"m{i}.png")
+        maps[f"m{i}"] = np.clip(mask * 0.7 + rng.random(mask.shape) * 0.3, 0, 1)
+    return maps
+
+
+def write(folder: Path, maps: dict[str, np.ndarray], save: Save = _png) -> None:
+    folder.mkdir(parents=True)
+    for name, prob in maps.items():
+        save(folder / name, prob)
+
+
+def call(bench: Bench, *extra: str, code: int = 0):
+    fixed = ("evaluate", "--predictions", "maps", "--masks", "masks", "--name", "Theirs", "--json", "out.json")
+    return bench(*fixed, *extra, code=code)
+
+
+@pytest.mark.parametrize("save", [_png, _rgb, _npy, _npy255])
+def test_every_form_of_a_map_gives_the_same_figures(bench: Bench, tmp_path: Path, truth, save: Save) -> None:
+    write(tmp_path / "maps", truth, save)
+    call(bench)
+    got = json.loads((tmp_path / "out.json").read_text())
+    assert got["method"] == "Theirs" and got["protocol"] == "pranet" and got["n"] == 6
+    from benchmark.metrics import aggregate, score
+
+    mine = aggregate(
+        score((prob * 255).round().astype(np.uint8), np.asarray(Image.open(tmp_path / "masks" / f"{name}.png")) > 127)
+        for name, prob in truth.items()
+    )
+    assert got["metrics"] == pytest.approx(mine, abs=1e-12)
+    assert {"mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE", "maxDSC", "maxIoU"} <= set(got["metrics"])
+    assert {"meanEm", "dice_half", "iou_half"} <= set(got["metrics"])
+
+
+def _drop(folder: Path) -> None:
+    (folder / "m2.png").unlink()
+
+
+def _surplus(folder: Path) -> None:
+    _png(folder / "m9", np.eye(5))
+
+
+def _small(folder: Path) -> None:
+    _png(folder / "m2", np.eye(20))
+
+
+def _constant(folder: Path) -> None:
+    _png(folder / "m2", np.full((42, 60), 0.5))
+
+
+def _colour(folder: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (42, 60, 3), np.uint8)).save(folder / "m2.png")
+
+
+def _torn(folder: Path) -> None:
+    (folder / "m2.png").write_bytes((folder / "m2.png").read_bytes()[:60])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind", "n"),
+    [
+        (_drop, "missing", 5),
+        (_surplus, "surplus", 6),
+        (_small, "wrong size", 5),
+        (_constant, "constant", 6),
+        (_colour, "unreadable", 5),
+        (_torn, "unreadable", 5),
+    ],
+)
+def test_what_is_wrong_is_named_and_refused(
+    bench: Bench, tmp_path: Path, truth, spoil: Callable[[Path], None], kind: str, n: int
+) -> None:
+    write(tmp_path / "maps", truth)
+    spoil(tmp_path / "maps")
+    done = call(bench, code=2)
+    name = "m9" if kind == "surplus" else "m2"
+    assert any(kind in line and name in line for line in done.stderr.splitlines())
+    assert f"1 {kind}" in done.stderr.splitlines()[-1] and "--allow-partial" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "results").exists() and not (tmp_path / "out.json").exists()
+    call(bench, "--allow-partial")
+    got = json.loads((tmp_path / "out.json").read_text())
+    assert got["n"] == n and got["of"] == (6 if n < 6 else None)
+
+
+def test_nan_is_named(bench: Bench, tmp_path: Path, truth) -> None:
+    truth["m1"][3, 3] = np.nan
+    write(tmp_path / "maps", truth, lambda path, prob: np.save(path.with_suffix(".npy"), prob))
+    assert "NaN (1): m1.npy" in call(bench, code=2).stderr
+
+
+def test_a_pickled_array_is_refused_not_run(bench: Bench, tmp_path: Path, truth) -> None:
+    write(tmp_path / "maps", truth, _npy)
+    np.save(tmp_path / "maps" / "m1.npy", np.array([{"x": 1}], dtype=object))
+    assert "unreadable (1): m1.npy" in call(bench, code=2).stderr
+
+
+def test_others_maps_stand_in_the_same_table_marked(
+    bench: Bench, tiny: Bench, tmp_path: Path, shared_cache: Path
+) -> None:
+    tiny("--set", "max_test_images=none")
+    folder = next((tmp_path / "results" / "runs").glob("*/*/*/maps/phantom-kvasir"))
+    ids = [p.stem for p in folder.iterdir()]
+    assert len(ids) == 20
+    bench("evaluate", "--predictions", str(folder), "--dataset", "phantom-kvasir", "--allow-partial", "--name", "Rival")
+    table = bench("tables", "--datasets", "phantom-kvasir").stdout
+    assert "Rival†" in table and "20 of" in table
+
+
+def test_nothing_to_do_is_explained(bench: Bench) -> None:
+    assert "--predictions DIR" in bench("evaluate", code=2).stderr
+    assert "--model" in bench("evaluate", "--checkpoint", "x.pth", "--dataset", "kvasir", code=2).stderr
+    both = ("evaluate", "--predictions", ".", "--dataset", "kvasir", "--masks", ".")
+    assert "--dataset NAME or --masks DIR" in bench(*both, code=2).stderr
+
+
+def test_protocols_are_explained_with_their_hashes(bench: Bench) -> None:
+    from benchmark.metrics import PROTOCOLS
+
+    text = bench("protocols").stdout
+    assert all(f"{p.name} ({p.hash})" in text for p in PROTOCOLS.values())
+    assert {p["name"] for p in json.loads(bench("protocols", "--json").stdout)} == set(PROTOCOLS)
+
+
+@pytest.mark.slow
+def test_a_released_checkpoint_is_scored_with_its_authors_processing(bench: Bench, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model("sanet")
+    torch.save({"state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, tmp_path / "model-128")
+    call = ("evaluate", "--model", "sanet", "--checkpoint", "model-128", "--dataset", "phantom-colondb")
+    bench(*call, "--set", "image_size=96", "--json", "out.json")
+    got = json.loads((tmp_path / "out.json").read_text())
+    record = json.loads(next((tmp_path / "results" / "runs").rglob("run.json")).read_text())
+    assert got["method"] == "SANet" and record["origin"] == "checkpoint model-128"
+    assert record["recipe"]["postprocess"] == "pcs" and len(record["pretrained"]["sha256"]) == 64
+
+
+@pytest.mark.real_data
+def test_pranets_published_maps_score_as_the_field_measures_them(bench: Bench, tmp_path: Path, data_root: Path) -> None:
+    maps = data_root.parent / "predictions" / "PraNet"
+    if not maps.is_dir():
+        pytest.skip("no published maps beside the data root")
+    bench(
+        "evaluate", "--predictions", str(maps), "--dataset", "kvasir", "--data-root", str(data_root), "--json", "o.json"
+    )
+    got = json.loads((tmp_path / "o.json").read_text())
+    assert got["n"] == 100 and got["of"] is None
+    expected = {"mDSC": 0.8944, "mIoU": 0.8362, "dice_half": 0.8993, "iou_half": 0.8427}
+    assert {key: got["metrics"][key] for key in expected} == pytest.approx(expected, abs=5e-5)
