@@ -9,7 +9,8 @@ import timm
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.weights import WeightsInfo, hub_file, load_encoder
+from baselines.hub import hub_file
+from baselines.weights import WeightsInfo, load_encoder
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 

@@ -2,30 +2,66 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import logging
 import re
 from pathlib import Path
 from typing import Any, cast
 
 import timm
+import torch
+from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from torch import Tensor, nn
 
-from baselines.weights import (
-    WeightsInfo,
-    describe,
-    differences,
-    file_sha256,
-    hub_download,
-    hub_file,
-    load_encoder,
-    read_state_dict,
-)
+from baselines.hub import hub_download, hub_file, timm_config
+from baselines.weights import WeightsInfo, describe, differences, file_sha256, read_state_dict
 
 TIMM_PREFIX = "tu-"
 LITE0 = "tf_efficientnet_lite0"
 LITE0_REPEATS = (1, 2, 2, 3, 3, 4, 1)  # blocks of each stage
-# names of classifiers in ImageNet files, which no encoder of smp has
-CLASSIFIERS = ("fc.", "classifier.", "head.", "last_linear.")
+# classifiers in ImageNet files, which no encoder of smp has: not worth naming where a file does not fit
+CLASSIFIERS = ("fc.", "_fc.", "classifier.", "head.", "last_linear.")
+
+
+def resolve(name: str) -> str:
+    """Check an encoder's name before anything is built.
+
+    Args:
+        name: smp's name, or ``tu-<timm name>``. ``tu-`` before a name that only smp knows (``tu-mit_b0``) is dropped.
+    Returns:
+        The name to give to smp.
+    Raises:
+        ValueError: If neither library has such an encoder; the message names the nearest.
+    """
+    if name in smp_encoders:
+        return name
+    bare = name.removeprefix(TIMM_PREFIX)
+    if name.startswith(TIMM_PREFIX):
+        if timm.is_model(bare.split(".")[0]):
+            timm_config(bare)
+            return name
+        if bare in smp_encoders:
+            return bare
+    known = [*smp_encoders, *(TIMM_PREFIX + timm_name for timm_name in timm.list_models())]
+    wanted = name if name.startswith(TIMM_PREFIX) else TIMM_PREFIX + name.removeprefix("timm-")
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"encoder {name!r}: {hint}known are smp's encoders, and timm's as 'tu-<timm name>'")
+
+
+def is_fixed_size(name: str) -> bool:
+    """Say whether an encoder is made for one input size, as most plain vision transformers are."""
+    return name.startswith(TIMM_PREFIX) and bool(timm_config(name.removeprefix(TIMM_PREFIX)).fixed_input_size)
+
+
+def free_size_options(name: str) -> dict[str, bool]:
+    """Return the options under which a fixed-size encoder of timm takes other sizes, where it has them."""
+    with torch.device("meta"):
+        network = type(timm.create_model(name.removeprefix(TIMM_PREFIX)))
+    known = inspect.signature(network.__init__).parameters
+    wanted = {"dynamic_img_size": True, "strict_img_size": False}
+    return {option: value for option, value in wanted.items() if option in known}
 
 
 def imagenet_file(name: str) -> Path:
@@ -53,13 +89,14 @@ def load_imagenet(encoder: nn.Module, name: str, path: str | Path) -> WeightsInf
     Raises:
         ValueError: If the weights do not fit.
     """
-    if not name.startswith(TIMM_PREFIX):
-        return load_encoder(encoder, path, ignore=CLASSIFIERS)
-    timm_name, path = name.removeprefix(TIMM_PREFIX), Path(path)
+    path = Path(path)
     state = read_state_dict(path)
-    if any(key.startswith("_blocks.") for key in state):
-        state = lite0_state(state)
-    _load_timm(encoder, timm_name, state, path.name)
+    if name.startswith(TIMM_PREFIX):
+        if any(key.startswith("_blocks.") for key in state):
+            state = lite0_state(state)
+        _load_timm(encoder, name.removeprefix(TIMM_PREFIX), state, path.name)
+    else:
+        _load_smp(encoder, name, state, path.name)
     return WeightsInfo(name=describe(path), sha256=file_sha256(path))
 
 
@@ -114,12 +151,20 @@ def _timm_file(timm_name: str) -> Path:
 
 
 def _smp_file(name: str) -> Path:
-    from segmentation_models_pytorch.encoders import encoders
-
-    settings = encoders[name].get("pretrained_settings", {}).get("imagenet")
+    settings = smp_encoders[name].get("pretrained_settings", {}).get("imagenet")
     if settings is None:
         raise ValueError(f"encoder {name!r}: smp has no ImageNet weights for it; pass weights=FILE or pretrained=false")
     return hub_download(settings["repo_id"], ["model.safetensors"], revision=settings["revision"])
+
+
+def _load_smp(encoder: nn.Module, name: str, state: dict[str, Tensor], file_name: str) -> None:
+    """Load weights strictly by smp's own rules: each of its encoders knows which keys of its files to leave aside."""
+    own = encoder.state_dict()
+    try:
+        encoder.load_state_dict(dict(state))
+    except (RuntimeError, KeyError) as error:
+        said = differences(own, {key: value for key, value in state.items() if not key.startswith(CLASSIFIERS)})
+        raise ValueError(f"weight file {file_name} does not fit {name}: {said or error}") from error
 
 
 def _load_timm(encoder: nn.Module, timm_name: str, state: dict[str, Tensor], file_name: str) -> None:

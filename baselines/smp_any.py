@@ -7,14 +7,16 @@ the caller's back.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import segmentation_models_pytorch as smp
+import torch
 from torch import Tensor, nn
 
 from baselines.blocks import Criterion, check_image, check_mask, mean_over_maps, resize
-from baselines.encoders import TIMM_PREFIX, imagenet_file, load_imagenet
+from baselines.encoders import TIMM_PREFIX, free_size_options, imagenet_file, is_fixed_size, load_imagenet, resolve
 from baselines.losses import bce_dice
 from baselines.weights import WeightsInfo
 
@@ -28,8 +30,13 @@ class SmpNet(nn.Module):
 
     def __init__(self, arch: str, encoder: str, *, pretrained: bool, weights: str | None, **options: Any) -> None:
         super().__init__()
+        if arch not in smp.MODEL_ARCHITECTURES_MAPPING:
+            raise ValueError(f"architecture {arch!r}: segmentation-models-pytorch has {', '.join(ARCHITECTURES)}")
+        encoder = resolve(encoder)
         self.title = f"{arch} with {encoder}"
-        _check_names(arch, encoder)
+        self.fixed_size = is_fixed_size(encoder)
+        if self.fixed_size and "img_size" not in options:
+            options = free_size_options(encoder) | options
         path = weights or (imagenet_file(encoder) if pretrained else None)  # first: missing weights are to fail fast
         self.net = _make(arch, encoder, options)
         self.weights_info: WeightsInfo | None = None
@@ -49,16 +56,27 @@ class SmpNet(nn.Module):
         check_image(image, self.title, training=self.training)
         try:
             logits = self.net(image)
-        except AssertionError as error:  # encoders of a fixed input size
-            raise ValueError(f"{self.title}: {error}; set the encoder's option img_size to the image's side") from error
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
+        except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+            said = self._explain(error, f"{image.shape[2]}x{image.shape[3]}")
+            if not said:
                 raise
-            raise ValueError(
-                f"one image of {image.shape[2]}x{image.shape[3]} in training: {self.title} normalises a pooled "
-                "1x1 map over the batch; use a batch of two or more"
-            ) from error
+            raise ValueError(said) from error
         return (resize(logits, image.shape[-2:], align_corners=False),)
+
+    def _explain(self, error: Exception, size: str) -> str:
+        """Say in the user's terms why a batch did not go through, or return an empty string."""
+        if "more than 1 value per channel" in str(error):
+            return (
+                f"one image of {size} in training: {self.title} normalises a pooled 1x1 map over the batch; "
+                "use a batch of two or more"
+            )
+        if "is too small" in str(error):
+            return f"image size {size}: too small for {self.title}; use a larger image"
+        if self.fixed_size and not isinstance(error, torch.OutOfMemoryError):
+            return (
+                f"image size {size}: {self.title} has a fixed input size; set its option img_size to the image's side"
+            )
+        return ""
 
     def loss(self, outputs: Sequence[Tensor], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
         """Return the native loss, or ``criterion``.
@@ -74,17 +92,14 @@ class SmpNet(nn.Module):
         return mean_over_maps(outputs, mask, criterion or self.native_loss)
 
 
-def _check_names(arch: str, encoder: str) -> None:
-    if arch not in smp.MODEL_ARCHITECTURES_MAPPING:
-        raise ValueError(f"architecture {arch!r}: segmentation-models-pytorch has {', '.join(ARCHITECTURES)}")
-    if not encoder.startswith(TIMM_PREFIX) and encoder not in smp.encoders.encoders:
-        raise ValueError(
-            f"encoder {encoder!r}: unknown to segmentation-models-pytorch; for an encoder of timm write "
-            f"'tu-<timm name>', such as 'tu-{encoder.removeprefix('timm-')}'"
-        )
-
-
 def _make(arch: str, encoder: str, options: dict[str, Any]) -> nn.Module:
+    known = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[arch].__init__).parameters
+    unknown = sorted(set(options) - set(known))
+    if unknown and not encoder.startswith(TIMM_PREFIX):  # smp would drop them unseen; timm looks at its own
+        raise ValueError(
+            f"option {unknown[0]!r}: unknown to {arch}; its options are "
+            f"{', '.join(name for name in known if name.startswith(('decoder_', 'encoder_depth')))}"
+        )
     try:
         net = smp.create_model(arch, encoder, encoder_weights=None, in_channels=3, classes=1, **options)
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:

@@ -1,0 +1,88 @@
+"""Dropping a part changes what its switch says it changes, and nothing but the names in the table is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines import ldnet, pranet, sanet
+
+MODULES = {"pranet": pranet, "sanet": sanet, "ldnet": ldnet}
+SINGLE = [(name, switch) for name, module in MODULES.items() for switch in module.SWITCHES]
+PAIRS = [(name, pair) for name, module in MODULES.items() for pair in combinations(module.SWITCHES, 2)]
+
+
+def measure(model: nn.Module, image: torch.Tensor) -> tuple[int, int, torch.Tensor]:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        logits = model(image)[0]
+    return sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2, logits
+
+
+@pytest.fixture(scope="module")
+def whole(stirred: Callable[..., nn.Module], image: torch.Tensor) -> dict[str, tuple]:
+    measured = {}
+    for name, module in MODULES.items():
+        torch.manual_seed(0)
+        model = stirred(module.build())
+        measured[name] = (model.state_dict(), *measure(model, image))
+    return measured
+
+
+@pytest.mark.parametrize(("name", "switch"), SINGLE)
+def test_a_switch_changes_what_it_says(
+    name: str, switch: str, whole: dict[str, tuple], image: torch.Tensor, stirred: Callable[..., nn.Module]
+) -> None:
+    state, num_params, macs, logits = whole[name]
+    module = MODULES[name]
+    torch.manual_seed(1)
+    model = stirred(module.build(drop=(switch,)))
+    model.load_state_dict(state, strict=False)
+    own_params, own_macs, own_logits = measure(model, image)
+    assert own_logits.shape == logits.shape
+    assert (own_logits - logits).abs().max() > 1e-3 * logits.std(), "the output does not change"
+    sentence = module.SWITCHES[switch]
+    if "parameters and multiply-adds do not" in sentence:
+        assert (own_params, own_macs) == (num_params, macs)
+    elif "cost hardly does" in sentence:
+        assert own_params < num_params
+        assert abs(own_macs / macs - 1) < 0.01
+    else:
+        assert "graph, output, parameters and cost change" in sentence
+        assert own_params < num_params
+        assert own_macs < 0.99 * macs
+
+
+def train_a_step(name: str, drop: tuple[str, ...]) -> None:
+    model = MODULES[name].build(drop=drop).train()
+    loss = model.loss(model(torch.randn(2, 3, 32, 32)), (torch.rand(2, 1, 32, 32) > 0.5).float())
+    loss.backward()
+    dead = {key for key, p in model.named_parameters() if p.grad is None}
+    assert torch.isfinite(loss)
+    assert dead <= {"resnet.fc.weight", "resnet.fc.bias"}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_what_is_left_without_any_part_trains(name: str) -> None:
+    train_a_step(name, tuple(MODULES[name].SWITCHES))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "drop"), PAIRS)
+def test_pairs_train(name: str, drop: tuple[str, ...]) -> None:
+    train_a_step(name, drop)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_unknown_switch_is_refused_with_the_known_ones(name: str) -> None:
+    module = MODULES[name]
+    with pytest.raises(ValueError, match="cannot drop nonsense .*" + next(iter(module.SWITCHES))):
+        module.build(drop=("nonsense",))
+
+
+def test_one_name_may_be_given_as_a_string() -> None:
+    assert not sanet.build(drop="shallow_attention").has_attention

@@ -1,0 +1,49 @@
+"""The networks under autocast and in a compiled graph."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from baselines import ldnet, pranet, sanet, unet, unetplusplus
+
+pytestmark = pytest.mark.slow
+
+BUILDERS = {
+    "pranet": pranet.build,
+    "sanet": sanet.build,
+    "ldnet": ldnet.build,
+    "ldnet-lean": lambda: ldnet.build(lean=True),
+    "ldnet-legacy": lambda: ldnet.build(legacy_bce=True),
+    "unet": unet.build,
+    "unetplusplus:classic": unetplusplus.build_classic,
+}
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_a_training_step_under_autocast_stays_near_float32(name: str) -> None:
+    torch.manual_seed(0)
+    model: nn.Module = BUILDERS[name]().train()
+    image, mask = torch.randn(2, 3, 32, 32), (torch.rand(2, 1, 32, 32) > 0.5).float()
+    with torch.no_grad():
+        plain = model.loss(model(image), mask)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model.loss(model(image), mask)
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert loss.item() == pytest.approx(plain.item(), rel=0.2)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("name", ["pranet", "sanet", "ldnet", "unet", "unetplusplus:classic"])
+def test_the_forward_is_one_graph(name: str) -> None:
+    torch.manual_seed(0)
+    model: nn.Module = BUILDERS[name]().eval()
+    image = torch.randn(1, 3, 64, 64)
+    whole = torch.compile(model, backend="eager", fullgraph=True)  # a graph break would raise
+    with torch.no_grad():
+        for own, other in zip(whole(image), model(image), strict=True):
+            assert torch.allclose(own, other, rtol=1e-3, atol=1e-3 * float(other.std()))
+        with pytest.raises((ValueError, RuntimeError), match="multiples of 32"):
+            whole(torch.zeros(1, 3, 50, 64))
