@@ -185,6 +185,33 @@ def evaluate(
 
 
 @app.command()
+def profile(
+    models: Annotated[str, typer.Option(help="Names, comma-separated, or all.")] = "all",
+    size: Annotated[int, typer.Option(help="Side of the square input, px.")] = 256,
+    batches: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,16",
+    repeats: Annotated[int, typer.Option(help="Timed forward passes, after two of warm-up.", min=1)] = 10,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:<k>.")] = "cpu",
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Measure parameters, multiply-adds, latency and peak memory; kept in RESULTS/profile.csv.
+
+    Example: bench profile --models all --size 256
+    """
+    from benchmark import commands
+
+    commands.profile(
+        _names(models),
+        size=size,
+        batches=_integers(batches, "--batches"),
+        repeats=repeats,
+        device=device,
+        results=results,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def protocols(as_json: Json = False) -> None:
     """Explain the scoring protocols in words.
 

@@ -179,6 +179,43 @@ def _figures(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
     }
 
 
+def profile(
+    names: Sequence[str],
+    *,
+    size: int,
+    batches: Sequence[int],
+    repeats: int,
+    device: str,
+    results: Path,
+    as_json: bool,
+) -> None:
+    """Measure models, print the rows and keep them beside older ones of other models, sizes and devices."""
+    import pandas as pd
+
+    from benchmark.profiling import as_rows
+    from benchmark.profiling import profile as measure
+    from benchmark.registry import expand_models
+
+    if min(batches, default=0) < 1:
+        raise BenchError(f"--batches {','.join(map(str, batches))}: expected numbers from 1 on")
+    rows = as_rows(measure(expand_models(list(names)), size=size, batches=batches, repeats=repeats, device=device))
+    file = ResultsLayout(results).profile
+    frame = pd.DataFrame(rows)
+    if file.is_file():
+        frame = pd.concat([pd.read_csv(file), frame])
+    key = ["model", "size_px", "batch", "device", "device_name", "num_threads", "torch"]
+    io.write_text(file, frame.drop_duplicates(key, keep="last").to_csv(index=False))
+    if as_json:
+        _print_json(rows)
+        return
+    _print_rows([{k: v for k, v in row.items() if k not in ("title", "device_name", "torch")} for row in rows])
+    first = rows[0]
+    _say(
+        Console(stderr=True),
+        f"{first['device_name']}, {first['num_threads']} threads, torch {first['torch']}; kept in {file}",
+    )
+
+
 def protocols(*, as_json: bool) -> None:
     """Print the named protocols with their hashes, in words."""
     from benchmark.metrics import PROTOCOLS

@@ -174,9 +174,7 @@ def _score_set(
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in maps.faults.items())
     if (counts or len(one.items) < one.of) and not allow_partial:
         what = counts or f"{one.of - len(one.items)} images missing from the data root"
-        raise BenchError(
-            f"maps in {folder} for {one.name}: {what} (named above); mend them or pass --allow-partial to score the rest"
-        )
+        raise BenchError(f"maps in {folder} for {one.name}: {what} (named above); mend them or pass --allow-partial")
     chosen = [item for item in one.items if item.id in maps.paths]
     if not chosen:
         raise BenchError(f"maps in {folder} for {one.name}: none can be scored ({counts})")

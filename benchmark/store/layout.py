@@ -68,6 +68,10 @@ class ResultsLayout:
         return self.root / "splits"
 
     @property
+    def profile(self) -> Path:
+        return self.root / "profile.csv"
+
+    @property
     def mlflow_db(self) -> Path:
         return self.root / "mlflow.db"
 

@@ -1,0 +1,139 @@
+"""What a network costs: parameters, multiply-adds, latency, memory, with the hardware that it was measured on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchError
+from benchmark.registry import ModelSpec, build_model
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One model at one input size and batch.
+
+    Attributes:
+        num_params: Unique parameters.
+        gmacs: 1e9 multiply-adds of one image's forward pass (convolutions, linear layers, matrix products; torch's flop
+            counter divided by two).
+        latency_ms: Median time of one forward pass of the whole batch, after warm-up.
+        latency_p95_ms: Its 95th percentile.
+        peak_memory_mb: On CUDA the allocator's peak during the forward pass; on a CPU the peak resident set of a fresh
+            process that builds the network and runs it.
+    """
+
+    model: str
+    title: str
+    size_px: int
+    batch: int
+    num_params: int
+    gmacs: float
+    latency_ms: float
+    latency_p95_ms: float
+    peak_memory_mb: float
+    device: str
+    device_name: str
+    num_threads: int
+    torch: str
+
+
+def profile(
+    specs: Sequence[ModelSpec],
+    *,
+    size: int = 256,
+    batches: Sequence[int] = (1, 16),
+    repeats: int = 10,
+    device: str = "cpu",
+) -> list[Cost]:
+    """Measure every model, each in a process of its own.
+
+    Raises:
+        BenchError: The device is not there, or a model refuses the size.
+    """
+    rows = []
+    context = multiprocessing.get_context("spawn")
+    for spec in specs:
+        for batch in batches:
+            with context.Pool(1) as pool:
+                rows.append(pool.apply(measure, (spec, size, batch, repeats, device)))
+    return rows
+
+
+def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str) -> Cost:
+    """Measure one model in this process (see ``Cost``)."""
+    import numpy as np
+    import torch
+
+    from benchmark.env import describe
+
+    try:
+        where = torch.device(device)
+        model = build_model(spec).eval().to(where)
+        image = torch.randn(batch, 3, size, size, device=where)
+        with torch.inference_mode():
+            gmacs = count_macs(model, image[:1]) / 1e9
+            times = [_timed(model, image) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise BenchError(f"profile of {spec.name} at {size} px on {device}: {str(error).splitlines()[0]}") from None
+    env = describe(device)
+    return Cost(
+        model=spec.name,
+        title=spec.title,
+        size_px=size,
+        batch=batch,
+        num_params=sum(p.numel() for p in model.parameters()),
+        gmacs=round(gmacs, 4),
+        latency_ms=round(float(np.median(times)) * 1e3, 2),
+        latency_p95_ms=round(float(np.percentile(times, 95)) * 1e3, 2),
+        peak_memory_mb=round(_peak_bytes(where) / 2**20, 1),
+        device=device,
+        device_name=env["device_name"],
+        num_threads=env["num_threads"],
+        torch=torch.__version__,
+    )
+
+
+def count_macs(model: nn.Module, image: Tensor) -> float:
+    """Multiply-adds of one forward pass: torch's flop counter divided by two."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        model(image)
+    return counter.get_total_flops() / 2
+
+
+def as_rows(costs: Sequence[Cost]) -> list[dict[str, Any]]:
+    """Costs as plain rows for tables and files."""
+    return [asdict(cost) for cost in costs]
+
+
+def _timed(model: nn.Module, image: Tensor) -> float:
+    import torch
+
+    if image.device.type == "cuda":
+        torch.cuda.synchronize()
+    begun = time.perf_counter()
+    model(image)
+    if image.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def _peak_bytes(where: Any) -> int:
+    import torch
+
+    if where.type == "cuda":
+        return torch.cuda.max_memory_allocated(where)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
