@@ -45,6 +45,7 @@ class ISAM(nn.Module):
         h, w = f.shape[-2:]
         if (h, w) != self._grid:
             self._set_grid(h, w)
+        self._choose_kernel()
         x = f.permute(0, 2, 3, 1).contiguous()  # (B, h, w, C)
         pad_h, pad_w = -h % self.window, -w % self.window
         if pad_h or pad_w:
@@ -54,12 +55,12 @@ class ISAM(nn.Module):
         x = x[:, :h, :w].permute(0, 3, 1, 2)  # (B, C, h, w)
         return self.conv(x) + f
 
-    def train(self, mode: bool = True) -> "ISAM":
-        """As torch's; also picks timm's attention kernel: on a CPU the fused one wins forward, but not backward."""
+    def _choose_kernel(self) -> None:
+        """On a CPU, timm's fused attention is the faster forward, but the slower backward; compilers fuse better."""
+        fused = not (self.training or torch.compiler.is_compiling())
         for block in self.blocks:
             assert isinstance(block.attn, WindowAttention)
-            block.attn.fused_attn = not mode  # type: ignore[misc]
-        return super().train(mode)
+            block.attn.fused_attn = fused  # type: ignore[misc]
 
     @torch.inference_mode(False)  # the masks outlive the call that made them, which may be an inference
     @torch.no_grad()
