@@ -21,14 +21,12 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': r"{\ttfamily\char34}",  # \textquotedbl is missing from the default OT1 encoding
     "`": r"\textasciigrave{}",
-    "-": "-{}",  # keeps "--seeds" from turning into a dash
-    "'": "'{}",
-    "–": "--",
-    "—": "---",
+    "–": "{--}",
+    "—": "{---}",
     "‘": "`{}",
     "’": "'{}",
-    "“": "``",
-    "”": "''",
+    "“": "{``}",
+    "”": "{''}",
     "…": r"\dots{}",
     "×": r"$\times$",
     "±": r"$\pm$",
@@ -64,6 +62,7 @@ _ACCENTS = {
     "\u030c": r"\v",
     "\u0327": r"\c",
 }
+_RUN = re.compile(r"([-'])(?=\1)")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
@@ -79,7 +78,9 @@ def latex(text: str) -> str:
     Accented Latin letters keep their accent; a character that LaTeX's default fonts lack is written as its
     code point, such as ``[U+4E2D]``, so that nothing vanishes and nothing stops the compiler.
     """
-    return "".join(_latex_char(char) for char in one_line(text))
+    # "--seeds" must not turn into a dash, nor '' into a quotation mark
+    apart = _RUN.sub(r"\1\0", one_line(text))
+    return "".join("{}" if char == "\0" else _latex_char(char) for char in apart)
 
 
 def _latex_char(char: str) -> str:

@@ -26,7 +26,8 @@ def caption(table: Table) -> str:
     if facts.split:
         sentences.append(f"Split {facts.split}")
     if facts.recipe:
-        sentences.append(f"Recipe {facts.recipe}{_in_brackets(facts.recipe_hash)}")
+        spaced = facts.recipe.replace(",", ", ")  # so that a long list of fields can break across lines
+        sentences.append(f"Recipe {spaced}{_in_brackets(facts.recipe_hash)}")
     if facts.seeds:
         sentences.append(_seeds(facts.seeds, table.show_std))
     if facts.weights:

@@ -105,7 +105,7 @@ def _settle(figure: Figure) -> None:
     with styled():
         figure.draw_without_rendering()
         figure.draw_without_rendering()  # the first pass may leave room for what the second one moves
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
 
 
 def save_figure(figure: Figure, directory: Path, stem: str) -> list[Path]:
