@@ -251,7 +251,7 @@ def test_groups_expand_in_the_papers_order(tmp_path: Path) -> None:
     for inside in ("images", "masks"):
         (tmp_path / "mine" / inside).mkdir(parents=True)
     assert expand_datasets(["mine"], tmp_path) == ["mine"]
-    for wrong in ("../mine", "other"):
+    for wrong in (f"../{tmp_path.name}/mine", "other"):
         with pytest.raises(BenchError, match="unknown dataset"):
             expand_datasets([wrong], tmp_path)
 

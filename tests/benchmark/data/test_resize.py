@@ -29,10 +29,10 @@ def test_linear_as_opencv(height: int, width: int, size: int, channels: int, see
 
 
 def test_linear_by_hand() -> None:
-    pixels = np.array([[0, 100], [200, 40]], np.uint8)
-    assert linear(pixels, 4)[0].tolist() == [0, 25, 75, 100]
-    assert linear(pixels, 4)[:, 0].tolist() == [0, 50, 150, 200]
-    assert linear(pixels, 1).tolist() == [[85]]
+    pixels = np.array([[0, 99], [203, 40]], np.uint8)
+    assert linear(pixels, 4)[0].tolist() == [0, 25, 74, 99]
+    assert linear(pixels, 4)[:, 0].tolist() == [0, 51, 152, 203]
+    assert linear(pixels, 1).tolist() == [[86]]
     assert linear(pixels, 2).tolist() == pixels.tolist()
 
 

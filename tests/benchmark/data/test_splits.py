@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmark.data.datasets import DatasetMissing, list_dataset
 from benchmark.data.items import Item
+from benchmark.data.partition import cut_groups
 from benchmark.data.published import published_ids
 from benchmark.data.splits import Split, count_leaks, load_split, make_split, save_split
 from benchmark.errors import BenchError
@@ -252,6 +253,14 @@ def test_split_file_on_other_images_is_refused(small_root: Path, tmp_path: Path)
     assert loaded.partial["kvasir"] == "39 of the 40 images in the split file"
 
 
+def test_split_file_that_cannot_be_written(bundle_root: Path, tmp_path: Path) -> None:
+    split = make_split("paper", ["colondb"], root=bundle_root)
+    (tmp_path / "split.json").mkdir()
+    with pytest.raises(BenchError, match=r"cannot write split .*split\.json"):
+        save_split(split, tmp_path / "split.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["split.json"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 1, "train": [[1]], "val": [], "tests": {}}', "not json"])
 def test_other_files_are_no_split(tmp_path: Path, text: str) -> None:
     path = tmp_path / "split.json"
@@ -281,3 +290,15 @@ def test_phantom_mirrors_the_papers_sets(shared_cache: Path) -> None:
     assert not tested & {item.group for item in grouped.train + grouped.val}
     with pytest.raises(BenchError, match="add a dataset that trains, such as phantom-kvasir"):
         make_split("paper", ["phantom-etis"], cache_dir=shared_cache)
+
+
+def test_groups_with_a_side_fill_it_before_others_are_drawn() -> None:
+    def items(dataset: str, groups: range) -> list[Item]:
+        return [Item(dataset, f"{g}-{n}", Path("i"), Path("m"), f"g{g}") for g in groups for n in range(2)]
+
+    sides: dict[str, str] = {f"g{g}": "test" for g in range(4)}
+    cut_groups(0, items("a", range(20)), sides)
+    assert [list(sides.values()).count(side) for side in ("train", "val", "test")] == [14, 2, 4]
+    before = dict(sides)
+    cut_groups(0, items("b", range(20)), sides)
+    assert sides == before
