@@ -49,11 +49,11 @@ class LDNet(nn.Module):
     def __init__(
         self,
         *,
-        pretrained: bool = False,
-        weights: str | None = None,
-        drop: Iterable[str] = (),
-        lean: bool = False,
-        legacy_bce: bool = False,
+        pretrained: bool,
+        weights: str | None,
+        drop: Iterable[str],
+        lean: bool,
+        legacy_bce: bool,
     ) -> None:
         super().__init__()
         dropped = check_drop(drop, SWITCHES, "ldnet")

@@ -95,7 +95,7 @@ class PooledAttention(Projections):
             k, v = _pool(k), _pool(v)
         q = _heads(q.flatten(2)).transpose(2, 3)  # (B, 8, N, 64)
         k, v = _heads(k), _heads(v).transpose(2, 3)  # (B, 8, 64, 35), (B, 8, 35, 64)
-        weights = ((q * HEAD_DIM**-0.5) @ k).softmax(-1)
+        weights = (q @ (k * HEAD_DIM**-0.5)).softmax(-1)
         out = (weights @ v).transpose(1, 2).flatten(2)  # (B, N, 512)
         return cast(Tensor, self.to_out(out))
 
@@ -117,7 +117,7 @@ class LesionAttention(Projections):
         q = _heads(q.flatten(2)).transpose(2, 3)  # (B, 8, N, 64)
         k = _heads(_lesion_mean(k, mask)[..., None]).to(q.dtype)  # (B, 8, 64, 1)
         v = _heads(_lesion_mean(v, mask)[..., None]).to(q.dtype).transpose(2, 3)  # (B, 8, 1, 64)
-        weights = ((q * HEAD_DIM**-0.5) @ k).softmax(-1)
+        weights = (q @ (k * HEAD_DIM**-0.5)).softmax(-1)
         return cast(Tensor, self.to_out((weights @ v).transpose(1, 2).flatten(2)))
 
 

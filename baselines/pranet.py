@@ -138,10 +138,10 @@ class PraNet(nn.Module):
     def __init__(
         self,
         *,
-        pretrained: bool = False,
-        weights: str | None = None,
-        drop: Iterable[str] = (),
-        legacy_bce: bool = True,
+        pretrained: bool,
+        weights: str | None,
+        drop: Iterable[str],
+        legacy_bce: bool,
     ) -> None:
         super().__init__()
         dropped = check_drop(drop, SWITCHES, "pranet")

@@ -41,7 +41,7 @@ def _reduction(in_ch: int) -> nn.Sequential:
 class SANet(nn.Module):
     """The network; see ``build``."""
 
-    def __init__(self, *, pretrained: bool = False, weights: str | None = None, drop: Iterable[str] = ()) -> None:
+    def __init__(self, *, pretrained: bool, weights: str | None, drop: Iterable[str]) -> None:
         super().__init__()
         self.has_attention = "shallow_attention" not in check_drop(drop, SWITCHES, "sanet")
         self.bkbone, self.weights_info = res2net50(num_classes=0, pretrained=pretrained, weights=weights)

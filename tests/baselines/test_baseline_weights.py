@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -138,7 +139,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_official_style_checkpoints_load(tmp_path: Path) -> None:
-    for build in (pranet.build, sanet.build, ldnet.build):
+    for build in (pranet.build, ldnet.build):
         torch.manual_seed(1)
         trained = build()
         path = tmp_path / "official.pth"
@@ -150,12 +151,17 @@ def test_official_style_checkpoints_load(tmp_path: Path) -> None:
         )
 
 
-def imagenet_like(tmp_path: Path, with_fc: bool) -> tuple[Path, dict[str, Tensor]]:
+@pytest.fixture(scope="module")
+def trunk_state() -> dict[str, Tensor]:
+    """Random tensors in the form of the authors' ImageNet file, classifier included."""
     torch.manual_seed(11)
-    state = {k.removeprefix("resnet."): v for k, v in pranet.build().state_dict().items() if k.startswith("resnet.")}
+    return dict(timm.create_model("res2net50d", zero_init_last=False).state_dict())
+
+
+def imagenet_like(tmp_path: Path, state: dict[str, Tensor], with_fc: bool) -> Path:
     path = tmp_path / "res2net50_v1b_26w_4s.pth"
     torch.save({k: v for k, v in state.items() if with_fc or not k.startswith("fc.")}, path)
-    return path, state
+    return path
 
 
 @pytest.mark.parametrize(
@@ -166,17 +172,17 @@ def imagenet_like(tmp_path: Path, with_fc: bool) -> tuple[Path, dict[str, Tensor
         (ldnet.build, "encoder5.2.conv3.weight"),
     ],
 )
-def test_local_imagenet_file_lands_in_the_encoder(tmp_path: Path, build, key: str) -> None:
-    path, state = imagenet_like(tmp_path, with_fc=True)
-    torch.manual_seed(12)
+def test_local_imagenet_file_lands_in_the_encoder(
+    tmp_path: Path, trunk_state: dict[str, Tensor], build, key: str
+) -> None:
+    path = imagenet_like(tmp_path, trunk_state, with_fc=True)
     model = build(weights=str(path))
-    assert torch.equal(model.state_dict()[key], state["layer4.2.conv3.weight"])
+    assert torch.equal(model.state_dict()[key], trunk_state["layer4.2.conv3.weight"])
     assert model.weights_info == {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    assert build().weights_info is None
 
 
-def test_pranet_wants_the_classifier_in_the_imagenet_file(tmp_path: Path) -> None:
-    path, _ = imagenet_like(tmp_path, with_fc=False)
+def test_pranet_wants_the_classifier_in_the_imagenet_file(tmp_path: Path, trunk_state: dict[str, Tensor]) -> None:
+    path = imagenet_like(tmp_path, trunk_state, with_fc=False)
     sanet.build(weights=str(path))
     with pytest.raises(ValueError, match=r"2 missing: fc\.weight, fc\.bias"):
         pranet.build(weights=str(path))
@@ -184,7 +190,9 @@ def test_pranet_wants_the_classifier_in_the_imagenet_file(tmp_path: Path) -> Non
 
 def test_without_weights_the_trunk_starts_as_published() -> None:
     torch.manual_seed(0)
-    trunk = sanet.build().bkbone
+    model = sanet.build()
+    assert model.weights_info is None
+    trunk = model.bkbone
     assert all(bool((b.bn3.weight == 1).all()) for b in trunk.layer2), "timm's own default is 0"
     weight = trunk.layer3[1].conv3.weight  # 1024 out, fan-out
     assert weight.std().item() == pytest.approx((2 / 1024) ** 0.5, rel=0.02)
@@ -220,14 +228,20 @@ def test_offline_and_not_cached_is_told_within_a_second(
 def test_a_hub_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
+    def never(*args: object, **kwargs: object) -> None:
+        time.sleep(5)
+        raise OSError
+
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub.urllib.request, "urlopen", lambda *args, **kwargs: time.sleep(5))
+    monkeypatch.setattr(hub.urllib.request, "urlopen", never)
     began = time.monotonic()
     assert "did not answer within 0.8 s" in hub._why_unreachable("timm/res2net50d.in1k")
     assert time.monotonic() - began < 1.5
 
 
-def test_a_cached_file_is_used_without_any_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_file_is_used_without_any_network(
+    tmp_path: Path, trunk_state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
@@ -237,18 +251,16 @@ def test_a_cached_file_is_used_without_any_network(tmp_path: Path, monkeypatch: 
     snapshot.mkdir(parents=True)
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(snapshot.name)
-    torch.manual_seed(3)
-    state = {k.removeprefix("resnet."): v for k, v in pranet.build().state_dict().items() if k.startswith("resnet.")}
-    save_file(state, snapshot / "model.safetensors")
+    save_file(trunk_state, snapshot / "model.safetensors")
     model = sanet.build(pretrained=True)
-    assert torch.equal(model.bkbone.layer1[0].conv1.weight, state["layer1.0.conv1.weight"])
+    assert torch.equal(model.bkbone.layer1[0].conv1.weight, trunk_state["layer1.0.conv1.weight"])
     assert model.weights_info["name"] == "timm/res2net50d.in1k/model.safetensors"
     through_smp = unet.build(encoder="tu-res2net50d", pretrained=True)
-    assert torch.equal(through_smp.net.encoder.model.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
+    assert torch.equal(through_smp.net.encoder.model.layer4[2].conv3.weight, trunk_state["layer4.2.conv3.weight"])
 
 
-def test_a_file_for_another_encoder_is_refused(tmp_path: Path) -> None:
-    path, _ = imagenet_like(tmp_path, with_fc=True)
+def test_a_file_for_another_encoder_is_refused(tmp_path: Path, trunk_state: dict[str, Tensor]) -> None:
+    path = imagenet_like(tmp_path, trunk_state, with_fc=True)
     for encoder in ("resnet18", "tu-resnet18"):
         with pytest.raises(ValueError, match=rf"{path.name} does not fit .*missing.*unexpected"):
             unet.build(encoder=encoder, weights=str(path))

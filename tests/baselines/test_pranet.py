@@ -159,14 +159,16 @@ def test_classifier_is_dead(net: PraNet, image: Tensor) -> None:
 
 
 @pytest.mark.parametrize("legacy", [True, False])
-def test_native_loss_sums_the_structure_loss_over_four_maps(legacy: bool) -> None:
-    net = pranet.build(legacy_bce=legacy)
+def test_native_loss_sums_the_structure_loss_over_four_maps(
+    net: PraNet, legacy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert net.legacy_bce, "as released, by default"
+    monkeypatch.setattr(net, "legacy_bce", legacy)
     g = torch.Generator().manual_seed(3)
     outputs = tuple(torch.randn(2, 1, 40, 40, generator=g) for _ in range(4))
     mask = torch.rand(2, 1, 40, 40, generator=g)
     expected = sum(structure_loss(m, mask, legacy_bce=legacy).item() for m in outputs)
     assert net.loss(outputs, mask).item() == pytest.approx(expected, rel=1e-6)
-    assert pranet.build().legacy_bce, "as released, by default"
 
 
 def test_min_max_stretches_each_map_by_itself() -> None:

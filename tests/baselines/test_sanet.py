@@ -79,8 +79,7 @@ def test_head_starts_by_fan_in_with_zero_bias() -> None:
     assert all(bool((m.bias == 0).all()) for m in (net.linear5[0], net.linear4[0], net.linear3[0], net.predict))
 
 
-def test_native_dice_has_its_one_in_the_denominator_only() -> None:
-    net = sanet.build()
+def test_native_dice_has_its_one_in_the_denominator_only(net: SANet) -> None:
     logits = torch.tensor([[[[0.0, 0.0]]], [[[0.0, 0.0]]]])  # p = 0.5 everywhere
     mask = torch.tensor([[[[1.0, 0.0]]], [[[0.0, 0.0]]]])
     # BCE: ln 2. Dice: 1 - 2 * 0.5 / (1 + 1 + 1) = 2/3 for the first image, 1 - 0 / (1 + 0 + 1) = 1 for the second
