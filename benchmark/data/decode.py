@@ -78,10 +78,13 @@ def _grey(pixels: Pixels, path: Path) -> Pixels:
             raise BenchError(f"mask {path}: its shape is in the alpha channel only; save it as black and white")
     if colour.shape[2] == 1:
         return colour[..., 0]
-    high, low = colour.max(axis=2), colour.min(axis=2)
+    red, green, blue = (np.ascontiguousarray(colour[..., channel]) for channel in range(3))
+    if np.array_equal(red, green) and np.array_equal(green, blue):  # a reduction over the last axis is ten times slower
+        return green
+    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     if int((high - low).max()) > _MAX_COLOUR:
         raise BenchError(f"mask {path} is coloured; expected black and white: save it as grey with 0 and 255")
-    return colour[..., 1]
+    return green
 
 
 def _read(path: Path) -> Pixels:

@@ -232,6 +232,13 @@ def test_coloured_mask_is_refused(tmp_path: Path, shape: np.ndarray) -> None:
     assert "coloured" in one_line_error(path, mask=True)
 
 
+def test_mask_that_is_nearly_grey_is_read_by_its_green_channel(tmp_path: Path, shape: np.ndarray) -> None:
+    pixels = np.where(shape[..., None], (255, 250, 240), (0, 6, 3)).astype(np.uint8)
+    path = tmp_path / "mask.png"
+    Image.fromarray(pixels).save(path)
+    np.testing.assert_array_equal(decode_mask_grey(path), pixels[..., 1])
+
+
 def test_mask_in_the_alpha_channel_only_is_refused(tmp_path: Path, shape: np.ndarray) -> None:
     pixels = np.full((20, 30, 4), 255, np.uint8)
     pixels[..., 3] = shape * 255
