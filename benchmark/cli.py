@@ -20,7 +20,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 data_app = typer.Typer(help="Find and check datasets.", no_args_is_help=True, rich_markup_mode=None)
+audit_app = typer.Typer(help="Check printed numbers by arithmetic.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+app.add_typer(audit_app, name="audit")
 
 Results = Annotated[Path, typer.Option("--results", help="Results folder.", envvar="BENCH_RESULTS")]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder with the datasets.", envvar="BENCH_DATA_ROOT")]
@@ -93,6 +95,68 @@ def run(
 
 
 @app.command()
+def ablate(
+    model: Annotated[str, typer.Option(help="The model whose parts are dropped.")] = "bsanet",
+    drop: Annotated[str | None, typer.Option(help="Parts, comma-separated; all that it declares if unset.")] = None,
+    factorial: Annotated[bool, typer.Option("--factorial", help="Every subset of the parts.")] = False,
+    datasets: Annotated[str, typer.Option(help="Names or groups: polyp, skin, phantom (synthetic).")] = "polyp",
+    split: Annotated[str, typer.Option(help="Who trains, who tests: paper, grouped, pranet, ...")] = "paper",
+    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
+    recipe: Annotated[str, typer.Option(help="Packaged recipe or TOML file.")] = "paper",
+    seeds: Annotated[str, typer.Option(help="Training seeds, comma-separated.")] = "0",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
+    track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
+    estimate: Annotated[bool, typer.Option(help="Time a few steps before starting.")] = True,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train a model whole, without each part and without all of them, on the same seeds and batches; compare in pairs.
+
+    Before training it proves that each switch changes the network, else it stops. Writes a table (Markdown, LaTeX, CSV)
+    and a forest plot of the differences.
+
+    Example: bench ablate --model bsanet --drop isam,fsam,rendering --datasets phantom --recipe smoke
+    """
+    from benchmark import commands
+    from benchmark.config import parse_overrides
+    from benchmark.plan import Request
+
+    request = Request(
+        models=[model],
+        datasets=_names(datasets),
+        split=split,
+        split_seed=split_seed,
+        recipe=recipe,
+        overrides=parse_overrides(set_ or []),
+        seeds=_integers(seeds, "--seeds"),
+        data_root=data_root,
+        results=results,
+        cache_dir=cache_dir,
+        engine=_choice(engine, "--engine", ("fast", "reference")),
+        if_exists=_choice(if_exists, "--if-exists", ("skip", "resume", "overwrite")),  # type: ignore[arg-type]
+        allow_missing=allow_missing,
+        device=device,
+    )
+    code = commands.ablate(
+        request,
+        drop=_names(drop) if drop else [],
+        factorial=factorial,
+        track=track,
+        with_estimate=estimate,
+        as_json=as_json,
+        quiet=quiet or as_json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def tables(
     results: Results = Path("results"),
     latex: Annotated[bool, typer.Option("--latex", help="Write and print LaTeX.")] = False,
@@ -103,6 +167,9 @@ def tables(
     datasets: Annotated[str | None, typer.Option(help="Only these test sets or groups.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Only this recipe (name or name-hash8).")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Average these seeds; all that were run if unset.")] = None,
+    std: Annotated[bool, typer.Option("--std", help="Print the standard deviation over seeds.")] = False,
+    ablation: Annotated[bool, typer.Option("--ablation", help="Ablated variants below their full model.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/tables if unset.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -121,6 +188,9 @@ def tables(
         datasets=_names(datasets) if datasets else None,
         recipe=recipe,
         split=split,
+        seeds=_integers(seeds, "--seeds") if seeds else None,
+        std=std,
+        kind="ablation" if ablation else "main",
         out=out,
         as_json=as_json,
     )
@@ -260,6 +330,23 @@ def data_check(
     from benchmark import commands
 
     raise typer.Exit(commands.data_check(names or [], data_root, as_json=as_json))
+
+
+@audit_app.command("published")
+def audit_published(
+    files: Annotated[list[Path] | None, typer.Argument(help="CSV files; results/published/*.csv if unset.")] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Also what may well be so but should be known.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write one object per finding to this file.")] = None,
+) -> None:
+    """Check tables that papers print: ranges, Dice against IoU, claims of being best, the same number across papers.
+
+    A CSV needs the columns dataset, model and any of mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE.
+
+    Example: bench audit published
+    """
+    from benchmark import commands
+
+    commands.audit_published(files or [], notes=notes, json_file=json_file)
 
 
 def main() -> None:

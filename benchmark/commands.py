@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
@@ -18,6 +18,7 @@ from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     from benchmark.plan import Request, Study
+    from benchmark.report.ablations import AblationTable
     from benchmark.report.tables import Table
 
 EXIT_FAILED_CELL = 1
@@ -41,7 +42,7 @@ def _run(
     from benchmark.progress import watch
     from benchmark.runner import check_writable, run_study
 
-    study = plan_study(request, (lambda _: None) if quiet else (lambda text: _say(console, text)))
+    study = plan_study(request, _teller(console, quiet))
     if not dry_run:
         check_writable(study.layout.root)
     if not quiet:
@@ -67,6 +68,92 @@ def _run(
     return EXIT_FAILED_CELL if failed else 0
 
 
+def ablate(
+    request: Request,
+    *,
+    drop: Sequence[str],
+    factorial: bool,
+    track: bool,
+    with_estimate: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Prove the switches, train the variants, write the comparison. Exit codes as ``run``."""
+    console = Console(stderr=True)
+    try:
+        return _ablate(console, request, drop, factorial, track, with_estimate, as_json, quiet)
+    except KeyboardInterrupt:
+        _say(console, "stopped by the user: finished cells are kept; the same command goes on from here")
+        return EXIT_CTRL_C
+
+
+def _ablate(
+    console: Console,
+    request: Request,
+    drop: Sequence[str],
+    factorial: bool,
+    track: bool,
+    with_estimate: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    from dataclasses import replace
+
+    from benchmark.ablation import choose_variants, measure_costs, prove
+    from benchmark.config import load_recipe
+    from benchmark.plan import plan_study
+    from benchmark.progress import watch
+    from benchmark.registry import expand_models
+    from benchmark.runner import run_study
+
+    (spec,) = expand_models(list(request.models))
+    recipe = load_recipe(request.recipe, model=spec.name, overrides=request.overrides)
+    variants = choose_variants(spec, recipe, drop, factorial=factorial)
+    study = plan_study(replace(request, ablations=variants), _teller(console, quiet))
+    proofs = prove(spec, recipe, variants)
+    if not quiet:
+        _print_plan(console, study, with_estimate)
+        for proof in proofs:
+            name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
+            change = f", output changes by up to {proof.output_change:.3g}" if proof.drop else ""
+            _say(console, f"proof      {name}: {proof.num_params:,} parameters, {proof.gmacs:.3f} GMACs{change}")
+    with watch(console, quiet=quiet) as watcher:
+        records = run_study(study, watcher)
+    failed = [record for record in records if record.status != "ok"]
+    for record in failed:
+        _say(console, f"{record.status}: {record.cell}: {record.error}")
+    if failed:
+        _say(console, "no table: every variant must have finished; the same command goes on from here")
+        return EXIT_FAILED_CELL
+    made, written = _ablation_report(study, records, measure_costs(study, proofs))
+    if track:
+        _mirror(console, study.layout, records, written)
+    if as_json:
+        _print_json([{"dataset": t.dataset, **row} for t in made for row in t.rows])
+    else:
+        _print_tables(made, "markdown")
+        _say(console, "wrote " + ", ".join(str(path) for path in written))
+    return 0
+
+
+def _ablation_report(study: Study, records: Sequence[Record], costs: dict[tuple[str, ...], dict[str, float]]) -> Any:
+    from benchmark.report.ablations import ablation_tables, write_ablation
+    from benchmark.report.compare_plots import forest
+    from benchmark.report.style import save_figure
+
+    rows = [io.read_scores(study.layout.cell(record.cell).scores) for record in records]
+    made, compared = ablation_tables([record.to_json() for record in records], rows, costs)
+    name = study.cells[0].spec.name.replace(":", "_")
+    written = write_ablation(made, study.layout.tables, name)
+    note = "synthetic images: these differences say nothing about real polyps" if study.synthetic else ""
+    written += save_figure(forest(compared, note=note), study.layout.figures, f"ablation-{name}")
+    return made, written
+
+
+def _teller(console: Console, quiet: bool) -> Callable[[str], None]:
+    return (lambda _: None) if quiet else (lambda text: _say(console, text))
+
+
 def tables(
     results: Path,
     *,
@@ -76,6 +163,9 @@ def tables(
     datasets: Sequence[str] | None,
     recipe: str | None,
     split: str | None,
+    seeds: Sequence[int] | None,
+    std: bool,
+    kind: Literal["main", "ablation"],
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -90,6 +180,9 @@ def tables(
         datasets=_dataset_names(datasets),
         recipe=recipe,
         split=split,
+        seeds=seeds,
+        kind=kind,
+        std=std,
     )
     written = _write(made, out or ResultsLayout(results).tables, formats)
     if as_json:
@@ -277,6 +370,27 @@ def data_check(names: Sequence[str], root: Path | None, *, as_json: bool) -> int
     return int(any(not report.ok for report in reports))
 
 
+def audit_published(files: Sequence[Path], *, notes: bool, json_file: Path | None) -> None:
+    """Print and write what does not hold in printed tables."""
+    from benchmark.report.published import audit_published as audit
+    from benchmark.report.published import findings_json, published_files
+
+    paths = list(files) or published_files(_published_folder())
+    findings = [one for one in audit(paths, notes=notes) if notes or one.severity != "note"]
+    if json_file is not None:
+        io.write_text(json_file, findings_json(findings))
+    for one in findings:
+        print(f"{one.severity} ({one.rule}) in {one.table}, {one.dataset}, {one.model}: {one.message}")
+    checked = ", ".join(path.name for path in paths)
+    _say(Console(stderr=True), f"{len(findings)} findings in {checked}")
+
+
+def _published_folder() -> Path:
+    """``results/published`` here, or that of the source tree that this package was installed from."""
+    here = Path("results/published")
+    return here if here.is_dir() else Path(__file__).resolve().parents[1] / "results" / "published"
+
+
 def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
     from benchmark.metrics import get_protocol
 
@@ -382,7 +496,7 @@ def _dataset_names(names: Sequence[str] | None) -> list[str] | None:
     return expand_datasets(names)
 
 
-def _print_tables(made: Sequence[Table], form: str) -> None:
+def _print_tables(made: Sequence[Table | AblationTable], form: str) -> None:
     for table in made:
         print(getattr(table, f"to_{form}")())
 
