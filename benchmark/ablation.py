@@ -51,8 +51,8 @@ def choose_variants(spec: ModelSpec, recipe: Recipe, drop: Sequence[str], *, fac
         drop: Parts; empty for all that the model declares (``pretraining`` only where the recipe has it).
         factorial: Every subset instead.
     Raises:
-        BenchError: The model declares no parts, a part is unknown, or ``pretraining`` is to be dropped from a model that
-            has none.
+        BenchError: The model declares no parts, a part is unknown, or ``pretraining`` is to be dropped where there
+            is none.
     """
     known = switches(spec)
     if not known:
@@ -89,9 +89,9 @@ def prove(spec: ModelSpec, recipe: Recipe, variants: Sequence[tuple[str, ...]]) 
         same_graph = (found.num_params, found.gmacs) == (full.num_params, full.gmacs)
         if change == 0 or (same_graph and not set(drop) <= set(VALUES_ONLY)):
             raise BenchError(
-                f"model {spec.name} without {', '.join(drop)}: {found.num_params:,} parameters, {found.gmacs:.3f} GMACs and "
-                f"output change {change:g} against {full.num_params:,} and {full.gmacs:.3f} of the full model: the switch "
-                "does nothing; nothing was trained"
+                f"model {spec.name} without {', '.join(drop)}: {found.num_params:,} parameters, {found.gmacs:.3f} GMACs, "
+                f"output change {change:g} against {full.num_params:,} and {full.gmacs:.3f} of the full model: "
+                "the switch does nothing; nothing was trained"
             )
         proofs.append(found)
     return proofs

@@ -68,7 +68,7 @@ def run(
 
     Example: bench run --models all --datasets phantom --recipe smoke
     """
-    from benchmark import commands
+    from benchmark.commands import study
     from benchmark.config import parse_overrides
     from benchmark.plan import Request
 
@@ -88,7 +88,7 @@ def run(
         allow_missing=allow_missing,
         device=device,
     )
-    code = commands.run(
+    code = study.run(
         request, track=track, with_estimate=estimate, dry_run=dry_run, as_json=as_json, quiet=quiet or as_json
     )
     raise typer.Exit(code)
@@ -124,7 +124,7 @@ def ablate(
 
     Example: bench ablate --model bsanet --drop isam,fsam,rendering --datasets phantom --recipe smoke
     """
-    from benchmark import commands
+    from benchmark.commands import study
     from benchmark.config import parse_overrides
     from benchmark.plan import Request
 
@@ -144,7 +144,7 @@ def ablate(
         allow_missing=allow_missing,
         device=device,
     )
-    code = commands.ablate(
+    code = study.ablate(
         request,
         drop=_names(drop) if drop else [],
         factorial=factorial,
@@ -177,10 +177,10 @@ def tables(
 
     Example: bench tables --latex
     """
-    from benchmark import commands
+    from benchmark.commands import tabulate
 
     formats = [name for name, on in (("latex", latex), ("markdown", markdown), ("csv", csv)) if on]
-    commands.tables(
+    tabulate.tables(
         results,
         formats=formats or ["markdown"],
         protocol=protocol,
@@ -225,7 +225,7 @@ def evaluate(
 
     Example: bench evaluate --predictions PraNet/Kvasir --dataset kvasir --name PraNet --json pranet.json
     """
-    from benchmark import commands
+    from benchmark.commands import score
     from benchmark.config import parse_overrides
     from benchmark.plan import Request
 
@@ -238,7 +238,7 @@ def evaluate(
         engine=_choice(engine, "--engine", ("fast", "reference")),
         device=device,
     )
-    commands.evaluate(
+    score.evaluate(
         request,
         predictions=predictions,
         datasets=_names(dataset) if dataset else [],
@@ -268,9 +268,9 @@ def profile(
 
     Example: bench profile --models all --size 256
     """
-    from benchmark import commands
+    from benchmark.commands import describe
 
-    commands.profile(
+    describe.profile(
         _names(models),
         size=size,
         batches=_integers(batches, "--batches"),
@@ -287,9 +287,9 @@ def protocols(as_json: Json = False) -> None:
 
     Example: bench protocols
     """
-    from benchmark import commands
+    from benchmark.commands import score
 
-    commands.protocols(as_json=as_json)
+    score.protocols(as_json=as_json)
 
 
 @app.command()
@@ -301,9 +301,9 @@ def models(
 
     Example: bench models bsanet
     """
-    from benchmark import commands
+    from benchmark.commands import describe
 
-    commands.models(name, as_json=as_json)
+    describe.models(name, as_json=as_json)
 
 
 @data_app.command("list")
@@ -312,9 +312,9 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
 
     Example: bench data list --data-root ~/datasets
     """
-    from benchmark import commands
+    from benchmark.commands import describe
 
-    commands.data_list(data_root, as_json=as_json)
+    describe.data_list(data_root, as_json=as_json)
 
 
 @data_app.command("check")
@@ -327,9 +327,9 @@ def data_check(
 
     Example: bench data check kvasir
     """
-    from benchmark import commands
+    from benchmark.commands import describe
 
-    raise typer.Exit(commands.data_check(names or [], data_root, as_json=as_json))
+    raise typer.Exit(describe.data_check(names or [], data_root, as_json=as_json))
 
 
 @audit_app.command("published")
@@ -344,9 +344,9 @@ def audit_published(
 
     Example: bench audit published
     """
-    from benchmark import commands
+    from benchmark.commands import tabulate
 
-    commands.audit_published(files or [], notes=notes, json_file=json_file)
+    tabulate.audit_published(files or [], notes=notes, json_file=json_file)
 
 
 def main() -> None:

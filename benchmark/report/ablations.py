@@ -29,8 +29,8 @@ class AblationTable:
     Attributes:
         dataset: Test set.
         caption: What the numbers are: protocol, split, recipe, seeds, images.
-        rows: One per variant: ``variant``, ``drop``, cost columns, and per measure ``<m>``, ``<m>_difference``, ``<m>_low``,
-            ``<m>_high``, ``<m>_p_holm`` (absent for the full model).
+        rows: One per variant: ``variant``, ``drop``, cost columns, and per measure ``<m>``, ``<m>_difference``,
+            ``<m>_low``, ``<m>_high``, ``<m>_p_holm`` (the last four absent for the full model).
     """
 
     dataset: str
@@ -140,9 +140,11 @@ def _caption(records: Sequence[RecordDict], dataset: str, protocol: str) -> str:
     weights = "ImageNet weights" if first["recipe"].get("pretrained") else "random initialisation"
     synthetic = "synthetic " if first.get("synthetic") else ""
     return (
-        f"Ablation of {first['model_title']} on {dataset_title(dataset, test['title'])} ({test['n']} {synthetic}images). "
+        f"Ablation of {first['model_title']} on {dataset_title(dataset, test['title'])} "
+        f"({test['n']} {synthetic}images). "
         f"Protocol {protocol} ({first['protocols'][protocol]}). Split {split['name']} (seed {split['seed']}). "
-        f"Recipe {first['recipe_name']} ({first['recipe_hash']}). Seeds {', '.join(map(str, seeds))}. Weights: {weights}. "
+        f"Recipe {first['recipe_name']} ({first['recipe_hash']}). Seeds {', '.join(map(str, seeds))}. "
+        f"Weights: {weights}. "
         "Below each score: difference from the full model with its 95 % interval from paired per-image differences."
     )
 

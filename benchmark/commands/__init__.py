@@ -1,0 +1,1 @@
+"""What each command does between its parsed options and what it prints."""

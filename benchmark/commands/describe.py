@@ -1,0 +1,118 @@
+"""`bench models`, `data list`, `data check` and `profile`: what there is and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmark.commands.printing import print_json, print_rows, say
+from benchmark.errors import BenchError
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
+
+
+def models(name: str | None, *, as_json: bool) -> None:
+    """List the models, or build one and describe it."""
+    from benchmark.registry import MODELS, VARIANTS
+
+    if name is not None:
+        facts = _describe_model(name)
+        if as_json:
+            print_json(facts)
+        else:
+            for key, value in facts.items():
+                print(f"{key:12} {value}")
+        return
+    rows = [
+        {"name": spec.name, "title": spec.title, "summary": spec.summary}
+        for spec in (*MODELS.values(), *VARIANTS.values())
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows)
+
+
+def _describe_model(name: str) -> dict[str, Any]:
+    from benchmark.registry import build_model, get_spec, switches
+
+    spec = get_spec(name)
+    model = build_model(spec)
+    unique = {id(p): p for p in model.parameters()}.values()
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "summary": spec.summary,
+        "parameters": f"{sum(p.numel() for p in unique):,}",
+        "built by": spec.target,
+        "parts": "; ".join(f"{part}: {text}" for part, text in switches(spec).items()) or "none declared",
+    }
+
+
+def data_list(root: Path | None, *, as_json: bool) -> None:
+    """List the known datasets and where they were found."""
+    from benchmark.data.check import list_datasets
+
+    rows = [asdict(row) for row in list_datasets(root)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows)
+
+
+def data_check(names: Sequence[str], root: Path | None, *, as_json: bool) -> int:
+    """Check datasets; returns 1 when any has a fault."""
+    from benchmark.data.check import check_dataset, list_datasets
+    from benchmark.data.datasets import expand_datasets
+
+    wanted = expand_datasets(names, root) if names else [row.name for row in list_datasets(root) if row.found]
+    if not wanted:
+        raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
+    reports = [check_dataset(name, root) for name in wanted]
+    if as_json:
+        print_json([asdict(report) for report in reports])
+    else:
+        for report in reports:
+            print(report.to_text())
+    return int(any(not report.ok for report in reports))
+
+
+def profile(
+    names: Sequence[str],
+    *,
+    size: int,
+    batches: Sequence[int],
+    repeats: int,
+    device: str,
+    results: Path,
+    as_json: bool,
+) -> None:
+    """Measure models, print the rows and keep them beside older ones of other models, sizes and devices."""
+    import pandas as pd
+
+    from benchmark.profiling import as_rows
+    from benchmark.profiling import profile as measure
+    from benchmark.registry import expand_models
+
+    if min(batches, default=0) < 1:
+        raise BenchError(f"--batches {','.join(map(str, batches))}: expected numbers from 1 on")
+    rows = as_rows(measure(expand_models(list(names)), size=size, batches=batches, repeats=repeats, device=device))
+    file = ResultsLayout(results).profile
+    frame = pd.DataFrame(rows)
+    if file.is_file():
+        frame = pd.concat([pd.read_csv(file), frame])
+    key = ["model", "size_px", "batch", "device", "device_name", "num_threads", "torch"]
+    io.write_text(file, frame.drop_duplicates(key, keep="last").to_csv(index=False))
+    if as_json:
+        print_json(rows)
+        return
+    print_rows([{k: v for k, v in row.items() if k not in ("title", "device_name", "torch")} for row in rows])
+    first = rows[0]
+    say(
+        Console(stderr=True),
+        f"{first['device_name']}, {first['num_threads']} threads, torch {first['torch']}; kept in {file}",
+    )

@@ -1,0 +1,44 @@
+"""Printing that the commands share: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.report.ablations import AblationTable
+    from benchmark.report.tables import Table
+
+
+def print_tables(made: Sequence[Table | AblationTable], form: str) -> None:
+    for table in made:
+        print(getattr(table, f"to_{form}")())
+
+
+def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Aligned columns on a terminal, tab-separated values elsewhere."""
+    if not rows:
+        return
+    cells = [[str(key) for key in rows[0]], *(["" if v is None else str(v) for v in row.values()] for row in rows)]
+    if not sys.stdout.isatty():
+        print("\n".join("\t".join(line) for line in cells))
+        return
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    for line in cells:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def print_json(payload: Any) -> None:
+    print(json.dumps(payload, indent=1, ensure_ascii=False, default=str))
+
+
+def say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def teller(console: Console, quiet: bool) -> Callable[[str], None]:
+    return (lambda _: None) if quiet else (lambda text: say(console, text))

@@ -1,0 +1,109 @@
+"""`bench evaluate` and `bench protocols`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from benchmark.commands.printing import print_json
+from benchmark.errors import BenchError
+from benchmark.store import io
+from benchmark.store.schema import Record
+
+if TYPE_CHECKING:
+    from benchmark.plan import Request
+
+
+def evaluate(
+    request: Request,
+    *,
+    predictions: Path | None,
+    datasets: Sequence[str],
+    masks: Path | None,
+    name: str | None,
+    model: str | None,
+    checkpoint: Path | None,
+    images: str,
+    protocol: str,
+    allow_partial: bool,
+    json_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Score maps or a checkpoint, write the record, print the figures."""
+    from dataclasses import replace
+
+    from benchmark import evaluation
+    from benchmark.data.datasets import expand_datasets
+    from benchmark.metrics import PROTOCOLS, get_protocol
+    from benchmark.progress import watch
+
+    if (predictions is None) == (checkpoint is None):
+        raise BenchError("give either --predictions DIR (maps) or --model NAME --checkpoint FILE")
+    if checkpoint is not None and model is None:
+        raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+    if bool(datasets) == (masks is not None):
+        raise BenchError("give either --dataset NAME or --masks DIR")
+    wanted = list(dict.fromkeys([get_protocol(protocol).name, *PROTOCOLS]))
+    request = replace(request, protocols=wanted)
+    if masks is not None:
+        sets = [evaluation.folder_set(masks)]
+    else:
+        root, cache = request.data_root, request.cache_dir
+        names = expand_datasets(datasets, root)
+        sets = [evaluation.listed_set(one, root=root, part=images, cache_dir=cache) for one in names]
+    with watch(Console(stderr=True), quiet=quiet) as watcher:
+        if checkpoint is not None:
+            assert model is not None
+            record = evaluation.evaluate_checkpoint(model, checkpoint, sets, request=request, watcher=watcher)
+        else:
+            assert predictions is not None
+            record = evaluation.evaluate_maps(
+                predictions,
+                sets,
+                name=name or predictions.resolve().name,
+                results=request.results,
+                protocols=wanted,
+                engine=request.engine,
+                allow_partial=allow_partial,
+                cache_dir=request.cache_dir,
+                watcher=watcher,
+            )
+    rows = [_figures(record, dataset, protocol) for dataset in record.tests]
+    if json_file is not None:
+        io.write_json(json_file, rows[0] if len(rows) == 1 else rows)
+    for row in rows:
+        figures = "  ".join(f"{key} {row['metrics'][key]:.4f}" for key in _PRINTED if key in row["metrics"])
+        of = f" of {row['of']}" if row["of"] else ""
+        facts = f"{row['n']}{of} images, {row['protocol']} {row['protocol_hash']}"
+        print(f"{row['method']} on {row['dataset']} ({facts}): {figures}")
+
+
+_PRINTED = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE", "dice_half", "iou_half")
+
+
+def _figures(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
+    result = record.tests[dataset]
+    return {
+        "method": record.model_title,
+        "dataset": dataset,
+        "protocol": protocol,
+        "protocol_hash": record.protocols[protocol],
+        "n": result.n,
+        "of": result.of,
+        "metrics": result.scores[protocol],
+    }
+
+
+def protocols(*, as_json: bool) -> None:
+    """Print the named protocols with their hashes, in words."""
+    from benchmark.metrics import PROTOCOLS
+
+    if as_json:
+        print_json([{"hash": p.hash, **asdict(p)} for p in PROTOCOLS.values()])
+        return
+    for p in PROTOCOLS.values():
+        print(f"{p.name} ({p.hash})\n  {p.description}\n")

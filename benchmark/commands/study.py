@@ -1,0 +1,214 @@
+"""`bench run` and `bench ablate`: plan, train, score, tabulate, mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from benchmark.commands.printing import print_json, print_tables, say, teller
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
+from benchmark.store.schema import Record
+
+if TYPE_CHECKING:
+    from benchmark.plan import Request, Study
+    from benchmark.report.tables import Table
+
+EXIT_FAILED_CELL = 1
+EXIT_CTRL_C = 130
+
+
+def run(request: Request, *, track: bool, with_estimate: bool, dry_run: bool, as_json: bool, quiet: bool) -> int:
+    """Plan, train, score, tabulate, mirror. Returns the exit code: 0, 1 when a cell failed, 130 after Ctrl-C."""
+    console = Console(stderr=True)
+    try:
+        return _run(console, request, track, with_estimate, dry_run, as_json, quiet)
+    except KeyboardInterrupt:
+        say(console, "stopped by the user: finished cells are kept; the same command goes on from here")
+        return EXIT_CTRL_C
+
+
+def _run(
+    console: Console, request: Request, track: bool, with_estimate: bool, dry_run: bool, as_json: bool, quiet: bool
+) -> int:
+    from benchmark.plan import plan_study
+    from benchmark.progress import watch
+    from benchmark.report.tables import write_tables
+    from benchmark.runner import check_writable, run_study
+
+    study = plan_study(request, teller(console, quiet))
+    if not dry_run:
+        check_writable(study.layout.root)
+    if not quiet:
+        _print_plan(console, study, with_estimate)
+    if dry_run:
+        if as_json:
+            print_json(_plan_json(study))
+        return 0
+    with watch(console, quiet=quiet) as watcher:
+        records = run_study(study, watcher)
+    made = _study_tables(study, records)
+    written = write_tables(made, study.layout.tables, ["latex", "markdown", "csv"])
+    if track:
+        _mirror(console, study.layout, records, written)
+    if as_json:
+        print_json({"records": [record.to_json() for record in records], "files": [str(p) for p in written]})
+    else:
+        print_tables(made, "markdown")
+        say(console, f"records and tables are in {study.layout.root}; 'bench tables --latex' prints them again")
+    failed = [record for record in records if record.status != "ok"]
+    for record in failed:
+        say(console, f"{record.status}: {record.cell}: {record.error}")
+    return EXIT_FAILED_CELL if failed else 0
+
+
+def ablate(
+    request: Request,
+    *,
+    drop: Sequence[str],
+    factorial: bool,
+    track: bool,
+    with_estimate: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Prove the switches, train the variants, write the comparison. Exit codes as ``run``."""
+    console = Console(stderr=True)
+    try:
+        return _ablate(console, request, drop, factorial, track, with_estimate, as_json, quiet)
+    except KeyboardInterrupt:
+        say(console, "stopped by the user: finished cells are kept; the same command goes on from here")
+        return EXIT_CTRL_C
+
+
+def _ablate(
+    console: Console,
+    request: Request,
+    drop: Sequence[str],
+    factorial: bool,
+    track: bool,
+    with_estimate: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    from dataclasses import replace
+
+    from benchmark.ablation import choose_variants, measure_costs, prove
+    from benchmark.config import load_recipe
+    from benchmark.plan import plan_study
+    from benchmark.progress import watch
+    from benchmark.registry import expand_models
+    from benchmark.runner import run_study
+
+    (spec,) = expand_models(list(request.models))
+    recipe = load_recipe(request.recipe, model=spec.name, overrides=request.overrides)
+    variants = choose_variants(spec, recipe, drop, factorial=factorial)
+    study = plan_study(replace(request, ablations=variants), teller(console, quiet))
+    proofs = prove(spec, recipe, variants)
+    if not quiet:
+        _print_plan(console, study, with_estimate)
+        for proof in proofs:
+            name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
+            change = f", output changes by up to {proof.output_change:.3g}" if proof.drop else ""
+            say(console, f"proof      {name}: {proof.num_params:,} parameters, {proof.gmacs:.3f} GMACs{change}")
+    with watch(console, quiet=quiet) as watcher:
+        records = run_study(study, watcher)
+    failed = [record for record in records if record.status != "ok"]
+    for record in failed:
+        say(console, f"{record.status}: {record.cell}: {record.error}")
+    if failed:
+        say(console, "no table: every variant must have finished; the same command goes on from here")
+        return EXIT_FAILED_CELL
+    made, written = _ablation_report(study, records, measure_costs(study, proofs))
+    if track:
+        _mirror(console, study.layout, records, written)
+    if as_json:
+        print_json([{"dataset": t.dataset, **row} for t in made for row in t.rows])
+    else:
+        print_tables(made, "markdown")
+        say(console, "wrote " + ", ".join(str(path) for path in written))
+    return 0
+
+
+def _ablation_report(study: Study, records: Sequence[Record], costs: dict[tuple[str, ...], dict[str, float]]) -> Any:
+    from benchmark.report.ablations import ablation_tables, write_ablation
+    from benchmark.report.compare_plots import forest
+    from benchmark.report.style import save_figure
+
+    rows = [io.read_scores(study.layout.cell(record.cell).scores) for record in records]
+    made, compared = ablation_tables([record.to_json() for record in records], rows, costs)
+    name = study.cells[0].spec.name.replace(":", "_")
+    written = write_ablation(made, study.layout.tables, name)
+    note = "synthetic images: these differences say nothing about real polyps" if study.synthetic else ""
+    written += save_figure(forest(compared, note=note), study.layout.figures, f"ablation-{name}")
+    return made, written
+
+
+def _study_tables(study: Study, records: Sequence[Record]) -> list[Table]:
+    """The tables of this study, with a blank one for each test set that is missing."""
+    from benchmark.report.tables import build_tables
+
+    main = [record.to_json() for record in records if not record.ablation]
+    if not main:
+        return []
+    sets = [*study.split.tests, *study.split.missing]
+    return build_tables(main, models=list(dict.fromkeys(r["model"] for r in main)), datasets=sets)
+
+
+def _mirror(console: Console, layout: ResultsLayout, records: Sequence[Record], artifacts: list[Path]) -> None:
+    from benchmark.tracking import mirror
+
+    try:
+        mirror(layout, list(records), artifacts=artifacts)
+    except Exception as error:  # the store is whole; a tracking server that is away must not fail a study
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        say(console, f"warning: MLflow was not updated ({reason}); the records are complete without it")
+
+
+def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
+    from benchmark.metrics import get_protocol
+
+    request, info = study.request, study.info
+    recipe = study.cells[0].recipe
+    names = list(dict.fromkeys(cell.spec.title for cell in study.cells))
+    weights = "ImageNet weights" if recipe.pretrained else "random initialisation"
+    lines = [
+        f"cells      {len(study.cells)}: {', '.join(names)}; seeds {', '.join(map(str, request.seeds))}",
+        f"recipe     {recipe.name}: {recipe.image_size} px, batch {recipe.batch_size}, {recipe.epochs} epochs, "
+        f"{recipe.optimizer} {recipe.lr:g}, loss {recipe.loss}, {weights}",
+        f"split      {info.name} (seed {info.seed}): {_of(info.num_train, recipe.max_train_images)} to train, "
+        f"{_of(info.num_val, recipe.max_val_images)} to validate (they pick the checkpoint)",
+    ]
+    for name, items in study.split.tests.items():
+        leak = f", {study.leaks[name]} of them also in training" if study.leaks.get(name) else ""
+        lines.append(f"test       {name}: {_of(len(items), recipe.max_test_images)} images{leak}")
+    lines += [f"partial    {name}: {reason}" for name, reason in study.split.partial.items()]
+    lines += [f"missing    {name}: {reason}" for name, reason in study.split.missing.items()]
+    lines += [f"protocol   {get_protocol(name).label}" for name in request.protocols]
+    if study.synthetic:
+        lines.append("note       synthetic images: these scores compare nothing")
+    if with_estimate:
+        from benchmark.estimate import as_text, estimate
+
+        guess = estimate(study)
+        slowest = max(guess.per_model, key=guess.per_model.__getitem__)
+        lines.append(f"estimate   about {as_text(guess.total_s)} (from timed steps; the slowest model is {slowest})")
+    for line in lines:
+        say(console, line)
+
+
+def _of(count: int, limit: int | None) -> str:
+    return f"{limit} of {count}" if limit is not None and limit < count else str(count)
+
+
+def _plan_json(study: Study) -> dict[str, Any]:
+    return {
+        "cells": [cell.id for cell in study.cells],
+        "split": study.info.model_dump(),
+        "tests": {name: len(items) for name, items in study.split.tests.items()},
+        "missing": study.split.missing,
+        "num_leaked": study.leaks,
+    }

@@ -1,0 +1,94 @@
+"""`bench ablate`: the switches are proven, the variants are ordinary cells, the differences are paired."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from harness import TINY, Bench
+
+NET = """
+import torch
+from torch import nn
+
+SWITCHES = {"wide": "the second layer", "none": "a switch that does nothing"}
+
+class Net(nn.Module):
+    def __init__(self, drop):
+        super().__init__()
+        layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU()]
+        if "wide" not in drop:
+            layers += [nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU()]
+        self.body = nn.Sequential(*layers, nn.Conv2d(8, 1, 1))
+
+    def forward(self, image):
+        return (nn.functional.interpolate(self.body(image), image.shape[-2:], mode="bilinear"),)
+
+def build(drop=()):
+    return Net(drop)
+"""
+
+
+@pytest.fixture
+def ablate(bench: Bench, tmp_path: Path) -> Bench:
+    (tmp_path / "my_net.py").write_text(NET)
+
+    def call(*extra: str, code: int = 0):  # noqa: ANN202
+        fixed = ("ablate", "--model", "./my_net.py", "--datasets", "phantom", "--recipe", "smoke", *TINY)
+        return bench(*fixed, "--no-track", "--no-estimate", *extra, code=code)
+
+    return call
+
+
+def test_the_table_holds_scores_paired_differences_and_cost(ablate: Bench, tmp_path: Path) -> None:
+    done = ablate("--drop", "wide", "--seeds", "0,1")
+    assert "proof" in done.stderr and "my\\_net w/o" in done.stdout and "synthetic" in done.stdout
+    frame = pd.read_csv(tmp_path / "results" / "tables" / "ablation-file_my_net_build.csv")
+    assert len(frame) == 8 and set(frame["drop"]) == {"none", "wide"}
+    cells = list((tmp_path / "results" / "runs").glob("*/*/*/scores.parquet"))
+    assert len(cells) == 4, "two variants x two seeds, each an ordinary cell"
+    rows = pd.concat([pd.read_parquet(c).assign(variant=c.parts[-4]) for c in cells])
+    rows = rows[(rows["protocol"] == "pranet") & (rows["dataset"] == "phantom-etis")]
+    mean = rows.groupby("variant")["dice"].mean()
+    difference = mean[[v for v in mean.index if "no-wide" in v][0]] - mean[[v for v in mean.index if "no-" not in v][0]]
+    mine = frame[(frame["dataset"] == "phantom-etis") & (frame["drop"] == "wide")].iloc[0]
+    assert mine["mDSC_difference"] == pytest.approx(difference, abs=1e-5)
+    assert mine["mDSC_low"] <= mine["mDSC_difference"] <= mine["mDSC_high"]
+    full = frame[frame["drop"] == "none"].iloc[0]
+    assert full["num_params"] - mine["num_params"] == 8 * 8 * 9 + 8 + 16 and full["gmacs"] > mine["gmacs"]
+    assert mine["latency_ms"] > 0 and r"\toprule" in next((tmp_path / "results").rglob("ablation-*.tex")).read_text()
+    assert {p.suffix for p in (tmp_path / "results" / "figures").iterdir()} == {".pdf", ".png"}
+
+
+def test_a_switch_that_does_nothing_stops_before_training(ablate: Bench, tmp_path: Path) -> None:
+    done = ablate("--drop", "wide,none", code=2)
+    assert "without none" in done.stderr and "does nothing" in done.stderr
+    assert not list((tmp_path / "results").rglob("run.json"))
+
+
+def test_unknown_parts_and_models_without_parts_are_one_line(ablate: Bench, bench: Bench) -> None:
+    assert "its parts are wide, none" in ablate("--drop", "deep", code=2).stderr
+    done = bench("ablate", "--model", "./tiny_net.py", "--datasets", "phantom", code=2)
+    assert "declares no parts" in done.stderr
+
+
+def test_pretraining_cannot_be_dropped_from_a_random_start(bench: Bench) -> None:
+    done = bench("ablate", "--drop", "pretraining", "--datasets", "phantom", "--recipe", "smoke", code=2)
+    assert "nothing to drop" in done.stderr and "pretrained=true" in done.stderr
+
+
+def test_every_subset_when_asked(ablate: Bench, tmp_path: Path) -> None:
+    rows = json.loads(ablate("--drop", "wide", "--factorial", "--json").stdout)
+    assert [row["drop"] for row in rows[:2]] == ["none", "wide"]
+
+
+@pytest.mark.slow
+def test_bsanets_parts_on_phantom(bench: Bench, tmp_path: Path) -> None:
+    tiny = (*TINY, "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4")
+    done = bench("ablate", "--datasets", "phantom-kvasir", "--recipe", "smoke", *tiny, "--no-track", "--no-estimate")
+    for part in ("isam", "fsam", "rendering"):
+        assert f"without {part}:" in done.stderr
+    assert "without isam, fsam, rendering:" in done.stderr and "without pretraining" not in done.stderr
+    assert len(list((tmp_path / "results" / "runs").glob("*/*/*/run.json"))) == 5
