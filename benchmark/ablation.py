@@ -89,8 +89,8 @@ def prove(spec: ModelSpec, recipe: Recipe, variants: Sequence[tuple[str, ...]]) 
         same_graph = (found.num_params, found.gmacs) == (full.num_params, full.gmacs)
         if change == 0 or (same_graph and not set(drop) <= set(VALUES_ONLY)):
             raise BenchError(
-                f"model {spec.name} without {', '.join(drop)}: {found.num_params:,} parameters, {found.gmacs:.3f} GMACs, "
-                f"output change {change:g} against {full.num_params:,} and {full.gmacs:.3f} of the full model: "
+                f"model {spec.name} without {', '.join(drop)}: {found.num_params:,} parameters, {found.gmacs:.3f} "
+                f"GMACs, output change {change:g} against {full.num_params:,} and {full.gmacs:.3f} of the full model: "
                 "the switch does nothing; nothing was trained"
             )
         proofs.append(found)

@@ -64,6 +64,45 @@ def test_large_image_equals_py_sod_metrics(make_pair: Callable, field: Callable)
     assert_same(score(levels, mask), field(levels, mask))
 
 
+def test_flat_quadrants_follow_the_reference_into_its_rounding(field: Callable) -> None:
+    """The mean of equal numbers may be off by an ulp, which makes S of a flat quadrant 0 instead of 1."""
+    seen = set()
+    mask = np.zeros((150, 171), bool)  # large enough for the order of summation to matter, too
+    mask[20, 25] = True
+    for level in range(1, 255, 5):
+        levels = np.full(mask.shape, level, np.uint8)
+        expected = field(levels, mask)
+        assert_same(score(levels, mask), expected)
+        seen.add(round(float(expected["sm"]), 2))
+    assert len(seen) > 10
+
+
+def test_adaptive_threshold_that_meets_a_level_follows_the_reference(field: Callable) -> None:
+    """Twice the mean is 0.6, a level's own value, up to the rounding of the sum: 40 of 0.6 and 6 of 1 in 100."""
+    rng = np.random.default_rng(0)
+    passed = set()
+    for _ in range(60):
+        levels = rng.permutation(np.repeat([0, 153, 255], [54, 40, 6])).astype(np.uint8).reshape(10, 10)
+        mask = levels > 0
+        expected = field(levels, mask)
+        assert_same(score(levels, mask), expected)
+        passed.add(float(expected["adp_recall"]))
+    assert len(passed) == 2  # both outcomes occur, so the case is a real one
+
+
+def test_e_squares_the_masks_mean_as_the_reference_does(field: Callable) -> None:
+    """Python's power and a product differ in the last place for some shares of foreground."""
+    rng, found = np.random.default_rng(0), 0
+    for num_fg in range(1, 1720):
+        share = 1 - num_fg / 1720
+        if share**2 != share * share:
+            found += 1
+            mask = (np.arange(1720) < num_fg).reshape(43, 40)
+            levels = rng.integers(0, 256, mask.shape).astype(np.uint8)
+            np.testing.assert_array_equal(score(levels, mask).em, field(levels, mask)["em"])
+    assert found > 0
+
+
 @pytest.mark.parametrize("map_kind", KINDS_OF_MAP)
 @pytest.mark.parametrize("protocol", ["pranet", "half"])
 def test_reference_engine_gives_the_same_row(protocol: str, map_kind: str, make_pair: Callable) -> None:

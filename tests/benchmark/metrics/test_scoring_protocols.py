@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmark.errors import BenchError
-from benchmark.metrics import PROTOCOLS, Protocol, get_protocol, load_protocol, score
+from benchmark.metrics import PROTOCOLS, Protocol, get_protocol, load_protocol, score, score_all
 
 FAILING = (138, 139, 154, 155, 170, 171, 186, 187, 202, 203, 218, 219, 235, 251)
 
@@ -58,13 +58,27 @@ def test_matlab_variant_equals_the_loop(map_kind: str, make_pair: Callable) -> N
             np.testing.assert_array_equal(getattr(scores, name), curve, err_msg=name)
 
 
+def test_matlab_variant_stretches_by_multiplication() -> None:
+    """Which levels fail a threshold depends on the last bit of the stretched value, so on how it is computed."""
+    differs = 0
+    for low, high in [(0, 201), (3, 250), (17, 222), (40, 103), (100, 251)]:
+        levels = np.arange(low, high + 1, dtype=np.uint8)[None]
+        mask = levels % 3 == 0
+        curve = plain_matlab(levels, mask)["recall"]
+        np.testing.assert_array_equal(score(levels, mask, protocol="pranet-matlab").recall, curve)
+        p, q = (levels / 255 - low / 255), high / 255 - low / 255
+        differs += not np.array_equal(p / q, p * (1 / q))
+    assert differs
+
+
 def test_matlab_variant_rounds_the_centroid_half_away_from_zero(make_pair: Callable) -> None:
     levels, _ = make_pair(0, (20, 20), "blobs", "noise")
     mask = np.zeros((20, 20), bool)
     mask[4:6, 10:14] = True  # mean row 4.5: even 4, away 5
-    shifted = mask.copy()
-    half_even, half_away = (score(levels, shifted, protocol=p).sm for p in ("pranet", "pranet-matlab"))
-    assert abs(half_even - half_away) > 1e-6
+    both = score_all(levels, mask, protocols=("pranet", "pranet-matlab"))
+    assert abs(both["pranet"].sm - both["pranet-matlab"].sm) > 1e-6
+    for name, scores in both.items():
+        assert scores.sm == score(levels, mask, protocol=name).sm
     mask[:] = False
     mask[4:7, 10:13] = True  # mean row 5, column 11: nothing to round
     assert score(levels, mask).sm == pytest.approx(score(levels, mask, protocol="pranet-matlab").sm, abs=1e-12)
