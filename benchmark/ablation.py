@@ -14,7 +14,7 @@ from benchmark.errors import BenchError
 from benchmark.plan import Cell, Study
 from benchmark.profiling import count_macs
 from benchmark.registry import ModelSpec, switches
-from benchmark.runner import build_cell_model
+from benchmark.scoring import build_cell_model
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ import torch
 
 from benchmark.criteria import get_criterion, training_loss
 from benchmark.plan import Cell, Study
-from benchmark.runner import build_cell_model, make_fabric
+from benchmark.scoring import build_cell_model, make_fabric
 
 _TIMED_STEPS = 2
 _MAX_BATCH = 4

@@ -20,13 +20,13 @@ from benchmark.foreign import SUFFIXES, collect, find_folder
 from benchmark.metrics import get_protocol
 from benchmark.plan import Cell, Request, Study
 from benchmark.registry import get_spec, load_checkpoint
-from benchmark.runner import build_cell_model, environment, make_fabric, score_cell
+from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout, cell_id
 from benchmark.store.schema import Record, SplitInfo, TestResult
 
 if TYPE_CHECKING:
-    from benchmark.runner import Watcher
+    from benchmark.watcher import Watcher
 
 ORIGIN_MAPS = "maps by their authors"
 

@@ -37,7 +37,7 @@ class Request:
     data_root: Path | None = None
     results: Path = Path("results")
     cache_dir: Path | None = None
-    protocols: Sequence[str] = ("pranet", "half")
+    protocols: Sequence[str] = ("pranet", "pranet-matlab", "half", "ldnet")
     engine: str = "fast"
     if_exists: IfExists = "resume"
     allow_missing: bool = False

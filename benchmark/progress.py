@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from benchmark.plan import Cell
-    from benchmark.runner import Watcher
     from benchmark.store.schema import Record
+    from benchmark.watcher import Watcher
 
 _SECONDS_BETWEEN_LINES = 15.0
 

@@ -187,7 +187,8 @@ def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
         lines.append(f"test       {name}: {_of(len(items), recipe.max_test_images)} images{leak}")
     lines += [f"partial    {name}: {reason}" for name, reason in study.split.partial.items()]
     lines += [f"missing    {name}: {reason}" for name, reason in study.split.missing.items()]
-    lines += [f"protocol   {get_protocol(name).label}" for name in request.protocols]
+    first, *others = (get_protocol(name).label for name in request.protocols)
+    lines.append(f"protocol   {first}; scored in the same pass: {', '.join(others)}")
     if study.synthetic:
         lines.append("note       synthetic images: these scores compare nothing")
     if with_estimate:

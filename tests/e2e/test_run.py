@@ -47,7 +47,7 @@ def test_a_cell_leaves_everything_that_the_dictionary_promises(tiny: Bench, tmp_
         "best.pt",
     }
     rows = pd.read_parquet(folder / "scores.parquet")
-    assert len(rows) == 2 * 4 * 4 and set(rows["protocol"]) == {"pranet", "half"}
+    assert len(rows) == 4 * 4 * 4 and set(rows["protocol"]) == {"pranet", "pranet-matlab", "half", "ldnet"}
     scores = record["tests"]["phantom-kvasir"]["scores"]["pranet"]
     mine = rows[(rows["protocol"] == "pranet") & (rows["dataset"] == "phantom-kvasir")]
     for column, key in (("dice", "mDSC"), ("iou", "mIoU"), ("sm", "S_alpha"), ("wfm", "F_beta_w"), ("mae", "MAE")):
@@ -180,6 +180,21 @@ def test_another_test_set_is_scored_without_training_again(bench: Bench, tmp_pat
     bench(*fixed, "--datasets", "phantom-kvasir,phantom-etis")
     assert list(record_of(tmp_path)["tests"]) == ["phantom-kvasir", "phantom-etis"]
     assert (folder_of(tmp_path) / "history.csv").stat().st_mtime_ns == history
+
+
+def test_a_test_set_scored_before_is_kept_when_another_is_asked_for(bench: Bench, tmp_path: Path) -> None:
+    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    bench(*fixed, "--datasets", "phantom-kvasir,phantom-etis")
+    before = record_of(tmp_path)["tests"]["phantom-etis"]
+    bench(*fixed, "--datasets", "phantom-kvasir")
+    assert record_of(tmp_path)["tests"]["phantom-etis"] == before
+    assert set(pd.read_parquet(folder_of(tmp_path) / "scores.parquet")["dataset"]) == {"phantom-kvasir", "phantom-etis"}
+
+
+def test_imagenet_weights_that_are_not_there_refuse_the_run_at_once(tiny: Bench, tmp_path: Path) -> None:
+    done = tiny("--models", "unet", "--set", "pretrained=true", code=2)
+    assert "pretrained" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+    assert not list((tmp_path / "results").rglob("run.json"))
 
 
 def test_mlflow_mirrors_every_cell(tiny: Bench, tmp_path: Path) -> None:
