@@ -150,6 +150,18 @@ def test_numba_absent_means_numpy(make_pair: Callable) -> None:
     assert done == f"{score(levels, mask).wfm.hex()} False"
 
 
+def test_kernels_compile_where_no_cache_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read-only installation and home: numba then finds no place for its cache and says so by an exception."""
+    numba = pytest.importorskip("numba")
+    caching = pytest.importorskip("numba.core.caching")
+    from benchmark.metrics.jit import compiled
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="no locator"):
+        numba.njit(cache=True)(lambda x: x + 1)
+    assert compiled(numba.types.int64)(lambda x: x + 1)(3) == 4
+
+
 def _run_on(levels: np.ndarray, mask: np.ndarray, code: str) -> str:
     import tempfile
     from pathlib import Path
