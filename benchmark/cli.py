@@ -211,7 +211,7 @@ def evaluate(
     images: Annotated[
         str, typer.Option(help="pranet: the images of PraNet's test lists; all: every image.")
     ] = "pranet",
-    protocol: Annotated[str, typer.Option(help="Protocol that is printed; all that share maps are scored.")] = "pranet",
+    protocol: Annotated[str, typer.Option(help="Protocol that is printed: name or FILE.toml.")] = "pranet",
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Score what exists, print n of N.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this JSON file.")] = None,
     data_root: DataRoot = None,

@@ -16,7 +16,7 @@ from benchmark.data.decode import decode_mask
 from benchmark.data.items import Item
 from benchmark.data.storage import default_cache_dir
 from benchmark.errors import BenchError
-from benchmark.metrics import Plan, PlanCache, get_protocol, mask_facts, plan, score_all
+from benchmark.metrics import Plan, PlanCache, Protocol, get_protocol, mask_facts, plan, score_all
 from benchmark.metrics.aggregate import Accumulator
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def score_maps(
     path_of: Callable[[Item], Path],
     *,
     dataset: str,
-    protocols: Sequence[str] = ("pranet",),
+    protocols: Sequence[str | Protocol] = ("pranet",),
     engine: str = "fast",
     cache_dir: Path | None = None,
     read: Callable[[Path], NDArray] | None = None,
@@ -57,7 +57,7 @@ def score_maps(
         items: The images; every one must have a map.
         path_of: Where an item's map lies.
         dataset: Name for the rows.
-        protocols: Names of protocols that share maps.
+        protocols: Protocols that share maps, or their names.
         engine: ``fast`` or ``reference`` (py_sod_metrics).
         cache_dir: Where plans of masks are kept; None for the user's cache folder.
         read: Reads a map as an (H, W) array; None for our own 8-bit PNG files.
@@ -67,7 +67,7 @@ def score_maps(
     """
     import pandas as pd
 
-    chosen = [get_protocol(name) for name in protocols]
+    chosen = [get_protocol(protocol) for protocol in protocols]
     sums = {protocol.name: Accumulator() for protocol in chosen}
     plans = PlanCache((cache_dir or default_cache_dir()) / "plans", max_mb=_PLAN_CACHE_MB)
     for done, (item, prob, ready) in enumerate(_load(items, path_of, read or read_map, plans, engine), start=1):

@@ -17,7 +17,7 @@ from benchmark.data.published import published_ids
 from benchmark.errors import BenchError
 from benchmark.evaluate import Scored, score_maps
 from benchmark.foreign import SUFFIXES, collect, find_folder
-from benchmark.metrics import get_protocol
+from benchmark.metrics import Protocol
 from benchmark.plan import Cell, Request, Study
 from benchmark.registry import get_spec, load_checkpoint
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
@@ -84,7 +84,7 @@ def evaluate_maps(
     *,
     name: str,
     results: Path,
-    protocols: Sequence[str],
+    protocols: Sequence[Protocol],
     engine: str,
     allow_partial: bool,
     cache_dir: Path | None,
@@ -145,7 +145,7 @@ def evaluate_checkpoint(
         cell.id,
         spec.name,
         spec.title,
-        request.protocols,
+        list(request.protocols.values()),
         tests,
         origin=f"checkpoint {checkpoint.name}",
         weights=weights,
@@ -159,7 +159,7 @@ def evaluate_checkpoint(
 def _score_set(
     predictions: Path,
     one: TestSet,
-    protocols: Sequence[str],
+    protocols: Sequence[Protocol],
     engine: str,
     allow_partial: bool,
     cache_dir: Path | None,
@@ -206,7 +206,7 @@ def _record(
     cell: str,
     model: str,
     title: str,
-    protocols: Sequence[str],
+    protocols: Sequence[Protocol],
     tests: dict[str, TestResult],
     *,
     origin: str,
@@ -226,7 +226,7 @@ def _record(
         origin=origin,
         pretrained=dict(weights),
         synthetic=any(dataset_info(name).synthetic for name in tests),
-        protocols={name: get_protocol(name).hash for name in protocols},
+        protocols={protocol.name: protocol.hash for protocol in protocols},
         tests=tests,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

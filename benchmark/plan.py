@@ -15,6 +15,7 @@ from benchmark.data.items import Item
 from benchmark.data.leaks import count_leaks
 from benchmark.data.splits import Split, make_split
 from benchmark.errors import BenchError
+from benchmark.metrics import Protocol, get_protocol
 from benchmark.registry import ModelSpec, code_hash, expand_models, switches
 from benchmark.store.layout import ResultsLayout, cell_id
 from benchmark.store.schema import SplitInfo
@@ -37,11 +38,23 @@ class Request:
     data_root: Path | None = None
     results: Path = Path("results")
     cache_dir: Path | None = None
-    protocols: Sequence[str] = ("pranet", "pranet-matlab", "half", "ldnet")
     engine: str = "fast"
     if_exists: IfExists = "resume"
     allow_missing: bool = False
     device: str = "auto"
+    own_protocol: Path | None = None
+
+    @cached_property
+    def protocols(self) -> dict[str, Protocol]:
+        """Protocols scored in one pass: all that share maps, and one's own; py_sod_metrics can follow two of them."""
+        names = ("pranet", "half") if self.engine == "reference" else ("pranet", "pranet-matlab", "half", "ldnet")
+        own = [] if self.own_protocol is None else [get_protocol(self.own_protocol)]
+        return {protocol.name: protocol for protocol in (*map(get_protocol, names), *own)}
+
+    @property
+    def protocol_hashes(self) -> dict[str, str]:
+        """What a record states of them."""
+        return {name: protocol.hash for name, protocol in self.protocols.items()}
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
     tests, seconds = score_cell(study, cell, model, fabric, watcher, old=old if trained else None)
     paths.last.unlink(missing_ok=True)
     timing = {**facts["timing"], **seconds}
-    protocols = {name: _protocol_hash(name) for name in study.request.protocols}
+    protocols = study.request.protocol_hashes
     return draft.model_copy(update={**facts, "tests": tests, "timing": timing, "protocols": protocols, "status": "ok"})
 
 
@@ -181,8 +181,7 @@ def _covers(old: Record, study: Study, cell: Cell) -> bool:
     """Whether the very images asked for have been scored already, under the protocols as they are now."""
     wanted = {n: fingerprint(subset(i, cell.recipe.max_test_images)) for n, i in study.split.tests.items()}
     scored = {name: result.fingerprint for name, result in old.tests.items()}
-    hashes = {name: _protocol_hash(name) for name in study.request.protocols}
-    return wanted.items() <= scored.items() and hashes.items() <= old.protocols.items()
+    return wanted.items() <= scored.items() and study.request.protocol_hashes.items() <= old.protocols.items()
 
 
 def _draft(study: Study, cell: Cell) -> Record:
@@ -203,12 +202,6 @@ def _draft(study: Study, cell: Cell) -> Record:
         partial=dict(study.split.partial),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _protocol_hash(name: str) -> str:
-    from benchmark.metrics import get_protocol
-
-    return get_protocol(name).hash
 
 
 def _is_disk_trouble(error: Exception) -> bool:

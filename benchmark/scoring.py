@@ -78,7 +78,7 @@ def score_cell(
             chosen,
             partial(_map_path, paths, name),
             dataset=name,
-            protocols=study.request.protocols,
+            protocols=list(study.request.protocols.values()),
             engine=study.request.engine,
             cache_dir=study.request.cache_dir,
             progress=partial(watcher.phase, f"score {name}"),

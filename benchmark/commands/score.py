@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmark.commands.printing import print_json
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, unknown_name
 from benchmark.store import io
 from benchmark.store.schema import Record
 
@@ -38,7 +38,6 @@ def evaluate(
 
     from benchmark import evaluation
     from benchmark.data.datasets import expand_datasets
-    from benchmark.metrics import PROTOCOLS, get_protocol
     from benchmark.progress import watch
 
     if (predictions is None) == (checkpoint is None):
@@ -47,8 +46,11 @@ def evaluate(
         raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
     if bool(datasets) == (masks is not None):
         raise BenchError("give either --dataset NAME or --masks DIR")
-    wanted = list(dict.fromkeys([get_protocol(protocol).name, *PROTOCOLS]))
-    request = replace(request, protocols=wanted)
+    if protocol.endswith(".toml"):
+        request = replace(request, own_protocol=Path(protocol))
+        protocol = list(request.protocols)[-1]
+    if protocol not in request.protocols:
+        raise unknown_name(f"protocol for engine {request.engine}", protocol, request.protocols)
     if masks is not None:
         sets = [evaluation.folder_set(masks)]
     else:
@@ -66,7 +68,7 @@ def evaluate(
                 sets,
                 name=name or predictions.resolve().name,
                 results=request.results,
-                protocols=wanted,
+                protocols=list(request.protocols.values()),
                 engine=request.engine,
                 allow_partial=allow_partial,
                 cache_dir=request.cache_dir,

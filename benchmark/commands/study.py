@@ -148,11 +148,11 @@ def _ablation_report(study: Study, records: Sequence[Record], costs: dict[tuple[
 
 
 def _study_tables(study: Study, records: Sequence[Record]) -> list[Table]:
-    """The tables of this study, with a blank one for each test set that is missing."""
+    """The tables of this study, a blank one for each test set that is missing; none where no cell came so far."""
     from benchmark.report.tables import build_tables
 
     main = [record.to_json() for record in records if not record.ablation]
-    if not main:
+    if not any(record["tests"] for record in main):
         return []
     sets = [*study.split.tests, *study.split.missing]
     return build_tables(main, models=list(dict.fromkeys(r["model"] for r in main)), datasets=sets)
@@ -169,8 +169,6 @@ def _mirror(console: Console, layout: ResultsLayout, records: Sequence[Record], 
 
 
 def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
-    from benchmark.metrics import get_protocol
-
     request, info = study.request, study.info
     recipe = study.cells[0].recipe
     names = list(dict.fromkeys(cell.spec.title for cell in study.cells))
@@ -187,7 +185,7 @@ def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
         lines.append(f"test       {name}: {_of(len(items), recipe.max_test_images)} images{leak}")
     lines += [f"partial    {name}: {reason}" for name, reason in study.split.partial.items()]
     lines += [f"missing    {name}: {reason}" for name, reason in study.split.missing.items()]
-    first, *others = (get_protocol(name).label for name in request.protocols)
+    first, *others = (protocol.label for protocol in request.protocols.values())
     lines.append(f"protocol   {first}; scored in the same pass: {', '.join(others)}")
     if study.synthetic:
         lines.append("note       synthetic images: these scores compare nothing")

@@ -149,6 +149,21 @@ def test_others_maps_stand_in_the_same_table_marked(
     assert "Rival†" in table and "20 of" in table
 
 
+def test_a_protocol_of_ones_own(bench: Bench, tmp_path: Path, truth) -> None:
+    write(tmp_path / "maps", truth)
+    (tmp_path / "mine.toml").write_text('name = "mine"\nstretch = false\nthresholds = [0.7]\ncompare = ">="\n')
+    call(bench, "--protocol", "mine.toml")
+    got = json.loads((tmp_path / "out.json").read_text())
+    dice = []
+    for name, prob in truth.items():
+        mask = np.asarray(Image.open(tmp_path / "masks" / f"{name}.png")) > 127
+        hit = (prob * 255).round() / 255 >= 0.7
+        dice.append(2 * (hit & mask).sum() / (hit.sum() + mask.sum()))
+    assert got["protocol"] == "mine" and got["metrics"]["mDSC"] == pytest.approx(np.mean(dice), abs=1e-12)
+    (tmp_path / "mine.toml").write_text('name = "mine"\nstrech = false\n')
+    assert "stretch" in call(bench, "--protocol", "mine.toml", code=2).stderr
+
+
 def test_nothing_to_do_is_explained(bench: Bench) -> None:
     assert "--predictions DIR" in bench("evaluate", code=2).stderr
     assert "--model" in bench("evaluate", "--checkpoint", "x.pth", "--dataset", "kvasir", code=2).stderr

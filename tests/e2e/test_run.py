@@ -77,7 +77,8 @@ def test_the_reference_engine_gives_the_same_numbers(tiny: Bench, tmp_path: Path
     one, two = record_of(tmp_path / "a")["tests"], record_of(tmp_path / "b")["tests"]
     for name in PHANTOM:
         for protocol, scores in one[name]["scores"].items():
-            assert scores == pytest.approx(two[name]["scores"][protocol], abs=1e-9), (name, protocol)
+            if protocol in ("pranet", "half"):  # what py_sod_metrics can follow
+                assert scores == pytest.approx(two[name]["scores"][protocol], abs=1e-9), (name, protocol)
 
 
 def test_finished_cells_are_kept_and_overwritten_only_when_asked(tiny: Bench, tmp_path: Path) -> None:
@@ -171,6 +172,11 @@ def test_a_dry_run_plans_and_writes_nothing(tiny: Bench, tmp_path: Path) -> None
 def test_the_plan_states_an_estimate_from_timed_steps(bench: Bench) -> None:
     text = bench("run", "--models", "./tiny_net.py", "--datasets", "phantom", "--recipe", "smoke", "--dry-run").stderr
     assert re.search(r"estimate +about \d+", text) and re.search(r"split +paper \(seed 0\)", text)
+
+
+def test_a_study_of_failures_alone_ends_in_their_reasons(tiny: Bench, tmp_path: Path) -> None:
+    done = tiny("--set", "loss=native", "--set", "lr=1e30", "--set", "optimizer=sgd", code=1)
+    assert "diverged" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_another_test_set_is_scored_without_training_again(bench: Bench, tmp_path: Path) -> None:
