@@ -1,0 +1,62 @@
+"""A handful of real images of each layout, through the installed command. Nothing of them is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from harness import TINY, Bench
+
+from benchmark.data.datasets import list_dataset
+
+pytestmark = pytest.mark.real_data
+
+
+def handful(source: Path, target: Path, count: int) -> Path:
+    """Copy a few pairs of each dataset into a data root of the same layout."""
+    for name in ("kvasir", "clinicdb", "colondb", "ph2"):
+        items = list_dataset(name, source)
+        for item in items[:: max(1, len(items) // count)]:
+            for path in (item.image_path, item.mask_path):
+                copy = target / path.relative_to(source)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+    return target
+
+
+@pytest.fixture
+def root(data_root: Path, tmp_path: Path) -> Path:
+    return handful(data_root, tmp_path / "data", 16)
+
+
+def test_polyp_sets_train_and_score_with_etis_blank(bench: Bench, root: Path, tmp_path: Path) -> None:
+    run = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    done = bench(*run, "--datasets", "polyp", "--data-root", str(root), "--allow-missing")
+    tables = tmp_path / "results" / "tables"
+    assert {p.stem for p in tables.glob("table-*.md")} == {
+        "table-kvasir",
+        "table-etis",
+        "table-colondb",
+        "table-endoscene",
+    }
+    etis = (tables / "table-etis.md").read_text()
+    assert "polyp.grand-challenge.org" in etis and "synthetic" not in etis
+    record = json.loads(next((tmp_path / "results" / "runs").rglob("run.json")).read_text())
+    assert set(record["tests"]) == {"kvasir", "colondb", "endoscene"} and set(record["missing"]) == {"etis"}
+    assert not record["synthetic"] and "colondb" in record["partial"] and "partial" in done.stderr
+
+
+def test_missing_etis_is_refused_without_leave(bench: Bench, root: Path) -> None:
+    done = bench("run", "--datasets", "polyp", "--data-root", str(root), "--no-estimate", code=2)
+    assert "'etis' is missing" in done.stderr and "--allow-missing" in done.stderr
+
+
+def test_data_list_and_check_know_what_is_there(bench: Bench, root: Path, data_root: Path) -> None:
+    rows = {r["name"]: r for r in json.loads(bench("data", "list", "--json", "--data-root", str(data_root)).stdout)}
+    assert rows["kvasir"]["found"] and not rows["etis"]["found"] and rows["cvc300"]["found"]
+    reports = json.loads(
+        bench("data", "check", "clinicdb", "ph2", "--json", "--data-root", str(root), code=None).stdout
+    )
+    assert [r["name"] for r in reports] == ["clinicdb", "ph2"]
