@@ -151,7 +151,7 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
     base = materialise_phantom(cache_dir) if info.synthetic else resolve_root(root)
     pairs = find_pairs(name, base, info.expected)
     if not pairs:
-        raise DatasetMissing(name, f"not found below {base}; get it from {info.source}")
+        raise DatasetMissing(name, info.source, looked_in=base)
     groups = assign_groups(name, pairs)
     return [_item(name, pair, groups[pair.id]) for pair in pairs]
 
@@ -167,6 +167,7 @@ def _endoscene(root: Path) -> list[Item]:
         try:
             members = list_dataset(part, root)
         except DatasetMissing as error:
-            raise DatasetMissing("endoscene", f"its part {part!r} is {error.reason}") from error
+            source = f"{dataset_info(part).source} (its part {part!r})"
+            raise DatasetMissing("endoscene", source, looked_in=root) from error
         items += [replace(item, dataset="endoscene", id=f"{part}-{item.id}") for item in members]
     return items

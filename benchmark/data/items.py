@@ -39,14 +39,17 @@ class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
 
     Attributes:
         dataset: Its name.
-        reason: Where it was looked for and where to get it, without the advice on --allow-missing.
+        reason: Where to get it, for records and table notes: names no folder of this machine.
     """
 
-    def __init__(self, dataset: str, reason: str) -> None:
-        """Keep ``reason`` apart from the message, for records and table notes."""
+    def __init__(self, dataset: str, source: str, *, looked_in: Path) -> None:
+        """Say what is missing, where it was looked for (in the message only) and where to get it."""
         self.dataset = dataset
-        self.reason = reason
-        super().__init__(f"dataset {dataset!r} is missing: {reason}; or pass --allow-missing")
+        self.reason = f"not found; get it from {source}"
+        super().__init__(
+            f"dataset {dataset!r} is missing: not found below {looked_in}; get it from {source}; "
+            "or pass --allow-missing to run the rest"
+        )
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:

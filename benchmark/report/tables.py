@@ -223,10 +223,18 @@ def _build(
         kind=kind,
         rows=tuple(rows),
         facts=_facts(records, rows, dataset, protocol, wanted_seeds),
-        notes=(*notes(rows), *older),
+        notes=(*notes(rows), *_incomplete(records), *older),
         show_std=std,
         marks=marks,
     )
+
+
+def _incomplete(records: Sequence[RecordDict]) -> list[str]:
+    """One note on the datasets of which only a part was at hand, for training as for testing."""
+    parts = {name: what for r in records for name, what in (r.get("partial") or {}).items()}
+    if not parts:
+        return []
+    return ["Incomplete datasets: " + "; ".join(f"{dataset_title(name)}, {what}" for name, what in parts.items())]
 
 
 def _facts(

@@ -45,6 +45,13 @@ def test_tables_stand_in_the_papers_order(make_record: Any) -> None:
     assert [t.dataset for t in tables] == ["kvasir", "etis", "colondb", "endoscene", "phantom"]
 
 
+def test_incomplete_datasets_are_noted_below_every_table(make_record: Any) -> None:
+    record = {**make_record(tests={"kvasir": 0.5}), "partial": {"colondb": "108 of 380 images"}}
+    (table,) = build_tables([record])
+    assert "Incomplete datasets: CVC-ColonDB, 108 of 380 images" in table.notes
+    assert "108 of 380" in table.to_latex() and "108 of 380" in table.to_markdown()
+
+
 def test_a_missing_test_set_is_a_table_of_blank_rows_with_the_reason(six: Any) -> None:
     etis = build_tables(six)[1]
     assert etis.title == "ETIS"
