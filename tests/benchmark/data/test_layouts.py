@@ -168,7 +168,7 @@ def test_root_may_be_the_dataset_itself(tmp_path: Path, make_pairs: Maker) -> No
 def test_endoscene_joins_its_parts(tmp_path: Path, make_pairs: Maker) -> None:
     colondb = tmp_path / "CVC-ColonDB"
     make_pairs(colondb, colondb, FRAMES, "{}.tiff", "p{}.tiff")
-    with pytest.raises(DatasetMissing, match="'endoscene' is missing: its part 'clinicdb'"):
+    with pytest.raises(DatasetMissing, match=r"'endoscene' is missing: .*its part 'clinicdb'"):
         list_dataset("endoscene", tmp_path)
     make_pairs(tmp_path / "CVC-612/images", tmp_path / "CVC-612/masks", ["9", "10"])
     items = list_dataset("endoscene", tmp_path)
