@@ -146,7 +146,7 @@ def csv_rows(table: Table) -> list[dict[str, Any]]:
             "num_params": row.num_params,
             "num_leaked": row.num_leaked,
             "synthetic": facts.synthetic,
-            "origin": "maps by their authors" if row.foreign else "",
+            "origin": row.origin,
             "note": row.reason or "",
         }
         for row in table.rows

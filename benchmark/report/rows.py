@@ -27,7 +27,8 @@ class Row:
         values: Mean over the seeds for each of the six measures; None is a blank.
         std: Standard deviation over the seeds (N - 1); None for one seed.
         n: Images scored; None for a blank row. of: Images that the set holds, where fewer were scored.
-        foreign: The maps were made by the model's authors.
+        foreign: The maps or the weights were made by others.
+        origin: By whom, as the record says.
         reason: Why cells are blank.
     """
 
@@ -40,6 +41,7 @@ class Row:
     of: int | None = None
     seeds: tuple[int, ...] = ()
     foreign: bool = False
+    origin: str = ""
     recipe_hash: str = ""
     weights: str = ""
     num_params: int | None = None
@@ -119,6 +121,7 @@ def make_row(records: Sequence[RecordDict], key: RowKey, dataset: str, protocol:
         of=tests[0].get("of"),
         seeds=tuple(sorted(int(r["seed"]) for r in used)),
         foreign=foreign,
+        origin=str(used[0].get("origin") or "") if foreign else "",
         recipe_hash=str(used[0].get("recipe_hash") or ""),
         weights=_weights(used[0]),
         num_params=used[0].get("num_params"),
@@ -189,5 +192,5 @@ def notes(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.foreign:
             part = "" if row.of is None or row.n == row.of else f", {row.n} of {row.of} images, not ranked"
-            lines.append(f"† {row.title}: maps by their authors{part}")
+            lines.append(f"† {row.title}: {row.origin}{part}")
     return lines
