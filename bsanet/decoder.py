@@ -15,7 +15,7 @@ class Decoder(nn.Module):
         super().__init__()
         width = config.reduced_width
         self.steps = nn.ModuleList(ConvBlock(width, width) for _ in range(3))
-        self.head = nn.Conv2d(width, 1, 1)
+        self.head = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Args: maps at strides 4, 8, 16, 32, (B, width, H/s, W/s). Returns: (B, width, H/4, W/4), (B, 1, H/4, W/4)."""

@@ -51,13 +51,6 @@ class ResNeXtBlock(nn.Module):
         self.shortcut = nn.Sequential(*([] if same else conv_norm(num_in, num_out, 1, stride=stride)))
         self.act = nn.ReLU(inplace=True)
 
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        """The batch norm before the sum."""
-        norm = self.body[-1]
-        assert isinstance(norm, nn.BatchNorm2d)
-        return norm
-
     def forward(self, x: Tensor) -> Tensor:
         """(B, num_in, H, W) -> (B, num_out, H/stride, W/stride)."""
         return self.act(self.body(x) + self.shortcut(x))

@@ -15,8 +15,6 @@ from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 
 from bsanet.attention import ISAM
-from bsanet.decoder import Decoder
-from bsanet.encoder import ResNeXtBlock
 from bsanet.hub import find_weights, read_tensors
 from bsanet.rendering import ARM
 
@@ -37,12 +35,8 @@ def initialise(model: nn.Module, seed: int) -> None:
         generator = torch.Generator().manual_seed((seed + crc32(name.encode())) % 2**63)
         _draw(module, generator, in_swin=".blocks." in name)
     for module in model.modules():
-        if isinstance(module, ResNeXtBlock):
-            nn.init.zeros_(module.last_norm.weight)  # each block starts as its shortcut
-        elif isinstance(module, ISAM):
+        if isinstance(module, ISAM):
             nn.init.constant_(module.conv.norm.weight, module.weight)
-        elif isinstance(module, Decoder):
-            module.head.weight.data.mul_(0.1)  # probabilities start near one half
         elif isinstance(module, ARM):
             nn.init.zeros_(module.last.weight)  # rendering starts as "leave the coarse logit"
 

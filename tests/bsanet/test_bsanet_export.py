@@ -14,9 +14,14 @@ SMALL = {"num_blocks": 2, "encoder_depths": (1, 1, 1, 1)}  # every kind of layer
 @pytest.fixture(scope="module")
 def model() -> BSANet:
     torch.manual_seed(0)
-    network = build().eval()
+    network = build()
     torch.nn.init.normal_(network.rendering.last.weight, std=0.1)  # let the rendering matter
-    return network
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # one pass gives true statistics, and so maps of a trained network's size
+    with torch.no_grad():
+        network.train()(torch.randn(4, 3, 128, 128))
+    return network.eval()
 
 
 @pytest.mark.slow
