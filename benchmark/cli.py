@@ -53,6 +53,7 @@ def run(
     cache_dir: CacheDir = None,
     if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
+    weights_dir: Annotated[Path | None, typer.Option(help="Folder with <model>.pth for pretrained=true.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
     track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
@@ -87,6 +88,7 @@ def run(
         if_exists=_choice(if_exists, "--if-exists", ("skip", "resume", "overwrite")),  # type: ignore[arg-type]
         allow_missing=allow_missing,
         device=device,
+        weights_dir=weights_dir,
     )
     code = study.run(
         request, track=track, with_estimate=estimate, dry_run=dry_run, as_json=as_json, quiet=quiet or as_json

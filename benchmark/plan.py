@@ -11,6 +11,7 @@ from typing import Any, Literal
 from benchmark.config import Recipe, config_hash, load_recipe
 from benchmark.data.cache import fingerprint
 from benchmark.data.datasets import dataset_info
+from benchmark.data.hashing import file_hash
 from benchmark.data.items import Item
 from benchmark.data.leaks import count_leaks
 from benchmark.data.splits import Split, make_split
@@ -43,6 +44,7 @@ class Request:
     allow_missing: bool = False
     device: str = "auto"
     own_protocol: Path | None = None
+    weights_dir: Path | None = None
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
@@ -66,6 +68,7 @@ class Cell:
     recipe: Recipe
     seed: int
     ablation: tuple[str, ...] = ()
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,9 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
         fingerprint_val=fingerprint(split.val),
     )
     cells = [
-        make_cell(spec, recipes[spec.name], info, seed=seed, ablation=ablation)
+        make_cell(
+            spec, recipes[spec.name], info, seed=seed, ablation=ablation, weights=weights_file(request, spec, recipes)
+        )
         for spec in specs
         for ablation in request.ablations
         for seed in request.seeds
@@ -141,7 +146,32 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
     return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
 
 
-def make_cell(spec: ModelSpec, recipe: Recipe, info: SplitInfo, *, seed: int, ablation: tuple[str, ...]) -> Cell:
+def weights_file(request: Request, spec: ModelSpec, recipes: dict[str, Recipe]) -> Path | None:
+    """The file ``<model>.pth|.pt|.safetensors`` of --weights-dir, for a recipe that starts from ImageNet weights.
+
+    Raises:
+        BenchError: The folder has no such file.
+    """
+    if request.weights_dir is None or not recipes[spec.name].pretrained:
+        return None
+    names = [f"{spec.name.replace(':', '_')}{suffix}" for suffix in (".pth", ".pt", ".safetensors")]
+    found = [request.weights_dir / name for name in names if (request.weights_dir / name).is_file()]
+    if not found:
+        raise BenchError(
+            f"--weights-dir {request.weights_dir}: no {' or '.join(names)}; put the encoder's weights there"
+        )
+    return found[0]
+
+
+def make_cell(
+    spec: ModelSpec,
+    recipe: Recipe,
+    info: SplitInfo,
+    *,
+    seed: int,
+    ablation: tuple[str, ...],
+    weights: Path | None = None,
+) -> Cell:
     """Name a cell. Its hash covers all that can change a number, and nothing else (no paths, no device)."""
     payload = {
         "model": spec.name,
@@ -151,8 +181,10 @@ def make_cell(spec: ModelSpec, recipe: Recipe, info: SplitInfo, *, seed: int, ab
         "recipe": recipe.hash,
         "split": info.model_dump(),
     }
+    if weights is not None:
+        payload["weights"] = file_hash(weights)
     name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)
-    return Cell(name, spec, recipe, seed, ablation)
+    return Cell(name, spec, recipe, seed, ablation, weights)
 
 
 def subset(items: Sequence[Item], limit: int | None) -> list[Item]:

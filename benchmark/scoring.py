@@ -52,6 +52,8 @@ def build_cell_model(cell: Cell, *, pretrained: bool) -> nn.Module:
     options = dict(cell.recipe.model_options)
     if cell.spec.takes_encoder and cell.recipe.encoder:
         options["encoder"] = cell.recipe.encoder
+    if pretrained and cell.weights is not None:
+        options["weights"] = str(cell.weights)
     if cell.ablation:
         options["drop"] = cell.ablation
     return build_model(cell.spec, pretrained=pretrained, **options)

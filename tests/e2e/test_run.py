@@ -201,6 +201,21 @@ def test_imagenet_weights_that_are_not_there_refuse_the_run_at_once(tiny: Bench,
     assert not list((tmp_path / "results").rglob("run.json"))
 
 
+def test_imagenet_weights_from_a_folder_are_used_and_recorded(tiny: Bench, tmp_path: Path) -> None:
+    import timm
+    import torch
+
+    (tmp_path / "weights").mkdir()
+    torch.manual_seed(3)
+    torch.save(timm.create_model("res2net50d").state_dict(), tmp_path / "weights" / "sanet.pth")
+    fixed = ("--models", "sanet", "--set", "pretrained=true", "--set", "epochs=1", "--set", "max_train_images=8")
+    tiny(*fixed, "--weights-dir", "weights")
+    record = record_of(tmp_path)
+    assert record["status"] == "ok" and len(record["pretrained"]["sha256"]) == 64
+    (tmp_path / "weights" / "sanet.pth").unlink()
+    assert "no sanet.pth" in tiny(*fixed, "--weights-dir", "weights", code=2).stderr
+
+
 def test_mlflow_mirrors_every_cell(tiny: Bench, tmp_path: Path) -> None:
     tiny("--track", "--seeds", "0,1")
     from mlflow import MlflowClient
