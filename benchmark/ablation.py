@@ -65,7 +65,9 @@ def choose_variants(spec: ModelSpec, recipe: Recipe, drop: Sequence[str], *, fac
             f"--drop pretraining: recipe {recipe.name} starts from random weights, so there is nothing to drop; "
             "pass --set pretrained=true (and the weights), or leave pretraining out"
         )
-    parts = tuple(drop) or tuple(part for part in known if part != "pretraining" or recipe.pretrained)
+    parts = tuple(part for part in known if part in drop) or tuple(
+        part for part in known if part != "pretraining" or recipe.pretrained
+    )
     if factorial:
         return [subset for size in range(len(parts) + 1) for subset in itertools.combinations(parts, size)]
     return list(dict.fromkeys([(), *((part,) for part in parts), parts]))

@@ -26,7 +26,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field("paper", description="Name printed in tables; not hashed.")
+    name: str = Field("paper", pattern=r"^[A-Za-z0-9_.-]+$", description="Name printed in tables; not hashed.")
 
     # images
     image_size: int = Field(256, ge=32, le=4096, multiple_of=32, description="Side of the square input, px.")

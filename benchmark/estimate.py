@@ -29,12 +29,15 @@ def estimate(study: Study) -> Estimate:
     """Time forward + backward of each model on random pixels and scale to the plan's images and epochs.
 
     Validation and test images count as a third of a training image each (no backward pass). Cells that differ only
-    in seed or ablation are taken to cost the same.
+    in seed or ablation are taken to cost the same; a model that fails here counts as nothing.
     """
     per_model: dict[str, float] = {}
     for cell in study.cells:
         if cell.spec.name not in per_model:
-            per_model[cell.spec.name] = seconds_per_image(study, cell) * _images(study, cell)
+            try:
+                per_model[cell.spec.name] = seconds_per_image(study, cell) * _images(study, cell)
+            except Exception:  # a model that cannot run is the runner's to report; it must not stop the others
+                per_model[cell.spec.name] = 0.0
     return Estimate(per_model, sum(per_model[cell.spec.name] for cell in study.cells))
 
 

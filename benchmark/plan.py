@@ -113,6 +113,8 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
         BenchError: Unknown model, dataset, recipe or field; a dataset that is absent; nothing to train on.
     """
     specs = expand_models(list(request.models))
+    if not specs or not request.seeds or not request.datasets:
+        raise BenchError("nothing to run: --models, --datasets and --seeds each need at least one name or number")
     recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}
     for spec in specs:
         _check_ablations(spec, request.ablations)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from benchmark.config import Recipe
 from benchmark.data import transforms
+from benchmark.errors import BenchError
 from benchmark.store.io import explain_os_errors
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def predict_at(
             assert logits is not None
             one = F.interpolate(logits[i : i + 1], size, mode="bilinear", align_corners=False)
         prob = postprocess(one[0, 0], recipe.postprocess)
+        if not torch.isfinite(prob).all():
+            raise BenchError("the network's output is not a number for a test image: its weights have diverged")
         maps.append((prob * 255).round().to(torch.uint8).cpu().numpy())
     return maps
 

@@ -98,7 +98,7 @@ def get_spec(name: str) -> ModelSpec:
     Raises:
         BenchError: Unknown name (with the nearest match), or a file that does not exist.
     """
-    name = name.replace("++", "plusplus")
+    name = name if ".py" in name else name.replace("++", "plusplus")
     if name in MODELS:
         return MODELS[name]
     if name in VARIANTS:

@@ -85,6 +85,8 @@ def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
     try:
         record = _complete(study, cell, draft, old, watcher)
     except KeyboardInterrupt:
+        if old is not None and old.status == "ok":
+            raise  # what was finished before stays finished
         io.write_record(paths, draft.model_copy(update={"status": "interrupted", "error": "stopped by the user"}))
         raise
     except (BenchError, OSError) as error:
@@ -94,7 +96,8 @@ def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
     except Exception as error:
         watcher.message(traceback.format_exc())
         record = draft.model_copy(update={"status": "failed", "error": f"{type(error).__name__}: {error}"})
-    io.write_record(paths, record)
+    if record.status == "ok" or old is None or old.status != "ok":
+        io.write_record(paths, record)
     return record, False
 
 
@@ -205,4 +208,6 @@ def _draft(study: Study, cell: Cell) -> Record:
 
 
 def _is_disk_trouble(error: Exception) -> bool:
-    return isinstance(error, OSError) or isinstance(error.__cause__, OSError)
+    if isinstance(error, OSError):
+        return error.errno in io.FULL
+    return isinstance(error.__cause__, OSError)

@@ -40,7 +40,7 @@ def make_fabric(device: str, recipe: Recipe) -> Fabric:
     try:
         fabric = Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=recipe.precision)
         fabric.launch()
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         raise BenchError(
             f"--device {device}: not available here ({str(error).splitlines()[0]}); try --device cpu"
         ) from None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "polyp-bench"
+_BATCH = 1000  # the most metrics that MLflow takes in one call
 _STATUS = {"ok": "FINISHED", "interrupted": "KILLED"}
 
 
@@ -66,7 +67,10 @@ def _write(client: MlflowClient, experiment: str, layout: ResultsLayout, record:
     run = client.create_run(experiment, start_time=begun, tags=_tags(record), run_name=record.cell)
     run_id = run.info.run_id
     params = [Param(key, str(value)[:500]) for key, value in _params(record).items()]
-    client.log_batch(run_id, metrics=_metrics(layout, record, begun), params=params)
+    client.log_batch(run_id, params=params)
+    metrics = _metrics(layout, record, begun)
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
     paths = layout.cell(record.cell)
     for file in (paths.record, paths.history, paths.scores, *artifacts):
         if file.is_file():
@@ -124,7 +128,7 @@ def _metrics(layout: ResultsLayout, record: Record, begun: int) -> list[Any]:
         for row in pd.read_csv(history).to_dict("records"):
             step = int(row.pop("epoch"))
             metrics += [Metric(str(key), float(value), begun + step, step) for key, value in row.items()]
-    return metrics[:1000]
+    return metrics
 
 
 def _safe(key: str) -> str:

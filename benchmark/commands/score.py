@@ -44,6 +44,8 @@ def evaluate(
         raise BenchError("give either --predictions DIR (maps) or --model NAME --checkpoint FILE")
     if checkpoint is not None and model is None:
         raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+    if checkpoint is not None and masks is not None:
+        raise BenchError("--masks holds no images for --checkpoint to look at; name a --dataset instead")
     if bool(datasets) == (masks is not None):
         raise BenchError("give either --dataset NAME or --masks DIR")
     if protocol.endswith(".toml"):

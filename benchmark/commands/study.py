@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmark.commands.printing import print_json, print_tables, say, teller
+from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
@@ -103,7 +104,10 @@ def _ablate(
     from benchmark.registry import expand_models
     from benchmark.runner import run_study
 
-    (spec,) = expand_models(list(request.models))
+    specs = expand_models(list(request.models))
+    if len(specs) != 1:
+        raise BenchError(f"--model {','.join(request.models)}: an ablation takes one model, for example bsanet")
+    spec = specs[0]
     recipe = load_recipe(request.recipe, model=spec.name, overrides=request.overrides)
     variants = choose_variants(spec, recipe, drop, factorial=factorial)
     study = plan_study(replace(request, ablations=variants), teller(console, quiet))
@@ -139,6 +143,7 @@ def _ablation_report(study: Study, records: Sequence[Record], costs: dict[tuple[
     from benchmark.report.style import save_figure
 
     rows = [io.read_scores(study.layout.cell(record.cell).scores) for record in records]
+    rows = [frame[frame["dataset"].isin(list(study.split.tests))] for frame in rows]
     made, compared = ablation_tables([record.to_json() for record in records], rows, costs)
     name = study.cells[0].spec.name.replace(":", "_")
     written = write_ablation(made, study.layout.tables, name)

@@ -86,4 +86,4 @@ def audit_published(files: Sequence[Path], *, notes: bool, json_file: Path | Non
 def _published_folder() -> Path:
     """``results/published`` here, or that of the source tree that this package was installed from."""
     here = Path("results/published")
-    return here if here.is_dir() else Path(__file__).resolve().parents[1] / "results" / "published"
+    return here if here.is_dir() else Path(__file__).resolve().parents[2] / "results" / "published"
