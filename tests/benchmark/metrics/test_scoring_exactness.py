@@ -1,4 +1,4 @@
-"""Every measure against py_sod_metrics, torchmetrics and scikit-learn; numba against numpy."""
+"""Every measure against py_sod_metrics and scikit-learn; numba against numpy."""
 
 from __future__ import annotations
 
@@ -140,17 +140,6 @@ def test_dice_and_iou_equal_sklearn(make_pair: Callable) -> None:
         level = 200  # the curve of the unstretched map at threshold k is that of map >= k
         expected = sklearn.f1_score(truth, levels.ravel() >= level)
         assert scores.dice[255 - level] == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.slow
-def test_dice_and_iou_equal_torchmetrics(make_pair: Callable) -> None:
-    torch = pytest.importorskip("torch")
-    functional = pytest.importorskip("torchmetrics.functional.classification")
-    for seed in range(5):
-        levels, mask = make_pair(seed, (40, 52), "blobs", "near")
-        scores, truth, pred = score(levels, mask, protocol="half"), torch.tensor(mask), torch.tensor(levels >= 128)
-        assert scores.dice_half == pytest.approx(float(functional.binary_f1_score(pred, truth)), abs=1e-6)
-        assert scores.iou_half == pytest.approx(float(functional.binary_jaccard_index(pred, truth)), abs=1e-6)
 
 
 def test_all_protocols_at_once_equal_each_on_its_own(make_pair: Callable) -> None:
