@@ -24,7 +24,7 @@ class Recipe(BaseModel):
     differs from the defaults, which are the paper's (section 4.1).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field("paper", pattern=r"^[A-Za-z0-9_.-]+$", description="Name printed in tables; not hashed.")
 
@@ -131,7 +131,7 @@ def load_recipe(name: str, *, model: str, overrides: Mapping[str, Any] | None = 
     """
     table = _read_toml(name)
     per_model = table.pop("models", {})
-    if not isinstance(per_model, dict):
+    if not isinstance(per_model, dict) or not all(isinstance(table, dict) for table in per_model.values()):
         raise BenchError(f"recipe {name}: 'models' must be a table such as [models.pranet]")
     base_name = model.split(":")[0]
     fields = {"name": Path(name).stem, **table, **per_model.get(base_name, {}), **per_model.get(model, {})}
@@ -190,7 +190,10 @@ def _read_toml(name: str) -> dict[str, Any]:
     if path.suffix == ".toml":
         if not path.is_file():
             raise BenchError(f"recipe file {name}: not found; packaged recipes are {', '.join(recipe_names())}")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BenchError(f"recipe file {name}: cannot read it ({error}); expected TOML in UTF-8") from None
     elif name in recipe_names():
         text = (resources.files("benchmark.recipes") / f"{name}.toml").read_text(encoding="utf-8")
     else:

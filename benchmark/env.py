@@ -26,6 +26,8 @@ def git_state() -> tuple[str | None, bool | None]:
     """Return the commit of this source tree and whether it has uncommitted changes; (None, None) outside git."""
     here = Path(__file__).resolve().parent
     try:
+        if Path(_git(here, "rev-parse", "--show-toplevel")).resolve() != here.parent:
+            return None, None  # installed below somebody else's repository
         commit = _git(here, "rev-parse", "HEAD")
         return commit, bool(_git(here, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
@@ -67,7 +69,7 @@ def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.get_device_name(0)
+        return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

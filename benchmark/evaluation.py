@@ -104,7 +104,7 @@ def evaluate_maps(
         tests[one.name] = _test_result(one, chosen, scored)
     payload = {"maps": name, "tests": {key: value.fingerprint for key, value in tests.items()}}
     cell = cell_id(_slug(name), ablation=(), recipe="maps", config=config_hash(payload), seed=0)
-    record = _record(cell, _slug(name), name, protocols, tests, origin=ORIGIN_MAPS, weights={})
+    record = _record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
     paths = ResultsLayout(results).cell(cell)
     _write_scores(paths, parts)
     io.write_record(paths, record)
@@ -147,6 +147,7 @@ def evaluate_checkpoint(
         spec.title,
         list(request.protocols.values()),
         tests,
+        engine=request.engine,
         origin=f"checkpoint {checkpoint.name}",
         weights=weights,
     ).model_copy(
@@ -209,6 +210,7 @@ def _record(
     protocols: Sequence[Protocol],
     tests: dict[str, TestResult],
     *,
+    engine: str,
     origin: str,
     weights: dict[str, str],
 ) -> Record:
@@ -225,6 +227,7 @@ def _record(
         status="ok",
         origin=origin,
         pretrained=dict(weights),
+        engine=engine,
         synthetic=any(dataset_info(name).synthetic for name in tests),
         protocols={protocol.name: protocol.hash for protocol in protocols},
         tests=tests,

@@ -17,6 +17,8 @@ from benchmark.data.decode import decode_mask
 from benchmark.data.items import Item
 from benchmark.errors import BenchError
 
+_OVERSHOOT = 0.001
+_LEAST_TOP = 2.0  # no set of 8-bit maps stays below it, no set of probabilities comes near it
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
 FOLDER_NAMES: dict[str, tuple[str, ...]] = {
     "kvasir": ("Kvasir", "Kvasir-SEG"),
@@ -34,7 +36,7 @@ class MapSet:
 
     Attributes:
         paths: Map by image id; those that can be scored.
-        scale: What a stored 1 stands for: 1.0 (maps in 0..1) or 255.0.
+        scale: What probability 1 is stored as: 1.0, 255.0, or 65535.0 (16-bit images).
         faults: Ids by kind of fault: missing, surplus, wrong size, constant, NaN, unreadable.
     """
 
@@ -55,7 +57,7 @@ class MapSet:
         values = read_values(path)
         if values.dtype == np.uint8 and self.scale == 255.0:
             return values
-        prob = values.astype(np.float64) / (65535.0 if values.dtype == np.uint16 else self.scale)
+        prob = values.astype(np.float64) / self.scale
         return np.rint(np.clip(prob, 0, 1) * 255).astype(np.uint8)
 
 
@@ -94,7 +96,7 @@ def collect(folder: Path, items: Sequence[Item]) -> MapSet:
         if path.stem in found:
             raise BenchError(f"{folder}: two maps for {path.stem}: {found[path.stem].name} and {path.name}; remove one")
         found[path.stem] = path
-    maps, top = MapSet(), 0.0
+    maps, tops = MapSet(), {}
     wanted = {item.id for item in items}
     for name in sorted(set(found) - wanted):
         maps.add_fault("surplus", found[name].name)
@@ -102,10 +104,19 @@ def collect(folder: Path, items: Sequence[Item]) -> MapSet:
         if item.id not in found:
             maps.add_fault("missing", item.id)
             continue
-        top = max(top, _look(maps, item, found[item.id]))
-    if 0 < top <= 1:
-        maps.scale = 1.0
+        tops[item.id] = _look(maps, item, found[item.id])
+    maps.scale = _scale(max(tops.values(), default=0.0))
+    for item in items:  # maps of one set share one scale: what lies between two scales fits none
+        if item.id in maps.paths and tops[item.id] > maps.scale * (1 + _OVERSHOOT):
+            maps.add_fault("out of range", maps.paths.pop(item.id).name)
     return maps
+
+
+def _scale(top: float) -> float:
+    """What probability 1 is stored as in a set whose greatest value is ``top``; a little overshoot is rounding."""
+    if 0 < top < _LEAST_TOP:
+        return 1.0
+    return 255.0 if top <= 255.0 * (1 + _OVERSHOOT) else 65535.0
 
 
 def read_values(path: Path) -> NDArray:
@@ -142,6 +153,9 @@ def _look(maps: MapSet, item: Item, path: Path) -> float:
     if values.shape != mask.shape:
         (h, w), (mh, mw) = values.shape, mask.shape
         maps.add_fault("wrong size", f"{path.name} ({w}x{h}, its mask is {mw}x{mh})")
+        return 0.0
+    if values.min() < -_OVERSHOOT:
+        maps.add_fault("out of range", f"{path.name} (from {values.min():g} on)")
         return 0.0
     if values.min() == values.max():
         maps.add_fault("constant", path.name)

@@ -7,6 +7,8 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +67,13 @@ def profile(
     context = multiprocessing.get_context("spawn")
     for spec in specs:
         for batch in batches:
-            with context.Pool(1) as pool:
-                rows.append(pool.apply(measure, (spec, size, batch, repeats, device)))
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                try:
+                    rows.append(pool.submit(measure, spec, size, batch, repeats, device).result())
+                except BrokenProcessPool:
+                    raise BenchError(
+                        f"profile of {spec.name} at batch {batch}: its process died (out of memory?)"
+                    ) from None
     return rows
 
 
@@ -84,8 +91,11 @@ def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str) -
         with torch.inference_mode():
             gmacs = count_macs(model, image[:1]) / 1e9
             times = [_timed(model, image) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise BenchError(f"profile of {spec.name} at {size} px on {device}: {str(error).splitlines()[0]}") from None
+    except BenchError:
+        raise
+    except Exception as error:  # whatever a model of the user's own raises
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise BenchError(f"profile of {spec.name} at {size} px on {device}: {reason}") from None
     env = describe(device)
     return Cost(
         model=spec.name,
@@ -122,11 +132,11 @@ def _timed(model: nn.Module, image: Tensor) -> float:
     import torch
 
     if image.device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(image.device)
     begun = time.perf_counter()
     model(image)
     if image.device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(image.device)
     return time.perf_counter() - begun
 
 

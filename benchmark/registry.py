@@ -116,7 +116,12 @@ def get_spec(name: str) -> ModelSpec:
 def expand_models(names: list[str]) -> list[ModelSpec]:
     """Resolve names, where ``all`` stands for the paper's six in the paper's order; duplicates are dropped."""
     flat = [part for name in names for part in (MODELS if name == "all" else [name])]
-    return [get_spec(name) for name in dict.fromkeys(flat)]
+    specs: dict[str, ModelSpec] = {}
+    for spec in map(get_spec, dict.fromkeys(flat)):
+        other = specs.setdefault(spec.name, spec)
+        if other.path != spec.path:
+            raise BenchError(f"models {other.path} and {spec.path} share the name {spec.name}; rename one of the files")
+    return list(specs.values())
 
 
 def build_model(model: str | ModelSpec, *, pretrained: bool = False, **options: Any) -> nn.Module:

@@ -17,7 +17,7 @@ from benchmark.plan import Cell, IfExists, Study, subset
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
-from benchmark.store.schema import Record
+from benchmark.store.schema import Record, Status
 from benchmark.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -78,27 +78,47 @@ def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
     request = study.request
     old = _old_record(paths, request.if_exists)
     if old is not None and old.status == "ok" and _covers(old, study, cell):
-        return old, True
+        return _with_missing(paths, old, study), True
     if request.if_exists != "resume" and (old is None or old.status != "ok"):
         paths.last.unlink(missing_ok=True)
     draft = _draft(study, cell)
     try:
         record = _complete(study, cell, draft, old, watcher)
     except KeyboardInterrupt:
-        if old is not None and old.status == "ok":
-            raise  # what was finished before stays finished
-        io.write_record(paths, draft.model_copy(update={"status": "interrupted", "error": "stopped by the user"}))
+        _write_unfinished(paths, draft, old, "interrupted", "stopped by the user")
         raise
     except (BenchError, OSError) as error:
         if _is_disk_trouble(error):
             raise
-        record = draft.model_copy(update={"status": "failed", "error": str(error)})
+        return _write_unfinished(paths, draft, old, "failed", str(error)), False
     except Exception as error:
         watcher.message(traceback.format_exc())
-        record = draft.model_copy(update={"status": "failed", "error": f"{type(error).__name__}: {error}"})
-    if record.status == "ok" or old is None or old.status != "ok":
-        io.write_record(paths, record)
+        return _write_unfinished(paths, draft, old, "failed", f"{type(error).__name__}: {error}"), False
+    io.write_record(paths, record)
     return record, False
+
+
+def _write_unfinished(paths: CellPaths, draft: Record, old: Record | None, status: Status, error: str) -> Record:
+    """Record how a cell ended short; what had been scored or trained before stays on record."""
+    ended = {"status": status, "error": error}
+    if old is not None and old.status == "ok":
+        return old.model_copy(update=ended)  # for the table of now; the finished record on disk is left as it is
+    written = io.read_record(paths.record) if paths.record.is_file() else None
+    base = written if written is not None and written.created == draft.created else draft
+    record = base.model_copy(update=ended)
+    io.write_record(paths, record)
+    return record
+
+
+def _with_missing(paths: CellPaths, old: Record, study: Study) -> Record:
+    """A kept record that also says why test sets asked for now are blank."""
+    gaps = {"missing": study.split.missing, "partial": study.split.partial}
+    merged = {key: {**getattr(old, key), **found} for key, found in gaps.items()}
+    if all(getattr(old, key) == found for key, found in merged.items()):
+        return old
+    record = old.model_copy(update=merged)
+    io.write_record(paths, record)
+    return record
 
 
 def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watcher: Watcher) -> Record:
@@ -108,7 +128,7 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
     paths, recipe = study.layout.cell(cell.id), cell.recipe
     fabric = make_fabric(study.request.device, recipe)
     torch.manual_seed(derive_seed("init", cell.seed))
-    trained = old is not None and old.status == "ok" and paths.best.is_file()
+    trained = _is_trained(old, paths, study.request.if_exists)
     model = build_cell_model(cell, pretrained=recipe.pretrained and not trained)
     facts: dict[str, Any] = {
         "num_params": sum(p.numel() for p in model.parameters()),
@@ -121,11 +141,16 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
         model.to(fabric.device)
         facts |= {key: getattr(old, key) for key in ("best_epoch", "val", "timing", "pretrained", "environment")}
     else:
+        paths.best.unlink(missing_ok=True)
         outcome = _train(study, cell, model, fabric, watcher)
         facts |= _training_facts(outcome, watcher, paths, model)
         if outcome.status != "ok":
             return draft.model_copy(update={**facts, "status": outcome.status, "error": outcome.error})
-    tests, seconds = score_cell(study, cell, model, fabric, watcher, old=old if trained else None)
+        waiting = {"status": "interrupted", "error": "trained; its test images are still to be scored"}
+        io.write_record(paths, draft.model_copy(update={**facts, **waiting}))
+    tests, seconds = score_cell(
+        study, cell, model, fabric, watcher, old=old if old is not None and _same_scoring(old, study) else None
+    )
     paths.last.unlink(missing_ok=True)
     timing = {**facts["timing"], **seconds}
     protocols = study.request.protocol_hashes
@@ -184,7 +209,19 @@ def _covers(old: Record, study: Study, cell: Cell) -> bool:
     """Whether the very images asked for have been scored already, under the protocols as they are now."""
     wanted = {n: fingerprint(subset(i, cell.recipe.max_test_images)) for n, i in study.split.tests.items()}
     scored = {name: result.fingerprint for name, result in old.tests.items()}
-    return wanted.items() <= scored.items() and study.request.protocol_hashes.items() <= old.protocols.items()
+    return wanted.items() <= scored.items() and _same_scoring(old, study)
+
+
+def _same_scoring(old: Record, study: Study) -> bool:
+    request = study.request
+    return old.engine == request.engine and request.protocol_hashes.items() <= old.protocols.items()
+
+
+def _is_trained(old: Record | None, paths: CellPaths, if_exists: IfExists) -> bool:
+    """Whether ``best.pt`` is the finished training of this very cell."""
+    if old is None or old.best_epoch is None or not paths.best.is_file():
+        return False
+    return old.status == "ok" or (if_exists == "resume" and old.status in ("interrupted", "failed"))
 
 
 def _draft(study: Study, cell: Cell) -> Record:
@@ -201,6 +238,7 @@ def _draft(study: Study, cell: Cell) -> Record:
         seed=cell.seed,
         status="failed",
         synthetic=study.synthetic,
+        engine=study.request.engine,
         missing=dict(study.split.missing),
         partial=dict(study.split.partial),
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -99,9 +99,10 @@ def score_cell(
         )
     if old is not None:
         others = {name: result for name, result in old.tests.items() if name not in tests}
-        rows = io.read_scores(paths.scores)
-        frames.append(rows[rows["dataset"].isin(list(others))])
-        curves.update({k: v for k, v in io.read_npz(paths.curves).items() if k.split("/")[1] in others})
+        if others:
+            rows = io.read_scores(paths.scores)
+            frames.append(rows[rows["dataset"].isin(list(others))])
+            curves.update({k: v for k, v in io.read_npz(paths.curves).items() if k.split("/")[1] in others})
         tests = {**others, **tests}
     if frames:
         io.write_parquet(paths.scores, pd.concat(frames, ignore_index=True))

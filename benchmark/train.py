@@ -44,6 +44,8 @@ class TrainState:
     best_score: float = -math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    seen: int = 0
 
 
 @dataclass
@@ -94,8 +96,8 @@ def train(
     exchange = ColourExchange(train_set) if "colour_exchange" in recipe.augmentation else None
     state = _load_state(last, model, optimizer) if last.exists() else TrainState()
 
-    begun = saved = time.perf_counter()
-    seen = 0
+    saved = time.perf_counter()
+    begun, seen = saved - state.seconds, state.seen  # time and images of earlier sittings count too
     foreground = baseline_dice(val_set)
     while state.epoch < recipe.epochs:
         epoch = state.epoch + 1
@@ -114,6 +116,8 @@ def train(
             seen += len(positions)
             on_step(epoch, step + 1, len(batches), loss, seen / (time.perf_counter() - begun))
         scores = validate(model, recipe, val_set, fabric)
+        if not all(map(math.isfinite, scores.values())):
+            return _end(state, model, "diverged", f"validation output is not a number after epoch {epoch}", begun, seen)
         row = {
             "epoch": epoch,
             "lr": optimizer.param_groups[0]["lr"],
@@ -122,7 +126,7 @@ def train(
             **foreground,
         }
         state.history.append(row)
-        state.epoch = epoch
+        state.epoch, state.seconds, state.seen = epoch, time.perf_counter() - begun, seen
         if recipe.select == "last" or scores[recipe.select_metric] > state.best_score:
             state.best_score, state.best_epoch = scores[recipe.select_metric], epoch
             state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}

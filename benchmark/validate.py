@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _LEVELS = 256
+SCORES = ("val_dice_half", "val_mdsc", "val_iou_mean")
 
 
 @torch.no_grad()
@@ -25,17 +27,20 @@ def validate(model: nn.Module, recipe: Recipe, val_set: Pool, fabric: Fabric) ->
     Returns:
         ``val_dice_half``: mean over images of Dice at 0.5; ``val_mdsc``: mean over images and the 256 thresholds of
         Dice, as mDSC but without min-max stretch; ``val_iou_mean``: mean over images of (IoU of the polyp + IoU of the
-        background) / 2 at 0.5, LDNet's choice. All in [0, 1], higher is better.
+        background) / 2 at 0.5, LDNet's choice. All in [0, 1], higher is better; NaN where the network's output is.
     """
     columns: list[Tensor] = []
     for start in range(0, len(val_set), recipe.batch_size):
         images, masks = val_set.batch(np.arange(start, min(start + recipe.batch_size, len(val_set))))
-        levels = (predict_maps(model, recipe, images, fabric) * 255).floor().to(torch.int64).cpu()
+        maps = predict_maps(model, recipe, images, fabric)
+        if not torch.isfinite(maps).all():
+            return dict.fromkeys(SCORES, math.nan)
+        levels = (maps * 255).floor().to(torch.int64).cpu()
         curve = dice_curve(levels, masks > 127)
         both = (_iou(levels >= 128, masks > 127) + _iou(levels < 128, masks <= 127)) / 2
         columns.append(torch.stack([curve[:, 128], curve.mean(1), both], 1))
     means = torch.cat(columns).mean(0).tolist()
-    return dict(zip(("val_dice_half", "val_mdsc", "val_iou_mean"), means, strict=True))
+    return dict(zip(SCORES, means, strict=True))
 
 
 def _iou(predicted: Tensor, masks: Tensor) -> Tensor:

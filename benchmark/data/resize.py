@@ -18,7 +18,7 @@ Resize = Literal["antialias", "linear"]
 
 MaskMode = Literal["binary", "soft", "nearest"]
 """binary: cut at 127, resized, cut at one half: 0 or 255. soft: the grey mask resized, edges kept soft (PraNet).
-nearest: cut at 127, nearest pixel (SANet)."""
+nearest: the nearest pixel's grey value, as it is (SANet)."""
 
 
 def resize_image(pixels: Pixels, size: int, resize: Resize) -> Pixels:
@@ -30,10 +30,10 @@ def resize_mask(grey: Pixels, size: int, mode: MaskMode, resize: Resize) -> Pixe
     """Resize a mask (H, W) uint8 to (size, size) uint8."""
     if mode == "soft":
         return resize_image(grey, size, resize)
-    binary = (grey > MASK_THRESHOLD).astype(np.uint8) * np.uint8(255)
     if mode == "nearest":
-        rows, columns = (np.arange(size) * length // size for length in binary.shape)
-        return np.ascontiguousarray(binary[rows][:, columns])
+        rows, columns = (np.arange(size) * length // size for length in grey.shape)
+        return np.ascontiguousarray(grey[rows][:, columns])
+    binary = (grey > MASK_THRESHOLD).astype(np.uint8) * np.uint8(255)
     return (resize_image(binary, size, resize) > MASK_THRESHOLD).astype(np.uint8) * np.uint8(255)
 
 

@@ -53,6 +53,7 @@ class Record(BaseModel):
     status: Status
     error: str | None = None
     synthetic: bool = False
+    engine: str = Field(default="fast", description="Which scoring engine made the numbers.")
     origin: str | None = Field(default=None, description="Who made the maps, where it was not this harness.")
     pretrained: dict[str, Any] = {}
     num_params: int | None = None

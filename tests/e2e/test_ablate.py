@@ -79,6 +79,23 @@ def test_pretraining_cannot_be_dropped_from_a_random_start(bench: Bench) -> None
     assert "nothing to drop" in done.stderr and "pretrained=true" in done.stderr
 
 
+def test_the_order_and_repetition_of_parts_change_nothing() -> None:
+    from benchmark.ablation import choose_variants
+    from benchmark.config import Recipe
+    from benchmark.registry import get_spec
+
+    spec, recipe = get_spec("bsanet"), Recipe()
+    variants = choose_variants(spec, recipe, ["fsam", "isam", "isam"], factorial=False)
+    assert variants == choose_variants(spec, recipe, ["isam", "fsam"], factorial=False)
+    assert variants == [(), ("isam",), ("fsam",), ("isam", "fsam")]
+
+
+def test_test_sets_of_an_earlier_run_do_not_disturb(ablate: Bench, bench: Bench) -> None:
+    fixed = ("--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    bench("run", "--models", "./my_net.py", "--datasets", "phantom-kvasir,phantom-etis", *fixed)
+    assert "my\\_net w/o" in ablate("--drop", "wide", "--datasets", "phantom-kvasir").stdout
+
+
 def test_every_subset_when_asked(ablate: Bench, tmp_path: Path) -> None:
     rows = json.loads(ablate("--drop", "wide", "--factorial", "--json").stdout)
     assert [row["drop"] for row in rows[:2]] == ["none", "wide"]

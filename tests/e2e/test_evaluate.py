@@ -58,7 +58,11 @@ def call(bench: Bench, *extra: str, code: int = 0):
     return bench(*fixed, *extra, code=code)
 
 
-@pytest.mark.parametrize("save", [_png, _rgb, _npy, _npy255])
+def _png16(path: Path, prob: np.ndarray) -> None:
+    Image.fromarray((prob * 255).round().astype(np.uint16)).save(path.with_suffix(".png"))
+
+
+@pytest.mark.parametrize("save", [_png, _rgb, _npy, _npy255, _png16])
 def test_every_form_of_a_map_gives_the_same_figures(bench: Bench, tmp_path: Path, truth, save: Save) -> None:
     write(tmp_path / "maps", truth, save)
     call(bench)
@@ -95,6 +99,19 @@ def _colour(folder: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (42, 60, 3), np.uint8)).save(folder / "m2.png")
 
 
+def _overshoot(folder: Path) -> None:
+    (folder / "m2.png").unlink()
+    for path in folder.glob("*.png"):
+        np.save(path.with_suffix(".npy"), np.asarray(Image.open(path)) / 255)
+        path.unlink()
+    np.save(folder / "m2.npy", np.linspace(0, 1.05, 42 * 60).reshape(42, 60))
+
+
+def _logits(folder: Path) -> None:
+    (folder / "m2.png").unlink()
+    np.save(folder / "m2.npy", np.linspace(-4, 4, 42 * 60).reshape(42, 60))
+
+
 def _torn(folder: Path) -> None:
     (folder / "m2.png").write_bytes((folder / "m2.png").read_bytes()[:60])
 
@@ -108,6 +125,8 @@ def _torn(folder: Path) -> None:
         (_constant, "constant", 6),
         (_colour, "unreadable", 5),
         (_torn, "unreadable", 5),
+        (_overshoot, "out of range", 5),
+        (_logits, "out of range", 5),
     ],
 )
 def test_what_is_wrong_is_named_and_refused(

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_the_reference_engine_gives_the_same_numbers(tiny: Bench, tmp_path: Path
 def test_finished_cells_are_kept_and_overwritten_only_when_asked(tiny: Bench, tmp_path: Path) -> None:
     tiny()
     created = record_of(tmp_path)["created"], (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns
-    assert "kept" in tiny().stderr and "kept" in tiny("--if-exists", "skip").stderr
+    assert "kept: mDSC" in tiny().stderr and "kept: mDSC" in tiny("--if-exists", "skip").stderr
     assert created == (record_of(tmp_path)["created"], (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns)
     tiny("--if-exists", "overwrite")
     assert (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns != created[1]
@@ -214,6 +215,66 @@ def test_imagenet_weights_from_a_folder_are_used_and_recorded(tiny: Bench, tmp_p
     assert record["status"] == "ok" and len(record["pretrained"]["sha256"]) == 64
     (tmp_path / "weights" / "sanet.pth").unlink()
     assert "no sanet.pth" in tiny(*fixed, "--weights-dir", "weights", code=2).stderr
+
+
+@pytest.mark.parametrize("first", ["finished with another set", "never finished"])
+def test_a_stop_while_scoring_loses_no_training(
+    bench: Bench, tmp_path: Path, environment: dict[str, str], first: str
+) -> None:
+    fixed = ["run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate"]
+    slow = (tmp_path / "tiny_net.py").read_text()
+    slow = slow.replace("    def forward(self, image):\n", "    def forward(self, image):\n        wait(self)\n")
+    slow += (
+        "\nimport os, pathlib, time\n"
+        "def wait(net):\n"
+        "    trained = any(pathlib.Path('results/runs').rglob('best.pt'))\n"
+        "    if trained and not net.training and os.environ.get('SLOW'):\n"
+        "        pathlib.Path('waiting').touch()\n"
+        "        time.sleep(60)\n"
+    )
+    (tmp_path / "tiny_net.py").write_text(slow)
+    if first.startswith("finished"):
+        bench(*fixed, "--datasets", "phantom-kvasir")
+    both = [*fixed, "--datasets", "phantom-kvasir,phantom-etis"]
+    process = subprocess.Popen([bench_executable(), *both], cwd=tmp_path, env={**environment, "SLOW": "1"})
+    until = time.monotonic() + 120
+    while not (tmp_path / "waiting").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    weights = (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns
+    bench(*both)
+    assert (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns == weights, "it was not trained again"
+    assert list(record_of(tmp_path)["tests"]) == ["phantom-kvasir", "phantom-etis"]
+
+
+def test_another_engine_scores_again_and_the_record_says_which(tiny: Bench, tmp_path: Path) -> None:
+    tiny()
+    assert record_of(tmp_path)["engine"] == "fast"
+    assert "kept: mDSC" not in tiny("--engine", "reference").stderr
+    assert record_of(tmp_path)["engine"] == "reference"
+
+
+def test_a_kept_cell_says_why_a_new_set_is_blank(bench: Bench, tmp_path: Path) -> None:
+    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    mine = tmp_path / "data" / "mine"
+    for kind in ("images", "masks"):
+        (mine / kind).mkdir(parents=True)
+        for i in range(12):
+            pixels = np.zeros((40, 40), np.uint8)
+            pixels[i : 20 + i, 5:30] = 255
+            Image.fromarray(pixels).save(mine / kind / f"{i}.png")
+    bench(*fixed, "--datasets", "mine", "--data-root", "data")
+    bench(*fixed, "--datasets", "mine,etis", "--data-root", "data", "--allow-missing")
+    assert "grand-challenge" in record_of(tmp_path)["missing"]["etis"]
+
+
+def test_a_model_that_cannot_run_does_not_stop_the_others_at_the_estimate(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def build():\n    return open('nothing')\n")
+    models = "./broken.py:build,./tiny_net.py:build"
+    bench("run", "--models", models, "--datasets", "phantom", "--recipe", "smoke", *TINY, "--no-track", code=1)
+    assert record_of(tmp_path, "file_broken*")["status"] == "failed"
+    assert record_of(tmp_path, "file_tiny*")["status"] == "ok"
 
 
 def test_mlflow_mirrors_every_cell(tiny: Bench, tmp_path: Path) -> None:

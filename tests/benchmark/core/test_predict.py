@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.config import Recipe
+from benchmark.errors import BenchError
 from benchmark.predict import postprocess, predict_at, save_map
 
 RECIPE = Recipe(image_size=32, normalize="none")
@@ -55,6 +56,16 @@ def test_probability_correction_divides_each_side_by_its_share() -> None:
     assert torch.allclose(postprocess(logits, "pcs"), expected)
     one_sided = torch.tensor([[1.0, 2.0]])
     assert torch.allclose(postprocess(one_sided, "pcs"), one_sided.sigmoid())
+
+
+def test_an_output_that_is_no_number_is_refused() -> None:
+    class Broken(Brightness):
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (super().forward(image)[0] * float("nan"),)
+
+    images = torch.zeros((1, 32, 32, 3), dtype=torch.uint8)
+    with pytest.raises(BenchError, match="not a number"):
+        predict_at(Broken(), RECIPE, images, [(40, 40)], Fabric(accelerator="cpu", devices=1))
 
 
 def test_a_map_reads_back_as_written(tmp_path: Path) -> None:

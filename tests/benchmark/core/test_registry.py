@@ -91,6 +91,14 @@ def test_an_entry_point_of_another_package(tmp_path: Path, monkeypatch: pytest.M
     assert type(registry.build_model("othernet")).__name__ == "Net"
 
 
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.py").write_text(NET)
+    with pytest.raises(BenchError, match="share the name"):
+        registry.expand_models([f"{tmp_path}/a/net.py", f"{tmp_path}/b/net.py"])
+
+
 def test_smp_names_are_taken_apart() -> None:
     assert registry.get_spec("smp:segformer:tu-mit_b0").options == {"arch": "segformer", "encoder": "tu-mit_b0"}
     with pytest.raises(BenchError, match="expected smp:"):

@@ -106,6 +106,17 @@ def test_an_exploding_loss_is_recorded_as_diverged(tmp_path: Path) -> None:
     assert outcome.status == "diverged" and "step" in outcome.error
 
 
+def test_weights_that_explode_at_the_last_step_are_diverged_too(tmp_path: Path) -> None:
+    def poison(epoch: int, step: int, steps: int, loss: float, rate: float) -> None:
+        if epoch == 2 and step == steps:
+            net.body[4].weight.data.fill_(float("nan"))
+
+    net = make_net()
+    data, fabric = (make_pool(18, 0), make_pool(6, 1)), Fabric(accelerator="cpu", devices=1)
+    outcome = train(net, RECIPE, data, seed=0, fabric=fabric, last=tmp_path / "last.pt", on_step=poison)
+    assert outcome.status == "diverged" and "epoch 2" in outcome.error and len(outcome.history) == 1
+
+
 def test_select_last_takes_the_last_epoch(tmp_path: Path) -> None:
     _, outcome = run(tmp_path, RECIPE.model_copy(update={"select": "last"}))
     assert outcome.best_epoch == RECIPE.epochs

@@ -72,7 +72,7 @@ def test_key_follows_content_and_parameters(items: list[Item], tmp_path: Path) -
 def test_mask_modes(tmp_path: Path) -> None:
     grey = np.zeros((8, 8), np.uint8)
     grey[:, :3] = 255
-    grey[:, 3] = 100  # background at its own size, grey when soft
+    grey[:, 3] = 100  # background at its own size, grey when soft or nearest
     (tmp_path / "mine/images").mkdir(parents=True)
     (tmp_path / "mine/masks").mkdir()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "mine/images/1.png")
@@ -85,7 +85,7 @@ def test_mask_modes(tmp_path: Path) -> None:
     assert rows == {
         "binary": [255, 255, 255, 0, 0, 0, 0, 0],
         "soft": [255, 255, 255, 100, 0, 0, 0, 0],
-        "nearest": [255, 255, 255, 0, 0, 0, 0, 0],
+        "nearest": [255, 255, 255, 100, 0, 0, 0, 0],
     }
 
 

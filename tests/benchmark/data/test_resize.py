@@ -59,6 +59,6 @@ def test_binary_mask_keeps_area_and_two_levels(resize: str) -> None:
 
 def test_nearest_takes_what_opencv_takes() -> None:
     cv2 = pytest.importorskip("cv2")
-    mask = np.random.default_rng(0).integers(0, 2, (61, 83), dtype=np.uint8) * np.uint8(255)
+    mask = np.random.default_rng(0).integers(0, 256, (61, 83), dtype=np.uint8)
     expected = cv2.resize(mask, (40, 40), interpolation=cv2.INTER_NEAREST)
     np.testing.assert_array_equal(resize_mask(mask, 40, "nearest", "linear"), expected)
