@@ -76,7 +76,8 @@ def hub_download(repo: str, names: list[str], *, revision: str | None = None) ->
 def _missing_message(repo: str, name: str, reason: str) -> str:
     return (
         f"ImageNet weights {repo}/{name} are not in the local cache and cannot be fetched ({reason}): "
-        f"run `hf download {repo} {name}` where there is a network, give the file (weights=FILE; bench run: --weights-dir DIR), or pass --set pretrained=false"
+        f"run `hf download {repo} {name}` where there is a network, "
+        "give the file (weights=FILE; in bench run --weights-dir DIR), or pass --set pretrained=false"
     )
 
 
