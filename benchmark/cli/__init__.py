@@ -1,0 +1,24 @@
+"""The command line: parse, call, print; nothing else. Nothing heavy is imported at module level."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Each module registers its commands; the order of the imports is the order of the help.
+# isort: off
+from benchmark.cli.app import app
+from benchmark.cli import train, reports, models, data  # noqa: F401
+
+# isort: on
+from benchmark.errors import BenchError
+
+
+def main() -> None:
+    """Entry point of ``bench``: a user's mistake ends in one line and exit code 2."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's spinning threads collapse when a core is shared
+    try:
+        app()
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

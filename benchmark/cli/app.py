@@ -1,0 +1,55 @@
+"""The command tree, and the options that several commands share. Nothing heavy is imported at module level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmark and ablation harness for polyp segmentation: one set-up, one protocol, honest tables.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+data_app = typer.Typer(help="Find and check datasets.", no_args_is_help=True, rich_markup_mode=None)
+audit_app = typer.Typer(help="Check printed numbers by arithmetic.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+app.add_typer(audit_app, name="audit")
+
+Results = Annotated[Path, typer.Option("--results", help="Results folder.", envvar="BENCH_RESULTS")]
+DataRoot = Annotated[Path | None, typer.Option(help="Folder with the datasets.", envvar="BENCH_DATA_ROOT")]
+CacheDir = Annotated[Path | None, typer.Option(help="Folder for decoded pixels.", envvar="BENCH_CACHE_DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        from benchmark import __version__
+
+        print(f"polyp-bench {__version__}")
+        raise typer.Exit
+
+
+def names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def integers(text: str, option: str) -> list[int]:
+    try:
+        return [int(part) for part in names(text)]
+    except ValueError:
+        raise BenchError(f"{option} {text}: expected whole numbers, comma-separated, for example 0,1,2") from None
+
+
+def choice(value: str, option: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise BenchError(f"{option} {value}: expected one of {', '.join(known)}")
+    return value

@@ -1,0 +1,120 @@
+"""`bench evaluate`, `bench profile`, `bench protocols`, `bench models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, choice, integers, names
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[
+        Path | None, typer.Option(help="Folder of maps, one per image, or nested by dataset.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "--datasets", help="Test sets, comma-separated.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks, for a set of your own.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the method in tables.")] = None,
+    model: Annotated[str | None, typer.Option(help="Network of a released checkpoint.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Released checkpoint of --model.")] = None,
+    recipe: Annotated[str, typer.Option(help="Test-time processing of the checkpoint.")] = "native",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    images: Annotated[
+        str, typer.Option(help="pranet: the images of PraNet's test lists; all: every image.")
+    ] = "pranet",
+    protocol: Annotated[str, typer.Option(help="Protocol that is printed: name or FILE.toml.")] = "pranet",
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Score what exists, print n of N.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this JSON file.")] = None,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps (checkpoints only).")] = "auto",
+    engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
+    quiet: Quiet = False,
+) -> None:
+    """Score maps that others made, or a released checkpoint; both become records in the same tables.
+
+    Example: bench evaluate --predictions PraNet/Kvasir --dataset kvasir --name PraNet --json pranet.json
+    """
+    from benchmark.commands import score
+    from benchmark.config import parse_overrides
+    from benchmark.plan import Request
+
+    request = Request(
+        recipe=recipe,
+        overrides=parse_overrides(set_ or []),
+        data_root=data_root,
+        results=results,
+        cache_dir=cache_dir,
+        engine=choice(engine, "--engine", ("fast", "reference")),
+        device=device,
+    )
+    score.evaluate(
+        request,
+        predictions=predictions,
+        datasets=names(dataset) if dataset else [],
+        masks=masks,
+        name=name,
+        model=model,
+        checkpoint=checkpoint,
+        images=choice(images, "--images", ("pranet", "all")),
+        protocol=protocol,
+        allow_partial=allow_partial,
+        json_file=json_file,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def profile(
+    models: Annotated[str, typer.Option(help="Names, comma-separated, or all.")] = "all",
+    size: Annotated[int, typer.Option(help="Side of the square input, px.")] = 256,
+    batches: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,16",
+    repeats: Annotated[int, typer.Option(help="Timed forward passes, after two of warm-up.", min=1)] = 10,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:<k>.")] = "cpu",
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Measure parameters, multiply-adds, latency and peak memory; kept in RESULTS/profile.csv.
+
+    Example: bench profile --models all --size 256
+    """
+    from benchmark.commands import describe
+
+    describe.profile(
+        names(models),
+        size=size,
+        batches=integers(batches, "--batches"),
+        repeats=repeats,
+        device=device,
+        results=results,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def protocols(as_json: Json = False) -> None:
+    """Explain the scoring protocols in words.
+
+    Example: bench protocols
+    """
+    from benchmark.commands import score
+
+    score.protocols(as_json=as_json)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Build this model and describe it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the models, or describe one: parameters, options, parts that an ablation can drop.
+
+    Example: bench models bsanet
+    """
+    from benchmark.commands import describe
+
+    describe.models(name, as_json=as_json)

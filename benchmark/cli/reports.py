@@ -1,0 +1,67 @@
+"""`bench tables`, `bench audit published`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.app import Json, Results, app, audit_app, integers, names
+
+
+@app.command()
+def tables(
+    results: Results = Path("results"),
+    latex: Annotated[bool, typer.Option("--latex", help="Write and print LaTeX.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Write and print Markdown (the default).")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write and print CSV.")] = False,
+    protocol: Annotated[str, typer.Option(help="Scoring protocol of the printed numbers.")] = "pranet",
+    models: Annotated[str | None, typer.Option(help="Only these models.")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Only these test sets or groups.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Only this recipe (name or name-hash8).")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Average these seeds; all that were run if unset.")] = None,
+    std: Annotated[bool, typer.Option("--std", help="Print the standard deviation over seeds.")] = False,
+    ablation: Annotated[bool, typer.Option("--ablation", help="Ablated variants below their full model.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/tables if unset.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one table per test set in the paper's form, from the records alone.
+
+    Example: bench tables --latex
+    """
+    from benchmark.commands import tabulate
+
+    formats = [name for name, on in (("latex", latex), ("markdown", markdown), ("csv", csv)) if on]
+    tabulate.tables(
+        results,
+        formats=formats or ["markdown"],
+        protocol=protocol,
+        models=names(models) if models else None,
+        datasets=names(datasets) if datasets else None,
+        recipe=recipe,
+        split=split,
+        seeds=integers(seeds, "--seeds") if seeds else None,
+        std=std,
+        kind="ablation" if ablation else "main",
+        out=out,
+        as_json=as_json,
+    )
+
+
+@audit_app.command("published")
+def audit_published(
+    files: Annotated[list[Path] | None, typer.Argument(help="CSV files; results/published/*.csv if unset.")] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Also what may well be so but should be known.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write one object per finding to this file.")] = None,
+) -> None:
+    """Check tables that papers print: ranges, Dice against IoU, claims of being best, the same number across papers.
+
+    A CSV needs the columns dataset, model and any of mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE.
+
+    Example: bench audit published
+    """
+    from benchmark.commands import tabulate
+
+    tabulate.audit_published(files or [], notes=notes, json_file=json_file)

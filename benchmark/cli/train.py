@@ -1,0 +1,129 @@
+"""`bench run` and `bench ablate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, choice, integers, names
+
+
+@app.command()
+def run(
+    models: Annotated[str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.")] = "all",
+    datasets: Annotated[str, typer.Option(help="Names or groups: polyp, skin, phantom (synthetic).")] = "polyp",
+    split: Annotated[str, typer.Option(help="Who trains, who tests: paper, pranet, ...")] = "paper",
+    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
+    recipe: Annotated[str, typer.Option(help="Packaged recipe or TOML file.")] = "paper",
+    seeds: Annotated[str, typer.Option(help="Training seeds, comma-separated.")] = "0",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
+    weights_dir: Annotated[Path | None, typer.Option(help="Folder with <model>.pth for pretrained=true.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
+    track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
+    estimate: Annotated[bool, typer.Option(help="Time a few steps of each model before starting.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train and score models on the same set-up, then print the tables.
+
+    Finished cells are kept; unfinished ones continue from their last checkpoint (--if-exists resume), start again
+    (skip), or everything is trained anew (overwrite).
+
+    Example: bench run --models all --datasets phantom --recipe smoke
+    """
+    from benchmark.commands import study
+    from benchmark.config import parse_overrides
+    from benchmark.plan import Request
+
+    request = Request(
+        models=names(models),
+        datasets=names(datasets),
+        split=split,
+        split_seed=split_seed,
+        recipe=recipe,
+        overrides=parse_overrides(set_ or []),
+        seeds=integers(seeds, "--seeds"),
+        data_root=data_root,
+        results=results,
+        cache_dir=cache_dir,
+        engine=choice(engine, "--engine", ("fast", "reference")),
+        if_exists=choice(if_exists, "--if-exists", ("skip", "resume", "overwrite")),  # type: ignore[arg-type]
+        allow_missing=allow_missing,
+        device=device,
+        weights_dir=weights_dir,
+    )
+    code = study.run(
+        request, track=track, with_estimate=estimate, dry_run=dry_run, as_json=as_json, quiet=quiet or as_json
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def ablate(
+    model: Annotated[str, typer.Option(help="The model whose parts are dropped.")] = "bsanet",
+    drop: Annotated[str | None, typer.Option(help="Parts, comma-separated; all that it declares if unset.")] = None,
+    factorial: Annotated[bool, typer.Option("--factorial", help="Every subset of the parts.")] = False,
+    datasets: Annotated[str, typer.Option(help="Names or groups: polyp, skin, phantom (synthetic).")] = "polyp",
+    split: Annotated[str, typer.Option(help="Who trains, who tests: paper, grouped, pranet, ...")] = "paper",
+    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
+    recipe: Annotated[str, typer.Option(help="Packaged recipe or TOML file.")] = "paper",
+    seeds: Annotated[str, typer.Option(help="Training seeds, comma-separated.")] = "0",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
+    engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
+    track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
+    estimate: Annotated[bool, typer.Option(help="Time a few steps before starting.")] = True,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model whole, without each part and without all of them, on the same seeds and batches; compare in pairs.
+
+    Before training it proves that each switch changes the network, else it stops. Writes a table (Markdown, LaTeX, CSV)
+    and a forest plot of the differences.
+
+    Example: bench ablate --model bsanet --drop isam,fsam,rendering --datasets phantom --recipe smoke
+    """
+    from benchmark.commands import study
+    from benchmark.config import parse_overrides
+    from benchmark.plan import Request
+
+    request = Request(
+        models=[model],
+        datasets=names(datasets),
+        split=split,
+        split_seed=split_seed,
+        recipe=recipe,
+        overrides=parse_overrides(set_ or []),
+        seeds=integers(seeds, "--seeds"),
+        data_root=data_root,
+        results=results,
+        cache_dir=cache_dir,
+        engine=choice(engine, "--engine", ("fast", "reference")),
+        if_exists=choice(if_exists, "--if-exists", ("skip", "resume", "overwrite")),  # type: ignore[arg-type]
+        allow_missing=allow_missing,
+        device=device,
+    )
+    code = study.ablate(
+        request,
+        drop=names(drop) if drop else [],
+        factorial=factorial,
+        track=track,
+        with_estimate=estimate,
+        as_json=as_json,
+        quiet=quiet or as_json,
+    )
+    raise typer.Exit(code)
