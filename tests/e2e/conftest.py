@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from browser import chromium, visit  # noqa: F401 (fixtures)
 from harness import TINY, Bench, bench_executable
 
 NET = '''
