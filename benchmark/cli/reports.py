@@ -24,6 +24,10 @@ def tables(
     seeds: Annotated[str | None, typer.Option(help="Average these seeds; all that were run if unset.")] = None,
     std: Annotated[bool, typer.Option("--std", help="Print the standard deviation over seeds.")] = False,
     ablation: Annotated[bool, typer.Option("--ablation", help="Ablated variants below their full model.")] = False,
+    by: Annotated[
+        str | None, typer.Option(help="Instead: scores and miss rate by size, group, polyps or border.")
+    ] = None,
+    worst: Annotated[int | None, typer.Option(help="Instead: this many worst images per model and set.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/tables if unset.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -34,6 +38,24 @@ def tables(
     from benchmark.commands import tabulate
 
     formats = [name for name, on in (("latex", latex), ("markdown", markdown), ("csv", csv)) if on]
+    if by is not None or worst is not None:
+        from benchmark.commands import listings
+
+        listings.listings(
+            results,
+            by=by,
+            worst=worst,
+            formats=formats or ["markdown"],
+            out=out,
+            as_json=as_json,
+            protocol=protocol,
+            models=tabulate.model_names(names(models) if models else None),
+            datasets=tabulate.dataset_names(names(datasets) if datasets else None),
+            recipe=recipe,
+            split=split,
+            seeds=integers(seeds, "--seeds") if seeds else None,
+        )
+        return
     tabulate.tables(
         results,
         formats=formats or ["markdown"],

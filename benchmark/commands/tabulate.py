@@ -36,8 +36,8 @@ def tables(
     made = build_tables(
         records,
         protocol=protocol,
-        models=_model_names(models),
-        datasets=_dataset_names(datasets),
+        models=model_names(models),
+        datasets=dataset_names(datasets),
         recipe=recipe,
         split=split,
         seeds=seeds,
@@ -52,7 +52,7 @@ def tables(
     say(Console(stderr=True), "wrote " + ", ".join(str(path) for path in written))
 
 
-def _model_names(names: Sequence[str] | None) -> list[str] | None:
+def model_names(names: Sequence[str] | None) -> list[str] | None:
     if names is None:
         return None
     from benchmark.registry import MODELS
@@ -60,7 +60,7 @@ def _model_names(names: Sequence[str] | None) -> list[str] | None:
     return [part for name in names for part in (MODELS if name == "all" else [name])]
 
 
-def _dataset_names(names: Sequence[str] | None) -> list[str] | None:
+def dataset_names(names: Sequence[str] | None) -> list[str] | None:
     if names is None:
         return None
     from benchmark.data.datasets import expand_datasets
