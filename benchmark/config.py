@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import BenchError, unknown_name
 
-Augmentation = Literal["hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter", "colour_exchange"]
+Augmentation = Literal[
+    "hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter", "colour_exchange", "colour_exchange_wrap"
+]
 
 
 class Recipe(BaseModel):
@@ -38,7 +40,7 @@ class Recipe(BaseModel):
         "binary", description="Training masks: thresholded, grey as resampled, or nearest-neighbour grey."
     )
     normalize: Literal["imagenet", "none"] = Field("imagenet", description="Mean/std applied after scaling to [0, 1].")
-    augmentation: tuple[Augmentation, ...] = Field((), description="Named pieces, applied in this order.")
+    augmentation: tuple[Augmentation, ...] = Field((), description="Named pieces, in this order; colour exchange comes first.")
     multi_scale: Literal["none", "each", "draw"] = Field(
         "none", description="Use every scale for every batch (each), or draw one per batch (draw)."
     )
@@ -81,7 +83,11 @@ class Recipe(BaseModel):
     model_options: dict[str, Any] = Field(default_factory=dict, description="Further options of build().")
 
     # selection and prediction
-    select: Literal["best", "last"] = Field("best", description="Checkpoint: best on validation, or the last epoch.")
+    select: Literal["best", "last", "last_all"] = Field(
+        "best",
+        description="Checkpoint: best on validation; the last epoch; or the last epoch of a training that takes the "
+        "validation images too, as PraNet's and SANet's authors do (nothing then picks, and validation scores mean little).",
+    )
     select_metric: Literal["val_dice_half", "val_mdsc", "val_iou_mean"] = Field(
         "val_dice_half", description="Validation score that picks the checkpoint; never a test score."
     )
@@ -148,7 +154,7 @@ def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise BenchError(f"{where}: {field} = {first.get('input')!r}: {first['msg'].lower()}") from None
+        raise BenchError(f"{where}: {field} = {first.get('input')!r}: {_fault(first)}") from None
     if recipe.load_size is not None and recipe.load_size < recipe.image_size:
         raise BenchError(f"{where}: load_size = {recipe.load_size}: must be at least image_size {recipe.image_size}")
     if recipe.scale_weights is not None and len(recipe.scale_weights) != len(recipe.scales):
@@ -156,6 +162,16 @@ def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
             f"{where}: scale_weights has {len(recipe.scale_weights)} values, scales has {len(recipe.scales)}"
         )
     return recipe
+
+
+def _fault(error: Any) -> str:
+    """Word a fault that pydantic found; a size that does not fit comes with the nearest that do."""
+    said = error["msg"].lower()
+    if error["type"] != "multiple_of":
+        return said
+    step, given = error["ctx"]["multiple_of"], error["input"]
+    low = max(step, given // step * step)
+    return f"{said} (every encoder here halves the image five times); the nearest are {low} and {low + step}"
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:

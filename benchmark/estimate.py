@@ -70,7 +70,8 @@ def as_text(seconds: float) -> str:
 
 def _images(study: Study, cell: Cell) -> float:
     recipe = cell.recipe
-    train = min(len(study.split.train), recipe.max_train_images or math.inf)
+    num_train = len(study.split.train) + (len(study.split.val) if recipe.select == "last_all" else 0)
+    train = min(num_train, recipe.max_train_images or math.inf)
     val = min(len(study.split.val), recipe.max_val_images or math.inf)
     test = sum(min(len(items), recipe.max_test_images or math.inf) for items in study.split.tests.values())
     scales = len(recipe.scales) if recipe.multi_scale == "each" else 1

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import derive_seed
+from benchmark.config import Recipe, derive_seed
 from benchmark.data.cache import fingerprint
+from benchmark.data.items import Item
 from benchmark.data.split_files import save_split
+from benchmark.data.splits import Split
 from benchmark.errors import BenchError
 from benchmark.pixels import pixels, pool
 from benchmark.plan import Cell, IfExists, Study, subset
@@ -162,7 +165,7 @@ def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: 
 
     recipe, split = cell.recipe, study.split
     data = (
-        pool(study, cell, subset(split.train, recipe.max_train_images), recipe.train_size, watcher),
+        pool(study, cell, subset(_training_items(split, recipe), recipe.max_train_images), recipe.train_size, watcher),
         pool(study, cell, subset(split.val, recipe.max_val_images), recipe.image_size, watcher),
     )
     last = study.layout.cell(cell.id).last
@@ -176,6 +179,11 @@ def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: 
         on_step=watcher.step,
         on_epoch=watcher.epoch,
     )
+
+
+def _training_items(split: Split, recipe: Recipe) -> Sequence[Item]:
+    """What is trained on: the split's training images, and its validation images where nothing is picked by them."""
+    return (*split.train, *split.val) if recipe.select == "last_all" else split.train
 
 
 def _training_facts(outcome: Outcome, watcher: Watcher, paths: CellPaths, model: nn.Module) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from benchmark.config import Recipe, derive_seed
 from benchmark.criteria import Criterion, get_criterion, training_loss
 from benchmark.data import transforms
-from benchmark.data.colour import ColourExchange
+from benchmark.data.colour import COLOUR_PIECES, ColourExchange, colour_exchange
 from benchmark.data.pool import Pool
 from benchmark.errors import BenchError
 from benchmark.optim import make_optimizer, set_lr
@@ -93,7 +93,7 @@ def train(
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, recipe)
     wrapped, optimizer = fabric.setup(model, optimizer)
-    exchange = ColourExchange(train_set) if "colour_exchange" in recipe.augmentation else None
+    exchange = colour_exchange(recipe.augmentation, train_set)
     state = _load_state(last, model, optimizer) if last.exists() else TrainState()
 
     saved = time.perf_counter()
@@ -127,7 +127,7 @@ def train(
         }
         state.history.append(row)
         state.epoch, state.seconds, state.seen = epoch, time.perf_counter() - begun, seen
-        if recipe.select == "last" or scores[recipe.select_metric] > state.best_score:
+        if recipe.select != "best" or scores[recipe.select_metric] > state.best_score:
             state.best_score, state.best_epoch = scores[recipe.select_metric], epoch
             state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
         on_epoch(row)
@@ -181,7 +181,7 @@ def _network_batch(
     x, y = transforms.to_float(images.to(device), masks.to(device))
     if exchange is not None:
         x = exchange(x, positions, generator)
-    pieces = [piece for piece in recipe.augmentation if piece != "colour_exchange"]
+    pieces = [piece for piece in recipe.augmentation if piece not in COLOUR_PIECES]
     x, y = transforms.augment(x, y, pieces, crop_size=recipe.image_size, generator=generator)
     return transforms.normalize(x, recipe.normalize), y
 

@@ -35,7 +35,7 @@ def validate(model: nn.Module, recipe: Recipe, val_set: Pool, fabric: Fabric) ->
         maps = predict_maps(model, recipe, images, fabric)
         if not torch.isfinite(maps).all():
             return dict.fromkeys(SCORES, math.nan)
-        levels = (maps * 255).floor().to(torch.int64).cpu()
+        levels = (maps * 255).round().to(torch.int64).cpu()
         curve = dice_curve(levels, masks > 127)
         both = (_iou(levels >= 128, masks > 127) + _iou(levels < 128, masks <= 127)) / 2
         columns.append(torch.stack([curve[:, 128], curve.mean(1), both], 1))

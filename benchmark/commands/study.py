@@ -177,13 +177,12 @@ def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
     request, info = study.request, study.info
     recipe = study.cells[0].recipe
     names = list(dict.fromkeys(cell.spec.title for cell in study.cells))
-    weights = "ImageNet weights" if recipe.pretrained else "random initialisation"
     lines = [
         f"cells      {len(study.cells)}: {', '.join(names)}; seeds {', '.join(map(str, request.seeds))}",
-        f"recipe     {recipe.name}: {recipe.image_size} px, batch {recipe.batch_size}, {recipe.epochs} epochs, "
-        f"{recipe.optimizer} {recipe.lr:g}, loss {recipe.loss}, {weights}",
+        *_recipe_lines(study),
         f"split      {info.name} (seed {info.seed}): {_of(info.num_train, recipe.max_train_images)} to train, "
         f"{_of(info.num_val, recipe.max_val_images)} to validate (they pick the checkpoint)",
+        *_notices(study),
     ]
     for name, items in study.split.tests.items():
         leak = f", {study.leaks[name]} of them also in training" if study.leaks.get(name) else ""
@@ -202,6 +201,38 @@ def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
         lines.append(f"estimate   about {as_text(guess.total_s)} (from timed steps; the slowest model is {slowest})")
     for line in lines:
         say(console, line)
+
+
+def _recipe_lines(study: Study) -> list[str]:
+    """One line for a recipe that all models share, else one for each of its forms with the models that take it."""
+    models: dict[str, list[str]] = {}
+    texts = {}
+    for cell in study.cells:
+        recipe = cell.recipe
+        weights = "ImageNet weights" if recipe.pretrained else "random initialisation"
+        texts[recipe.hash] = (
+            f"recipe     {recipe.name}: {recipe.image_size} px, batch {recipe.batch_size}, {recipe.epochs} epochs, "
+            f"{recipe.optimizer} {recipe.lr:g}, loss {recipe.loss}, {weights}"
+        )
+        models.setdefault(recipe.hash, []).append(cell.spec.title)
+    if len(texts) == 1:
+        return list(texts.values())
+    return [f"{text} ({', '.join(dict.fromkeys(models[key]))})" for key, text in texts.items()]
+
+
+def _notices(study: Study) -> list[str]:
+    """What a recipe asks for that some of the models do otherwise."""
+    kept = dict.fromkeys(c.spec.title for c in study.cells if c.recipe.encoder and not c.spec.takes_encoder)
+    whole = dict.fromkeys(c.spec.title for c in study.cells if c.recipe.select == "last_all")
+    lines = []
+    if kept:
+        asked = next(cell.recipe.encoder for cell in study.cells if cell.recipe.encoder)
+        lines.append(f"note       encoder {asked} is not for {', '.join(kept)}: each keeps the encoder of its design")
+    if whole:
+        lines.append(
+            f"note       {', '.join(whole)}: trained on the validation images too, last epoch kept (select last_all)"
+        )
+    return lines
 
 
 def _of(count: int, limit: int | None) -> str:

@@ -1,10 +1,13 @@
 """Colour exchange: give an image the colour statistics of another one (SANet, MICCAI 2021, section 2).
 
 Per CIELAB channel, A' = (A - mean_A) / std_A * std_D + mean_D over all pixels, D being a donor image. The released code
-casts to 8 bit without clipping, so that values out of range wrap around; here they are clipped.
+casts to 8 bit without clipping, so that values out of range wrap around; here they are clipped, unless ``wrap``. It also
+does so before resizing, where here the images have their training size.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from benchmark.data.pool import Pool
 
+COLOUR_PIECES = ("colour_exchange", "colour_exchange_wrap")
 _DIGITS_SHARE = 0.7
 _TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 _WHITE = (0.950456, 1.0, 1.088754)
@@ -48,7 +52,8 @@ class ColourExchange:
     others; with probability 0.7 the first. The donor's index is the image's own, modulo the group's size.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, wrap: bool = False) -> None:
+        self.wrap = wrap
         names = [name.rpartition("-")[2] for name in pool.names]
         digits = [i for i, name in enumerate(names) if name.isdigit()]
         others = [i for i, name in enumerate(names) if not name.isdigit()]
@@ -72,7 +77,13 @@ class ColourExchange:
         lab = rgb_to_lab(images)
         own_mean, own_std = lab.mean((2, 3), keepdim=True), lab.std((2, 3), correction=0, keepdim=True)
         moved = (lab - own_mean) / own_std.clamp_min(1e-6) * std + mean
-        return lab_to_rgb(moved.clamp(0, 255).floor())
+        return lab_to_rgb(moved.trunc().remainder(256) if self.wrap else moved.clamp(0, 255).floor())
+
+
+def colour_exchange(pieces: Sequence[str], pool: Pool) -> ColourExchange | None:
+    """Make the exchange that a recipe's ``augmentation`` names, or None where it names none."""
+    named = [piece for piece in pieces if piece in COLOUR_PIECES]
+    return ColourExchange(pool, wrap=named[-1] == "colour_exchange_wrap") if named else None
 
 
 def _stats(images: Tensor) -> Tensor:

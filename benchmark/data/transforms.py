@@ -107,7 +107,8 @@ def _zoom(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Te
     factor = torch.where(on, torch.rand(count, generator=generator) * (high - low) + low, 1.0)
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
-    return _warp(images, masks, theta, mode="bilinear")
+    images, masks = _warp(images, masks, theta, mode="bicubic")  # the authors take cubic splines
+    return images.clamp(0, 1), masks.clamp(0, 1)
 
 
 def _warp(images: Tensor, masks: Tensor, theta: Tensor, *, mode: str) -> tuple[Tensor, Tensor]:
