@@ -14,6 +14,7 @@ from benchmark.report.select import RecordDict, is_foreign
 Kind = Literal["main", "ablation"]
 Mark = Literal["best", "second"]
 DIGITS = 3  # as the paper prints; best and second are decided on these digits
+DIGEST_DIGITS = 12
 RowKey = tuple[str, tuple[str, ...], bool]  # model, parts left out, maps by others
 
 
@@ -121,7 +122,7 @@ def make_row(records: Sequence[RecordDict], key: RowKey, dataset: str, protocol:
         of=tests[0].get("of"),
         seeds=tuple(sorted(int(r["seed"]) for r in used)),
         foreign=foreign,
-        origin=str(used[0].get("origin") or "") if foreign else "",
+        origin=str(used[0].get("origin") or "") + _digest(used[0]) if foreign else "",
         recipe_hash=str(used[0].get("recipe_hash") or ""),
         weights=_weights(used[0]),
         num_params=used[0].get("num_params"),
@@ -176,7 +177,13 @@ def _weights(record: RecordDict) -> str:
     asked = bool((record.get("recipe") or {}).get("pretrained"))
     if not pretrained.get("used", bool(name) or asked):
         return "random initialisation"
-    return f"pretrained {name}" if name else "pretrained on ImageNet"
+    return f"pretrained {name}{_digest(record)}" if name else "pretrained on ImageNet"
+
+
+def _digest(record: RecordDict) -> str:
+    """The first digits of the weight file's sha256, in brackets; the record holds them all."""
+    digest = str((record.get("pretrained") or {}).get("sha256") or "")
+    return f" (sha256 {digest[:DIGEST_DIGITS]})" if digest else ""
 
 
 def notes(rows: Sequence[Row]) -> list[str]:

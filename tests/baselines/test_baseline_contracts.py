@@ -55,6 +55,9 @@ def test_state_dict_has_the_published_keys_in_order_with_their_shapes(name: str)
     state = PUBLISHED[name]().state_dict()
     own = [[key, "x".join(map(str, tensor.shape)) or "-"] for key, tensor in state.items()]
     assert own == [fields[:2] for fields in read_contract(name)]
+    counters = {key for key, tensor in state.items() if tensor.dtype == torch.int64}
+    assert counters == {key for key in state if key.endswith("num_batches_tracked")}
+    assert {tensor.dtype for key, tensor in state.items() if key not in counters} == {torch.float32}
 
 
 def test_second_names_in_ldnet_share_their_tensors() -> None:

@@ -41,7 +41,7 @@ def loads_into_small(path: Path, source: Small) -> bool:
 
 @pytest.mark.parametrize("new_format", [True, False])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "net", "model_state_dict"])
 def test_plain_wrapped_and_prefixed_files_load(
     tmp_path: Path, source: Small, wrapper: str | None, prefix: str, new_format: bool
 ) -> None:

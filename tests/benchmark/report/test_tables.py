@@ -168,7 +168,7 @@ def test_a_score_that_one_seed_lacks_is_blank_not_the_mean_of_the_others(make_re
 
 def test_caption_states_protocol_split_recipe_seeds_images_weights_and_leaks(make_record: Any) -> None:
     record = make_record("unet", leaked=3, environment={"commit": "abcdef0123456", "dirty": True})
-    other = make_record("bsanet", leaked=3, pretrained={"used": True, "name": "swin_tiny", "sha256": "0"})
+    other = make_record("bsanet", leaked=3, pretrained={"used": True, "name": "swin_tiny", "sha256": "0123456789abcdef" * 4})
     text = build_tables([record, other])[0].to_markdown()
     for part in (
         "Kvasir (100 images)",
@@ -176,7 +176,7 @@ def test_caption_states_protocol_split_recipe_seeds_images_weights_and_leaks(mak
         "Split paper (seed 0)",
         "Recipe quick (11112222)",
         "Seed 0",
-        "random initialisation: U-Net; pretrained swin\\_tiny: BSANet",
+        "random initialisation: U-Net; pretrained swin\\_tiny (sha256 0123456789ab): BSANet",
         "3 test images also stand in the training set",
         "Commit abcdef01 with local changes",
     ):
@@ -275,7 +275,8 @@ def test_sets_that_the_paper_lacks_keep_the_order_in_which_they_were_scored(make
     [
         ({}, {}, "random initialisation"),
         ({}, {"pretrained": True}, "pretrained on ImageNet"),
-        ({"name": "res2net", "sha256": "0"}, {"pretrained": True}, "pretrained res2net"),
+        ({"name": "res2net", "sha256": "0" * 64}, {"pretrained": True}, "pretrained res2net (sha256 000000000000)"),
+        ({"name": "res2net"}, {"pretrained": True}, "pretrained res2net"),
         ({"used": False, "name": "res2net"}, {}, "random initialisation"),
     ],
 )
