@@ -40,7 +40,9 @@ class Recipe(BaseModel):
         "binary", description="Training masks: thresholded, grey as resampled, or nearest-neighbour grey."
     )
     normalize: Literal["imagenet", "none"] = Field("imagenet", description="Mean/std applied after scaling to [0, 1].")
-    augmentation: tuple[Augmentation, ...] = Field((), description="Named pieces, in this order; colour exchange comes first.")
+    augmentation: tuple[Augmentation, ...] = Field(
+        (), description="Named pieces, in this order; colour exchange comes first."
+    )
     multi_scale: Literal["none", "each", "draw"] = Field(
         "none", description="Use every scale for every batch (each), or draw one per batch (draw)."
     )
@@ -86,7 +88,7 @@ class Recipe(BaseModel):
     select: Literal["best", "last", "last_all"] = Field(
         "best",
         description="Checkpoint: best on validation; the last epoch; or the last epoch of a training that takes the "
-        "validation images too, as PraNet's and SANet's authors do (nothing then picks, and validation scores mean little).",
+        "validation images too, as PraNet's and SANet's authors do (nothing picks, and validation scores mean little).",
     )
     select_metric: Literal["val_dice_half", "val_mdsc", "val_iou_mean"] = Field(
         "val_dice_half", description="Validation score that picks the checkpoint; never a test score."

@@ -1,8 +1,8 @@
 """Colour exchange: give an image the colour statistics of another one (SANet, MICCAI 2021, section 2).
 
 Per CIELAB channel, A' = (A - mean_A) / std_A * std_D + mean_D over all pixels, D being a donor image. The released code
-casts to 8 bit without clipping, so that values out of range wrap around; here they are clipped, unless ``wrap``. It also
-does so before resizing, where here the images have their training size.
+casts to 8 bit without clipping, so that values out of range wrap around; here they are clipped, unless ``wrap``. The
+released code also exchanges before it resizes; here the images have their training size already.
 """
 
 from __future__ import annotations

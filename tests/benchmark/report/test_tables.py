@@ -168,7 +168,9 @@ def test_a_score_that_one_seed_lacks_is_blank_not_the_mean_of_the_others(make_re
 
 def test_caption_states_protocol_split_recipe_seeds_images_weights_and_leaks(make_record: Any) -> None:
     record = make_record("unet", leaked=3, environment={"commit": "abcdef0123456", "dirty": True})
-    other = make_record("bsanet", leaked=3, pretrained={"used": True, "name": "swin_tiny", "sha256": "0123456789abcdef" * 4})
+    other = make_record(
+        "bsanet", leaked=3, pretrained={"used": True, "name": "swin_tiny", "sha256": "0123456789abcdef" * 4}
+    )
     text = build_tables([record, other])[0].to_markdown()
     for part in (
         "Kvasir (100 images)",
