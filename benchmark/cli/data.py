@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import DataRoot, Json, data_app
+from benchmark.cli.app import DataRoot, Json, Quiet, data_app
 
 
 @data_app.command("list")
@@ -33,3 +34,33 @@ def data_check(
     from benchmark.commands import describe
 
     raise typer.Exit(describe.data_check(names or [], data_root, as_json=as_json))
+
+
+@data_app.command("fetch")
+def data_fetch(
+    names: Annotated[list[str], typer.Argument(help="Datasets, pranet (both bundles), or the groups polyp, skin.")],
+    data_root: DataRoot = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(help="Address list FILE.toml, or a folder or address with the archives.", envvar="BENCH_MIRROR"),
+    ] = None,
+    lock: Annotated[
+        Path | None, typer.Option(help="Checksums of first downloads; DATA_ROOT/bench-data.lock.json if unset.")
+    ] = None,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the archives after unpacking.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Download datasets into the data root, checked and unpacked, or say step by step how to get them by hand.
+
+    A broken download goes on where it stopped when the command is given again. What is there is never overwritten.
+    Exit code 1 where a dataset has to be got by hand.
+
+    Example: bench data fetch kvasir pranet --data-root ~/datasets
+    """
+    from benchmark.commands import fetch
+
+    code = fetch.data_fetch(
+        names, data_root, mirror=mirror, lock=lock, keep_archives=keep_archives, as_json=as_json, quiet=quiet
+    )
+    raise typer.Exit(code)

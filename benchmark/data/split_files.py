@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from benchmark.data.datasets import list_dataset
 from benchmark.data.hashing import content_hash
 from benchmark.data.items import DatasetMissing, Item
 from benchmark.data.partition import Items, Split
+from benchmark.data.storage import replacing
 from benchmark.errors import BenchError
 
 SCHEMA = 1
@@ -38,23 +36,10 @@ def save_split(split: Split, path: Path) -> None:
     text = json.dumps(payload, indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BenchError(f"cannot write split {path}: {error.strerror}; check space and rights there") from error
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _rows(items: Iterable[Item]) -> list[list[str]]:
