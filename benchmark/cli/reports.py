@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.app import Json, Results, app, audit_app, integers, names
+from benchmark.errors import BenchError
 
 
 @app.command()
@@ -15,6 +16,7 @@ def tables(
     results: Results = Path("results"),
     latex: Annotated[bool, typer.Option("--latex", help="Write and print LaTeX.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Write and print Markdown (the default).")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Write and print HTML.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write and print CSV.")] = False,
     protocol: Annotated[str, typer.Option(help="Scoring protocol of the printed numbers.")] = "pranet",
     models: Annotated[str | None, typer.Option(help="Only these models.")] = None,
@@ -33,43 +35,39 @@ def tables(
 ) -> None:
     """Write one table per test set in the paper's form, from the records alone.
 
+    Several formats may be asked for: all are written, the first of latex, markdown, html, csv is printed.
+
     Example: bench tables --latex
     """
     from benchmark.commands import tabulate
 
-    formats = [name for name, on in (("latex", latex), ("markdown", markdown), ("csv", csv)) if on]
-    if by is not None or worst is not None:
-        from benchmark.commands import listings
-
-        listings.listings(
-            results,
-            by=by,
-            worst=worst,
-            formats=formats or ["markdown"],
-            out=out,
-            as_json=as_json,
+    wanted = {"latex": latex, "markdown": markdown, "html": html, "csv": csv}
+    tabulate.tables(
+        tabulate.TableRequest(
+            results=results,
+            kind=_one_kind({"--ablation": ablation, "--by": by is not None, "--worst": worst is not None}),
             protocol=protocol,
-            models=tabulate.model_names(names(models) if models else None),
-            datasets=tabulate.dataset_names(names(datasets) if datasets else None),
+            models=names(models) if models else None,
+            datasets=names(datasets) if datasets else None,
             recipe=recipe,
             split=split,
             seeds=integers(seeds, "--seeds") if seeds else None,
-        )
-        return
-    tabulate.tables(
-        results,
-        formats=formats or ["markdown"],
-        protocol=protocol,
-        models=names(models) if models else None,
-        datasets=names(datasets) if datasets else None,
-        recipe=recipe,
-        split=split,
-        seeds=integers(seeds, "--seeds") if seeds else None,
-        std=std,
-        kind="ablation" if ablation else "main",
+            std=std,
+            by=by,
+            worst=worst,
+        ),
+        formats=[name for name, on in wanted.items() if on] or ["markdown"],
         out=out,
         as_json=as_json,
     )
+
+
+def _one_kind(asked: dict[str, bool]) -> str:
+    """Name the kind of table: ``main``, or the one option that asks for another."""
+    found = [option for option, on in asked.items() if on]
+    if len(found) > 1:
+        raise BenchError(f"give either {' or '.join(found)}; run the command once for each")
+    return found[0].removeprefix("--") if found else "main"
 
 
 @audit_app.command("published")
@@ -84,6 +82,6 @@ def audit_published(
 
     Example: bench audit published
     """
-    from benchmark.commands import tabulate
+    from benchmark.commands import audit
 
-    tabulate.audit_published(files or [], notes=notes, json_file=json_file)
+    audit.audit_published(files or [], notes=notes, json_file=json_file)

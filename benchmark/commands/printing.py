@@ -11,12 +11,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.report.ablations import AblationTable
-    from benchmark.report.tables import Table
+    from benchmark.report.sheet import Printable
 
 
-def print_tables(made: Sequence[Table | AblationTable], form: str) -> None:
-    for table in made:
-        print(getattr(table, f"to_{form}")())
+def print_tables(made: Sequence[Printable | AblationTable], form: str) -> None:
+    """Print every table; CSV rows with the same columns under one header."""
+    texts = [getattr(getattr(table, "sheet", table), f"to_{form}")() for table in made]
+    if form != "csv":
+        print(*texts, sep="\n")
+        return
+    above = None
+    for text in texts:
+        head, _, rows = text.partition("\n")
+        print(rows if head == above else text, end="")
+        above = head
 
 
 def print_rows(rows: Sequence[dict[str, Any]]) -> None:

@@ -37,7 +37,7 @@ def _run(
 ) -> int:
     from benchmark.plan import plan_study
     from benchmark.progress import watch
-    from benchmark.report.tables import write_tables
+    from benchmark.report.files import write_tables
     from benchmark.runner import check_writable, run_study
 
     study = plan_study(request, teller(console, quiet))

@@ -1,11 +1,11 @@
-"""`bench tables` and `bench audit published`: from records and printed numbers; no torch."""
+"""`bench tables`: from records alone; no torch."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
@@ -13,46 +13,90 @@ from benchmark.commands.printing import print_json, print_tables, say
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
+if TYPE_CHECKING:
+    from benchmark.report.sheet import Printable
 
-def tables(
-    results: Path,
-    *,
-    formats: Sequence[str],
-    protocol: str,
-    models: Sequence[str] | None,
-    datasets: Sequence[str] | None,
-    recipe: str | None,
-    split: str | None,
-    seeds: Sequence[int] | None,
-    std: bool,
-    kind: Literal["main", "ablation"],
-    out: Path | None,
-    as_json: bool,
-) -> None:
+Records = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRequest:
+    """What the user asks of `bench tables`; every field is one of its options."""
+
+    results: Path
+    kind: str = "main"
+    protocol: str = "pranet"
+    models: Sequence[str] | None = None
+    datasets: Sequence[str] | None = None
+    recipe: str | None = None
+    split: str | None = None
+    seeds: Sequence[int] | None = None
+    std: bool = False
+    by: str | None = None
+    worst: int | None = None
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """Which records, as ``build_tables`` takes them."""
+        return {
+            "protocol": self.protocol,
+            "models": model_names(self.models),
+            "datasets": dataset_names(self.datasets),
+            "recipe": self.recipe,
+            "split": self.split,
+            "seeds": self.seeds,
+        }
+
+
+def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, as_json: bool) -> None:
     """Build the tables of a results folder, write them, print the first format asked for."""
-    from benchmark.report.tables import build_tables, write_tables
+    from benchmark.report.files import write_tables
 
-    records = [record.to_json() for record in io.read_records(results)]
-    made = build_tables(
-        records,
-        protocol=protocol,
-        models=model_names(models),
-        datasets=dataset_names(datasets),
-        recipe=recipe,
-        split=split,
-        seeds=seeds,
-        kind=kind,
-        std=std,
-    )
-    written = write_tables(made, out or ResultsLayout(results).tables, formats)
+    records = [record.to_json() for record in io.read_records(request.results)]
+    made = _KINDS[request.kind](request, records)
+    written = write_tables(made, out or ResultsLayout(request.results).tables, formats)
     if as_json:
-        print_json([row for table in made for row in json.loads(table.frame.to_json(orient="records"))])
+        print_json([dict(row) for table in made for row in table.sheet.data])
         return
     print_tables(made, formats[0])
     say(Console(stderr=True), "wrote " + ", ".join(str(path) for path in written))
 
 
+def _scores(request: TableRequest, records: Records) -> list[Printable]:
+    """The paper's tables, or those of the ablated variants."""
+    from benchmark.report.tables import build_tables
+
+    kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
+    return [*build_tables(records, kind=kind, std=request.std, **request.choice)]
+
+
+def _strata(request: TableRequest, records: Records) -> list[Printable]:
+    """Scores by kind of image."""
+    from benchmark.report.image_rows import image_rows
+    from benchmark.report.strata_tables import strata_tables
+
+    return [*strata_tables(image_rows(records, request.results, **request.choice), request.by or "")]
+
+
+def _worst(request: TableRequest, records: Records) -> list[Printable]:
+    """Each model's worst images."""
+    from benchmark.report.image_rows import image_rows
+    from benchmark.report.worst import worst_lists
+
+    return [*worst_lists(image_rows(records, request.results, **request.choice), request.worst or 0)]
+
+
+_KINDS: dict[str, Callable[[TableRequest, Records], list[Printable]]] = {
+    "main": _scores,
+    "ablation": _scores,
+    "by": _strata,
+    "worst": _worst,
+}
+"""Kind of table -> what makes it."""
+
+
 def model_names(names: Sequence[str] | None) -> list[str] | None:
+    """Expand ``all``; None stays None."""
     if names is None:
         return None
     from benchmark.registry import MODELS
@@ -61,29 +105,9 @@ def model_names(names: Sequence[str] | None) -> list[str] | None:
 
 
 def dataset_names(names: Sequence[str] | None) -> list[str] | None:
+    """Expand groups such as ``polyp``; None stays None."""
     if names is None:
         return None
     from benchmark.data.datasets import expand_datasets
 
     return expand_datasets(names)
-
-
-def audit_published(files: Sequence[Path], *, notes: bool, json_file: Path | None) -> None:
-    """Print and write what does not hold in printed tables."""
-    from benchmark.report.published import audit_published as audit
-    from benchmark.report.published import findings_json, published_files
-
-    paths = list(files) or published_files(_published_folder())
-    findings = [one for one in audit(paths, notes=notes) if notes or one.severity != "note"]
-    if json_file is not None:
-        io.write_text(json_file, findings_json(findings))
-    for one in findings:
-        print(f"{one.severity} ({one.rule}) in {one.table}, {one.dataset}, {one.model}: {one.message}")
-    checked = ", ".join(path.name for path in paths)
-    say(Console(stderr=True), f"{len(findings)} findings in {checked}")
-
-
-def _published_folder() -> Path:
-    """``results/published`` here, or that of the source tree that this package was installed from."""
-    here = Path("results/published")
-    return here if here.is_dir() else Path(__file__).resolve().parents[2] / "results" / "published"

@@ -1,19 +1,13 @@
-"""A plain table of named columns as LaTeX, Markdown and CSV text, for reports that rank nothing."""
+"""A plain table of named columns, for reports that rank nothing."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from benchmark.errors import unknown_name
-from benchmark.report import escape
-from benchmark.store.io import write_text
-
-SUFFIXES = {"latex": ".tex", "markdown": ".md", "csv": ".csv"}
+from benchmark.report import sheet
+from benchmark.report.sheet import Cell, Sheet
 
 
 @dataclass(frozen=True)
@@ -52,77 +46,27 @@ class Listing:
     rows: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def sheet(self) -> Sheet:
+        """The listing ready to print."""
+        heads = tuple(sheet.Column(c.plain, c.latex, "r" if c.number else "l") for c in self.columns)
+        rows = tuple(tuple(self._cell(row, c) for c in self.columns) for row in self.rows)
+        return Sheet(self.stem, self.caption, heads, rows, self.notes, self.rows)
+
     def to_latex(self) -> str:
         """Return a ``table`` environment; it needs ``\\usepackage{booktabs}`` and nothing else."""
-        lines = [
-            r"\begin{table}[tbp]",
-            r"  \centering",
-            rf"  \caption{{{escape.latex(self.caption)}}}",
-            rf"  \label{{tab:{self.stem}}}",
-            r"  \begin{tabular}{" + "".join("r" if column.number else "l" for column in self.columns) + "}",
-            r"    \toprule",
-            "    " + " & ".join(column.latex for column in self.columns) + r" \\",
-            r"    \midrule",
-            *("    " + " & ".join(map(escape.latex, self._cells(row))) + r" \\" for row in self.rows),
-            r"    \bottomrule",
-            r"  \end{tabular}",
-            *(rf"  \par\smallskip{{\footnotesize {escape.latex(note)}\par}}" for note in self.notes),
-        ]
-        return "\n".join([*lines, r"\end{table}", ""])
+        return self.sheet.to_latex()
 
     def to_markdown(self) -> str:
         """Return a GitHub table with the caption above and the notes below."""
-        lines = [
-            escape.markdown(self.caption),
-            "",
-            "| " + " | ".join(column.plain for column in self.columns) + " |",
-            "|" + "".join("--:|" if column.number else ":--|" for column in self.columns),
-            *("| " + " | ".join(map(escape.markdown, self._cells(row))) + " |" for row in self.rows),
-        ]
-        if self.notes:
-            lines += ["", *(f"- {escape.markdown(note)}" for note in self.notes)]
-        return "\n".join([*lines, ""])
+        return self.sheet.to_markdown()
 
     def to_csv(self) -> str:
         """Return CSV text with a header and six decimals."""
-        return to_csv([self])
+        return self.sheet.to_csv()
 
-    def _cells(self, row: Mapping[str, Any]) -> list[str]:
-        return ["" if row[c.key] is None else c.show(row[c.key]) for c in self.columns]
-
-
-def to_csv(listings: Sequence[Listing]) -> str:
-    """Return the rows of several listings, which have the same keys, under one header."""
-    rows = [row for listing in listings for row in listing.rows]
-    if not rows:
-        return ""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _csv_value(value) for key, value in row.items()} for row in rows)
-    return buffer.getvalue()
-
-
-def _csv_value(value: Any) -> Any:
-    if isinstance(value, str):
-        return escape.one_line(value)
-    return f"{value:.6f}" if isinstance(value, float) else value
-
-
-def write_listings(listings: Sequence[Listing], directory: Path, formats: Iterable[str]) -> list[Path]:
-    """Write every listing in every format.
-
-    Returns:
-        The paths written, in order; each file is whole or, after an error, unchanged.
-    Raises:
-        BenchError: An unknown format, or the folder cannot be written.
-    """
-    texts: dict[Path, str] = {}
-    for name in formats:
-        if name not in SUFFIXES:
-            raise unknown_name("format", name, SUFFIXES)
-        for listing in listings:
-            texts[directory / f"{listing.stem}{SUFFIXES[name]}"] = getattr(listing, f"to_{name}")()
-    for path, text in texts.items():
-        write_text(path, text)
-    return list(texts)
+    def _cell(self, row: Mapping[str, Any], column: Column) -> Cell:
+        value = row[column.key]
+        if value is None:
+            return Cell()
+        return Cell(column.show(value), value=float(value) if column.number else None)

@@ -1,161 +1,166 @@
-"""A table as LaTeX, Markdown and CSV text."""
+"""A sheet as LaTeX, Markdown, HTML and CSV text."""
 
 from __future__ import annotations
 
 import csv
+import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchmark.report import escape
-from benchmark.report.names import MEASURE_KEYS, MEASURES
-from benchmark.report.rows import Row, printed
 
 if TYPE_CHECKING:
-    from benchmark.report.tables import Table
+    from benchmark.report.sheet import Cell, Column, Sheet
+
+_LINE_PT = 345.0  # text width of a bare article
+_SIZES = (("", 5.2, 6.0), (r"\small", 4.8, 4.0), (r"\footnotesize", 4.4, 3.0), (r"\scriptsize", 3.8, 2.5))
+"""LaTeX size, points per character, points on either side of a column."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }}
+body {{ margin: 1.5rem; }}
+.scroll {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+caption {{ text-align: left; max-width: 70rem; padding-bottom: .6rem; }}
+thead th {{ border-top: 2px solid; border-bottom: 1px solid; }}
+tbody tr:last-child > * {{ border-bottom: 2px solid; }}
+th, td {{ padding: .25rem .7rem; text-align: right; vertical-align: baseline; font-weight: normal; }}
+th.l, td.l {{ text-align: left; }}
+td small {{ display: block; opacity: .75; }}
+</style>
+</head>
+<body>
+{body}</body>
+</html>
+"""
 
 
-def caption(table: Table) -> str:
-    """Return the caption as plain text: what was measured, on what, how, and how it was made."""
-    facts = table.facts
-    what = "Results" if table.kind == "main" else "Ablation"
-    sentences = [
-        f"{what} on {table.title}{_images(table)}",
-        f"Protocol {facts.protocol}{_in_brackets(facts.protocol_hash)}",
-    ]
-    if facts.split:
-        sentences.append(f"Split {facts.split}")
-    if facts.recipe:
-        spaced = facts.recipe.replace(",", ", ")  # so that a long list of fields can break across lines
-        sentences.append(f"Recipe {spaced}{_in_brackets(facts.recipe_hash)}")
-    if facts.seeds:
-        sentences.append(_seeds(facts.seeds, table.show_std))
-    if facts.weights:
-        sentences.append(f"Weights: {facts.weights}")
-    if facts.num_leaked:
-        sentences.append(f"{facts.num_leaked} test images also stand in the training set")
-    if facts.commit:
-        sentences.append(f"Commit {facts.commit}")
-    if facts.synthetic:
-        sentences.append("Synthetic images: these numbers say nothing about real polyps")
-    return ". ".join(sentences) + "."
-
-
-def _images(table: Table) -> str:
-    facts = table.facts
-    if facts.n is None:
-        return ""
-    kind = "synthetic images" if facts.synthetic and "synthetic" not in table.title else "images"
-    return f" ({facts.n} of {facts.of} {kind})" if facts.of and facts.of != facts.n else f" ({facts.n} {kind})"
-
-
-def _in_brackets(text: str) -> str:
-    return f" ({text})" if text else ""
-
-
-def _seeds(seeds: Sequence[int], with_std: bool) -> str:
-    if len(seeds) == 1:
-        return f"Seed {seeds[0]}"
-    spread = " and standard deviation" if with_std else ""
-    return f"Seeds {', '.join(map(str, seeds))} (mean{spread})"
-
-
-def _printed(table: Table, row: Row, key: str, plus_minus: str) -> str:
-    value, std = row.values.get(key), row.std.get(key)
-    if value is None:
-        return ""
-    return printed(value) + (f"{plus_minus}{printed(std)}" if table.show_std and std is not None else "")
-
-
-def to_latex(table: Table) -> str:
-    """Return a ``table`` environment for an article that loads booktabs."""
+def to_latex(sheet: Sheet) -> str:
+    """Return a ``table`` environment for an article that loads booktabs, in a size that fits its text width."""
+    size, gap = _fit(sheet)
     lines = [
         r"\begin{table}[tbp]",
         r"  \centering",
-        rf"  \caption{{{escape.latex(caption(table))} Best in bold, second underlined.}}",
-        rf"  \label{{tab:{table.stem}}}",
-        r"  \begin{tabular}{l" + "c" * len(MEASURES) + "}",
+        rf"  \caption{{{escape.latex(sheet.caption)}}}",
+        rf"  \label{{tab:{sheet.stem}}}",
+        *([rf"  {size}\setlength{{\tabcolsep}}{{{gap:g}pt}}"] if size else []),
+        r"  \begin{tabular}{" + "".join(column.align for column in sheet.columns) + "}",
         r"    \toprule",
-        "    " + " & ".join(["Model", *(measure.latex for measure in MEASURES)]) + r" \\",
+        "    " + " & ".join(column.latex or escape.latex(column.plain) for column in sheet.columns) + r" \\",
         r"    \midrule",
     ]
-    for i, row in enumerate(table.rows):
-        cells = [_latex_cell(table, i, row, key) for key in MEASURE_KEYS]
-        dagger = r"$^{\dagger}$" if row.foreign else ""
-        lines.append("    " + " & ".join([escape.latex(row.title) + dagger, *cells]) + r" \\")
+    for row in sheet.rows:
+        lines.append("    " + " & ".join(map(_latex_cell, row)) + r" \\")
+        if any(cell.below for cell in row):
+            lines[-1] += "[-2pt]"
+            lines.append("    " + " & ".join(_latex_below(cell.below) for cell in row) + r" \\[2pt]")
     lines += [r"    \bottomrule", r"  \end{tabular}"]
-    lines += [rf"  \par\smallskip{{\footnotesize {escape.latex(note)}\par}}" for note in table.notes]
+    lines += [rf"  \par\smallskip{{\footnotesize {escape.latex(note)}\par}}" for note in sheet.notes]
     return "\n".join([*lines, r"\end{table}", ""])
 
 
-def _latex_cell(table: Table, i: int, row: Row, key: str) -> str:
-    text = _printed(table, row, key, r"\,$\pm$\,")
-    mark = table.marks.get((i, key))
-    if mark == "best":
-        return rf"\textbf{{{text}}}"
-    return rf"\underline{{{text}}}" if mark == "second" else text
-
-
-def to_markdown(table: Table) -> str:
-    """Return a GitHub table with the caption above and the notes below."""
-    header = ["Model", *(f"{measure.plain} {measure.arrow}" for measure in MEASURES)]
-    lines = [
-        f"{escape.markdown(caption(table))} Best in bold, second underlined.",
-        "",
-        "| " + " | ".join(header) + " |",
-        "|:--|" + "--:|" * len(MEASURES),
+def _fit(sheet: Sheet) -> tuple[str, float]:
+    """Return the largest size that keeps the table within the line, estimated by characters."""
+    chars = [
+        max(
+            [
+                len(column.plain),
+                *(max(len(row[i].text) + len(row[i].sup), 0.8 * len(row[i].below)) for row in sheet.rows),
+            ]
+        )
+        for i, column in enumerate(sheet.columns)
     ]
-    for i, row in enumerate(table.rows):
-        name = escape.markdown(row.title) + ("†" if row.foreign else "")
-        cells = [_markdown_cell(table, i, row, key) for key in MEASURE_KEYS]
-        lines.append("| " + " | ".join([name, *cells]) + " |")
-    if table.notes:
-        lines += ["", *(f"- {escape.markdown(note)}" for note in table.notes)]
+    for size, point, gap in _SIZES:
+        if sum(chars) * point + 2 * gap * len(chars) <= _LINE_PT:
+            return size, gap
+    return _SIZES[-1][0], _SIZES[-1][2]
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = escape.latex(cell.text).replace(r" $\pm$ ", r"\,$\pm$\,")
+    if cell.mark == "best":
+        text = rf"\textbf{{{text}}}"
+    elif cell.mark == "second":
+        text = rf"\underline{{{text}}}"
+    stars = cell.sup.replace("†", r"\dagger")
+    return text + (f"$^{{{stars}}}$" if stars else "")
+
+
+def _latex_below(text: str) -> str:
+    return rf"{{\scriptsize {escape.latex(text)}}}" if text else ""
+
+
+def to_markdown(sheet: Sheet) -> str:
+    """Return a GitHub table with the caption above and the notes below."""
+    aligns = {"l": ":--", "c": ":-:", "r": "--:"}
+    lines = [
+        escape.markdown(sheet.caption),
+        "",
+        "| " + " | ".join(escape.markdown(column.plain) for column in sheet.columns) + " |",
+        "|" + "|".join(aligns[column.align] for column in sheet.columns) + "|",
+    ]
+    lines += ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in sheet.rows]
+    if sheet.notes:
+        lines += ["", *(f"- {escape.markdown(note)}" for note in sheet.notes)]
     return "\n".join([*lines, ""])
 
 
-def _markdown_cell(table: Table, i: int, row: Row, key: str) -> str:
-    text = _printed(table, row, key, " ± ")
-    mark = table.marks.get((i, key))
-    if mark == "best":
-        return f"**{text}**"
-    return f"<u>{text}</u>" if mark == "second" else text
+def _markdown_cell(cell: Cell) -> str:
+    text = escape.markdown(cell.text)
+    if cell.mark and text:
+        text = f"**{text}**" if cell.mark == "best" else f"<u>{text}</u>"
+    return text + escape.markdown(cell.sup) + (f"<br>{escape.markdown(cell.below)}" if cell.below else "")
 
 
-def csv_rows(table: Table) -> list[dict[str, Any]]:
-    """Return one dictionary per row, the columns of the CSV in order; blanks are None."""
-    facts = table.facts
-    return [
-        {
-            "dataset": table.dataset,
-            "model": row.model,
-            **{key: row.values.get(key) for key in MEASURE_KEYS},
-            "n": row.n,
-            "of": row.of,
-            "dataset_title": table.title,
-            "model_title": row.title,
-            "ablation": "+".join(row.ablation),
-            "protocol": facts.protocol,
-            "protocol_hash": facts.protocol_hash,
-            "split": "" if row.foreign else facts.split,
-            "recipe": "" if row.foreign else facts.recipe,
-            "recipe_hash": row.recipe_hash,
-            "seeds": " ".join(map(str, row.seeds)),
-            **{f"{key}_std": row.std.get(key) for key in MEASURE_KEYS},
-            "weights": row.weights,
-            "num_params": row.num_params,
-            "num_leaked": row.num_leaked,
-            "synthetic": facts.synthetic,
-            "origin": row.origin,
-            "note": row.reason or "",
-        }
-        for row in table.rows
+def to_html(sheet: Sheet) -> str:
+    """Return a ``table`` element with its caption and, behind it, the notes; cells carry ``data-value`` to sort by."""
+    lines = [
+        f'<div class="scroll"><table id="{sheet.stem}">',
+        f"<caption>{html.escape(sheet.caption)}</caption>",
+        "<thead><tr>" + "".join(_html_head(column) for column in sheet.columns) + "</tr></thead>",
+        "<tbody>",
     ]
+    for row in sheet.rows:
+        cells = [
+            _html_cell(cell, column, i == 0) for i, (cell, column) in enumerate(zip(row, sheet.columns, strict=True))
+        ]
+        lines.append("<tr>" + "".join(cells) + "</tr>")
+    lines.append("</tbody></table></div>")
+    if sheet.notes:
+        lines += ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in sheet.notes), "</ul>"]
+    return "\n".join([*lines, ""])
 
 
-def to_csv(tables: Sequence[Table]) -> str:
-    """Return the rows of several tables under one header."""
-    rows = [row for table in tables for row in csv_rows(table)]
+def html_page(sheet: Sheet) -> str:
+    """Return a whole page around one table; it loads nothing."""
+    return PAGE.format(title=html.escape(sheet.stem), body=to_html(sheet))
+
+
+def _html_head(column: Column) -> str:
+    return f'<th scope="col" class="{column.align}">{html.escape(column.plain)}</th>'
+
+
+def _html_cell(cell: Cell, column: Column, is_head: bool) -> str:
+    text = html.escape(cell.text)
+    if cell.mark and text:
+        text = f"<strong>{text}</strong>" if cell.mark == "best" else f"<u>{text}</u>"
+    text += f"<sup>{html.escape(cell.sup)}</sup>" if cell.sup else ""
+    text += f"<small>{html.escape(cell.below)}</small>" if cell.below else ""
+    value = "" if cell.value is None else f' data-value="{cell.value:.6g}"'
+    tag, scope = ("th", ' scope="row"') if is_head else ("td", "")
+    return f'<{tag}{scope} class="{column.align}"{value}>{text}</{tag}>'
+
+
+def to_csv(data: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows with the same keys under one header; figures with six decimals, None as a blank."""
+    rows = list(data)
     if not rows:
         return ""
     buffer = io.StringIO()

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from benchmark.report.names import MEASURE_KEYS, MODEL_TITLES, Measure, model_order, model_title
 from benchmark.report.select import RecordDict, is_foreign
+from benchmark.report.sheet import Mark
 
 Kind = Literal["main", "ablation"]
-Mark = Literal["best", "second"]
 DIGITS = 3  # as the paper prints; best and second are decided on these digits
 DIGEST_DIGITS = 12
 RowKey = tuple[str, tuple[str, ...], bool]  # model, parts left out, maps by others

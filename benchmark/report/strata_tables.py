@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import unknown_name
 from benchmark.metrics.strata import LARGE_FROM, SIZE_BINS, SMALL_BELOW
+from benchmark.report.captions import caption
 from benchmark.report.escape import label
 from benchmark.report.image_rows import COLUMNS, MISS_BELOW, ImageRows
 from benchmark.report.listing import Column, Listing
 from benchmark.report.names import MEASURES
-from benchmark.report.render import caption
 from benchmark.report.rows import printed
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _build(found: Sequence[ImageRows], by: str) -> Listing:
     miss = f"Miss rate: share of images with Dice below {MISS_BELOW:g}"
     return Listing(
         stem=f"strata-{by}-{label(table.dataset)}",
-        caption=f"{caption(table).replace('Results on', f'Results {BY[by].words} on', 1)} {BY[by].legend}. {miss}.",
+        caption=f"{caption(f'Results {BY[by].words}', table.title, table.facts)} {BY[by].legend}. {miss}.",
         columns=_COLUMNS,
         rows=tuple(lines),
         notes=table.notes,

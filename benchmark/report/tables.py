@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError, unknown_name
-from benchmark.report import render, select
+from benchmark.report import select
+from benchmark.report.captions import Facts, gather_facts
 from benchmark.report.escape import label
 from benchmark.report.names import (
     DATASET_TITLES,
@@ -17,32 +17,13 @@ from benchmark.report.names import (
     dataset_order,
     dataset_title,
 )
-from benchmark.report.rows import Kind, Mark, Row, group_cells, make_row, mark_best, notes
+from benchmark.report.rows import Kind, Row, group_cells, make_row, mark_best, notes
+from benchmark.report.scores import score_sheet
 from benchmark.report.select import RecordDict
-from benchmark.store.io import write_text
+from benchmark.report.sheet import Mark, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SUFFIX = {"latex": ".tex", "markdown": ".md", "csv": ".csv"}
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a caption must state, the same for every row."""
-
-    protocol: str
-    protocol_hash: str = ""
-    split: str = ""
-    recipe: str = ""
-    recipe_hash: str = ""
-    seeds: tuple[int, ...] = ()
-    n: int | None = None
-    of: int | None = None
-    synthetic: bool = False
-    weights: str = ""
-    num_leaked: int | None = None
-    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,23 +45,30 @@ class Table:
         return f"{'table' if self.kind == 'main' else 'ablation'}-{label(self.dataset)}"
 
     @property
+    def sheet(self) -> Sheet:
+        """The table ready to print."""
+        return score_sheet(self)
+
+    @property
     def frame(self) -> pd.DataFrame:
         """The CSV as a data frame."""
-        import pandas as pd
-
-        return pd.DataFrame(render.csv_rows(self))
+        return self.sheet.frame
 
     def to_latex(self) -> str:
         """Return a ``table`` environment; it needs ``\\usepackage{booktabs}`` and nothing else."""
-        return render.to_latex(self)
+        return self.sheet.to_latex()
 
     def to_markdown(self) -> str:
         """Return a GitHub table under a caption line."""
-        return render.to_markdown(self)
+        return self.sheet.to_markdown()
+
+    def to_html(self) -> str:
+        """Return a ``table`` element with its caption, and the notes behind it."""
+        return self.sheet.to_html()
 
     def to_csv(self) -> str:
-        """Return CSV text with a header, full precision."""
-        return render.to_csv([self])
+        """Return CSV text with a header, six decimals."""
+        return self.sheet.to_csv()
 
 
 def build_tables(
@@ -130,33 +118,6 @@ def build_tables(
         )
         for dataset in wanted
     ]
-
-
-def write_tables(
-    tables: Sequence[Table], directory: Path, formats: Iterable[str] = ("latex", "markdown", "csv")
-) -> list[Path]:
-    """Write every table in every format, and one combined CSV per kind (``tables.csv``, ``ablations.csv``).
-
-    Returns:
-        The paths written, in order. Each file is whole or, after an error, unchanged.
-    Raises:
-        BenchError: An unknown format, or the folder cannot be written.
-    """
-    wanted = list(formats)
-    for name in wanted:
-        if name not in _SUFFIX:
-            raise unknown_name("format", name, _SUFFIX)
-    texts: dict[Path, str] = {}
-    for table in tables:
-        for name in wanted:
-            texts[directory / f"{table.stem}{_SUFFIX[name]}"] = getattr(table, f"to_{name}")()
-    for kind, combined in (("main", "tables.csv"), ("ablation", "ablations.csv")):
-        those = [table for table in tables if table.kind == kind]
-        if those and "csv" in wanted:
-            texts[directory / combined] = render.to_csv(those)
-    for path, text in texts.items():
-        write_text(path, text)
-    return list(texts)
 
 
 def _sets_of(record: RecordDict) -> list[str]:
@@ -222,7 +183,7 @@ def _build(
         title=dataset_title(dataset, title),
         kind=kind,
         rows=tuple(rows),
-        facts=_facts(records, rows, dataset, protocol, wanted_seeds),
+        facts=gather_facts(records, rows, dataset, protocol, wanted_seeds),
         notes=(*notes(rows), *_incomplete(records), *older),
         show_std=std,
         marks=marks,
@@ -235,43 +196,3 @@ def _incomplete(records: Sequence[RecordDict]) -> list[str]:
     if not parts:
         return []
     return ["Incomplete datasets: " + "; ".join(f"{dataset_title(name)}, {what}" for name, what in parts.items())]
-
-
-def _facts(
-    records: Sequence[RecordDict], rows: Sequence[Row], dataset: str, protocol: str, seeds: tuple[int, ...]
-) -> Facts:
-    ours = [r for r in records if not select.is_foreign(r)]
-    tests = [r["tests"][dataset] for r in ours or records if dataset in (r.get("tests") or {})]
-    hashes = [str(r["protocols"][protocol]) for r in records if protocol in (r.get("protocols") or {})]
-    digests = sorted({str(r.get("recipe_hash") or "")[:8] for r in ours})
-    commits = sorted({_commit(r.get("environment") or {}) for r in ours} - {""})
-    name, seed, *_ = select.split_label(ours[0]).split(":") if ours else ("", "")
-    return Facts(
-        protocol=protocol,
-        protocol_hash=hashes[0][:8] if hashes else "",
-        split=f"{name} (seed {seed})" if name and seed else name,
-        recipe=select.recipe_label(ours[0]) if ours else "",
-        recipe_hash=digests[0] if len(digests) == 1 else "",
-        seeds=seeds,
-        n=int(tests[0]["n"]) if tests else None,
-        of=tests[0].get("of") if tests else None,
-        synthetic=any(r.get("synthetic") for r in records if dataset in (r.get("tests") or {})),
-        weights=_join_weights(rows),
-        num_leaked=max((int(t.get("num_leaked") or 0) for t in tests), default=None),
-        commit=", ".join(commits),
-    )
-
-
-def _commit(environment: Mapping[str, Any]) -> str:
-    commit = str(environment.get("commit") or "")[:8]
-    return f"{commit} with local changes" if commit and environment.get("dirty") else commit
-
-
-def _join_weights(rows: Sequence[Row]) -> str:
-    by_weights: dict[str, list[str]] = {}
-    for row in rows:
-        if row.weights and not row.foreign:
-            by_weights.setdefault(row.weights, []).append(row.title.removesuffix(" (ours)"))
-    if len(by_weights) <= 1:
-        return "".join(by_weights)
-    return "; ".join(f"{weights}: {', '.join(titles)}" for weights, titles in by_weights.items())

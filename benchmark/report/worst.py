@@ -7,10 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from benchmark.errors import BenchError
+from benchmark.report.captions import caption
 from benchmark.report.escape import label
 from benchmark.report.image_rows import MISS_BELOW, ImageRows
 from benchmark.report.listing import Column, Listing
-from benchmark.report.render import caption
 from benchmark.report.rows import printed
 
 _COLUMNS = (
@@ -43,7 +43,7 @@ def worst_lists(images: Iterable[ImageRows], k: int) -> list[Listing]:
 
 def _build(found: Sequence[ImageRows], k: int) -> Listing:
     table = found[0].table
-    text = caption(table).replace("Results on", f"The {k} images of least Dice on", 1)
+    text = caption(f"The {k} images of least Dice", table.title, table.facts)
     return Listing(
         stem=f"worst-{label(table.dataset)}",
         caption=f"{text} Dice as averaged in mDSC; below {MISS_BELOW:g} an image counts as missed.",

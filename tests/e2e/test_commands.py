@@ -57,7 +57,12 @@ def test_tables_in_every_form(tiny: Bench, bench: Bench, tmp_path: Path) -> None
     rows = list(csv.DictReader(io.StringIO(bench("tables", "--csv", "--datasets", "phantom-etis").stdout)))
     assert list(rows[0])[:9] == ["dataset", "model", "mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE", "n"]
     assert "| tiny\\_net |" in bench("tables").stdout
+    assert bench("tables", "--html").stdout.count("<caption>") == 4
     half = json.loads(bench("tables", "--json", "--protocol", "half").stdout)
     full = json.loads(bench("tables", "--json").stdout)
     assert half[0]["protocol"] == "half" and half[0]["mDSC"] != full[0]["mDSC"]
-    assert sorted(p.suffix for p in (tmp_path / "results" / "tables").glob("table-phantom-kvasir*")) == [".md", ".tex"]
+    assert sorted(p.suffix for p in (tmp_path / "results" / "tables").glob("table-phantom-kvasir*")) == [
+        ".html",
+        ".md",
+        ".tex",
+    ]

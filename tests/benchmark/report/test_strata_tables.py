@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchError
+from benchmark.report.files import write_tables
 from benchmark.report.image_rows import ImageRows, image_rows
-from benchmark.report.listing import write_listings
 from benchmark.report.strata_tables import strata_tables
 from benchmark.report.worst import worst_lists
 
@@ -148,7 +148,7 @@ def test_odd_wishes_are_answered(folder) -> None:
     with pytest.raises(BenchError, match="from 1 on"):
         worst_lists([], 0)
     with pytest.raises(BenchError, match="format"):
-        write_listings([], folder[0], ["html"])
+        write_tables([], folder[0], ["htlm"])
 
 
 def test_csv_has_every_column_and_six_decimals(folder) -> None:

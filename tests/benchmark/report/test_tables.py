@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import BenchError
+from benchmark.report.files import write_tables
 from benchmark.report.names import MEASURES
 from benchmark.report.rows import Row, mark_best
-from benchmark.report.tables import build_tables, write_tables
+from benchmark.report.tables import build_tables
 
 MODELS = ("unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet")
 KEYS = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
@@ -303,6 +304,21 @@ def test_unknown_names_get_the_nearest_match(make_record: Any) -> None:
         build_tables([make_record()], protocol="half")
     with pytest.raises(BenchError, match="run 'bench run' first"):
         build_tables([])
+
+
+def test_html_is_a_page_that_loads_nothing_and_escapes_names(make_record: Any, tmp_path: Path) -> None:
+    records = [make_record("unet", tests={"kvasir": 0.7}), make_record("my<net>", tests={"kvasir": 0.8})]
+    (page,) = write_tables(build_tables(records), tmp_path, ["html"])
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>") and "http" not in text and "src=" not in text
+    assert "my&lt;net&gt;" in text and "my<net>" not in text
+    assert '<td class="r" data-value="0.8"><strong>0.800</strong></td>' in text
+
+
+def test_a_caption_counts_leaks_even_when_there_are_none(make_record: Any) -> None:
+    assert "No test image stands in the training set." in build_tables([make_record()])[0].to_markdown()
+    foreign = make_record(origin="maps by their authors")
+    assert "training set" not in build_tables([foreign])[0].to_markdown()
 
 
 def test_write_tables_names_its_files_and_joins_the_csv(six: Any, tmp_path: Path) -> None:
