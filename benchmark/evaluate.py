@@ -31,7 +31,8 @@ class Scored:
 
     Attributes:
         rows: One row per protocol and image: protocol, dataset, id, group, sizes, every metric.
-        curves: ``<protocol>/<dataset>/<measure>`` -> 256 sums over images, threshold 255 first; and ``.../n``.
+        curves: ``<protocol>/<dataset>/<measure>`` -> 256 sums over images, threshold 255 first; ``.../n``;
+            and ``.../em_images``, one E curve per image in the rows' order.
         summary: Figures of the set by protocol.
     """
 
@@ -82,7 +83,7 @@ def score_maps(
     curves = {
         f"{name}/{dataset}/{measure}": np.asarray(values)
         for name, total in sums.items()
-        for measure, values in total.curve_sums().items()
+        for measure, values in (*total.curve_sums().items(), ("em_images", total.em_curves()))
     }
     rows = pd.DataFrame([row for total in sums.values() for row in total.rows()])
     return Scored(rows, curves, {name: total.result() for name, total in sums.items()})

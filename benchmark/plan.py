@@ -13,7 +13,7 @@ from benchmark.data.cache import fingerprint
 from benchmark.data.datasets import dataset_info
 from benchmark.data.hashing import file_hash
 from benchmark.data.items import Item
-from benchmark.data.leaks import count_leaks
+from benchmark.data.leaks import Leak, find_leaks
 from benchmark.data.splits import Split, make_split
 from benchmark.errors import BenchError
 from benchmark.metrics import Protocol, get_protocol
@@ -79,7 +79,7 @@ class Study:
     cells: tuple[Cell, ...]
     split: Split
     info: SplitInfo
-    leaks: dict[str, int]
+    leaks: dict[str, list[Leak]]
     layout: ResultsLayout
 
     @classmethod
@@ -144,7 +144,7 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
         for seed in request.seeds
     ]
     say("comparing pixels of training and test images (kept for the next run)")
-    leaks = {name: len(pairs) for name, pairs in count_leaks(split, cache_dir=request.cache_dir).items()}
+    leaks = find_leaks(split, cache_dir=request.cache_dir)
     return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
 
 

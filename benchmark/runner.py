@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config import Recipe, derive_seed
 from benchmark.data.cache import fingerprint
 from benchmark.data.items import Item
+from benchmark.data.leaks import leak_facts
 from benchmark.data.split_files import save_split
 from benchmark.data.splits import Split
 from benchmark.errors import BenchError
@@ -20,7 +21,7 @@ from benchmark.plan import Cell, IfExists, Study, subset
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
-from benchmark.store.schema import Record, Status
+from benchmark.store.schema import Record, Status, TestResult
 from benchmark.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
     request = study.request
     old = _old_record(paths, request.if_exists)
     if old is not None and old.status == "ok" and _covers(old, study, cell):
-        return _with_missing(paths, old, study), True
+        return _with_missing(paths, old, study, cell), True
     if request.if_exists != "resume" and (old is None or old.status != "ok"):
         paths.last.unlink(missing_ok=True)
     draft = _draft(study, cell)
@@ -113,15 +114,29 @@ def _write_unfinished(paths: CellPaths, draft: Record, old: Record | None, statu
     return record
 
 
-def _with_missing(paths: CellPaths, old: Record, study: Study) -> Record:
+def _with_missing(paths: CellPaths, old: Record, study: Study, cell: Cell) -> Record:
     """A kept record that also says why test sets asked for now are blank."""
-    gaps = {"missing": study.split.missing, "partial": study.split.partial}
+    gaps: dict[str, dict[str, Any]] = {
+        "missing": study.split.missing,
+        "partial": study.split.partial,
+        "tests": _newly_leaked(old, study, cell),
+    }
     merged = {key: {**getattr(old, key), **found} for key, found in gaps.items()}
     if all(getattr(old, key) == found for key, found in merged.items()):
         return old
     record = old.model_copy(update=merged)
     io.write_record(paths, record)
     return record
+
+
+def _newly_leaked(old: Record, study: Study, cell: Cell) -> dict[str, TestResult]:
+    """The test results of a kept record that does not list its leaked images yet, with the list."""
+    limit = cell.recipe.max_test_images
+    return {
+        name: old.tests[name].model_copy(update=leak_facts(study.leaks.get(name, ()), subset(items, limit)))
+        for name, items in study.split.tests.items()
+        if name in old.tests and old.tests[name].leaked is None
+    }
 
 
 def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watcher: Watcher) -> Record:

@@ -17,6 +17,7 @@ from benchmark.data.cache import fingerprint
 from benchmark.data.datasets import dataset_info
 from benchmark.data.decode import decode_mask
 from benchmark.data.items import Item
+from benchmark.data.leaks import leak_facts
 from benchmark.errors import BenchError
 from benchmark.evaluate import score_maps
 from benchmark.pixels import pixels
@@ -94,7 +95,7 @@ def score_cell(
             n=len(chosen),
             of=len(items) if len(chosen) < len(items) else None,
             fingerprint=fingerprint(chosen),
-            num_leaked=study.leaks.get(name, 0),
+            **leak_facts(study.leaks.get(name, ()), chosen),
             scores=scored.summary,
         )
     if old is not None:

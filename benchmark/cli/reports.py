@@ -30,6 +30,10 @@ def tables(
         str | None, typer.Option(help="Instead: scores and miss rate by size, group, polyps or border.")
     ] = None,
     worst: Annotated[int | None, typer.Option(help="Instead: this many worst images per model and set.")] = None,
+    exclude_leaked: Annotated[
+        bool, typer.Option("--exclude-leaked", help="Also the figures without leaked test images.")
+    ] = False,
+    leak_kinds: Annotated[str, typer.Option(help="Leaks to exclude: exact, near, sequence.")] = "exact,near,sequence",
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/tables if unset.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -55,6 +59,7 @@ def tables(
             std=std,
             by=by,
             worst=worst,
+            exclude=tuple(names(leak_kinds)) if exclude_leaked else (),
         ),
         formats=[name for name, on in wanted.items() if on] or ["markdown"],
         out=out,

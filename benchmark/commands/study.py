@@ -15,6 +15,7 @@ from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
+    from benchmark.data.leaks import Leak
     from benchmark.plan import Request, Study
     from benchmark.report.tables import Table
 
@@ -185,7 +186,7 @@ def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
         *_notices(study),
     ]
     for name, items in study.split.tests.items():
-        leak = f", {study.leaks[name]} of them also in training" if study.leaks.get(name) else ""
+        leak = _leaks(study.leaks.get(name, []))
         lines.append(f"test       {name}: {_of(len(items), recipe.max_test_images)} images{leak}")
     lines += [f"partial    {name}: {reason}" for name, reason in study.split.partial.items()]
     lines += [f"missing    {name}: {reason}" for name, reason in study.split.missing.items()]
@@ -235,6 +236,13 @@ def _notices(study: Study) -> list[str]:
     return lines
 
 
+def _leaks(found: Sequence[Leak]) -> str:
+    """Say how many test images training has seen; of the whole set, even where only some are scored."""
+    words = {"exact": "also in training", "near": "nearly so", "sequence": "of a sequence that trains"}
+    counts = {kind: sum(leak.kind == kind for leak in found) for kind in words}
+    return "".join(f", {number} {words[kind]}" for kind, number in counts.items() if number)
+
+
 def _of(count: int, limit: int | None) -> str:
     return f"{limit} of {count}" if limit is not None and limit < count else str(count)
 
@@ -245,5 +253,6 @@ def _plan_json(study: Study) -> dict[str, Any]:
         "split": study.info.model_dump(),
         "tests": {name: len(items) for name, items in study.split.tests.items()},
         "missing": study.split.missing,
-        "num_leaked": study.leaks,
+        "num_leaked": {name: sum(leak.kind == "exact" for leak in found) for name, found in study.leaks.items()},
+        "leaks": {name: [leak._asdict() for leak in found] for name, found in study.leaks.items()},
     }

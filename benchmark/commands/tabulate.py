@@ -34,6 +34,7 @@ class TableRequest:
     std: bool = False
     by: str | None = None
     worst: int | None = None
+    exclude: Sequence[str] = ()
 
     @property
     def choice(self) -> dict[str, Any]:
@@ -67,7 +68,12 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
     from benchmark.report.tables import build_tables
 
     kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
-    return [*build_tables(records, kind=kind, std=request.std, **request.choice)]
+    made = build_tables(records, kind=kind, std=request.std, **request.choice)
+    if request.exclude:
+        from benchmark.report.clean import with_clean
+
+        made = with_clean(made, records, ResultsLayout(request.results), request.exclude)
+    return [*made]
 
 
 def _strata(request: TableRequest, records: Records) -> list[Printable]:

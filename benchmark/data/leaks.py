@@ -1,26 +1,107 @@
-"""Find test images that were trained on: equal decoded pixels, whatever the file format."""
+"""Find test images that were trained on: as they are, nearly so, or by a frame of their sequence."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from benchmark.data.hashing import file_hash, pixel_hash
 from benchmark.data.items import Item
 from benchmark.data.partition import Split
 from benchmark.data.storage import default_cache_dir
 
-Leak = tuple[str, str]
-"""Id of the test image, and of the training image as ``<dataset>/<id>``."""
+LeakKind = Literal["exact", "near", "sequence"]
+
+
+class Leak(NamedTuple):
+    """A test image that training or validation has seen.
+
+    Attributes:
+        id: Of the test image, in its set.
+        twin: The training image, ``<dataset>/<id>``.
+        kind: "exact" (equal decoded pixels), "near" (the same picture re-encoded, resized, cropped, flipped...) or
+            "sequence" (both show one scene). An image is named once, by the first of these that holds.
+    """
+
+    id: str
+    twin: str
+    kind: LeakKind
+
 
 THREADS = 2
 
 
-def count_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, list[Leak]]:
+def find_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, list[Leak]]:
+    """Return, for every test set, its leaked images in order, each with the training image and the kind.
+
+    Args:
+        split: The split to look at.
+        cache_dir: Where hashes are kept between runs; None for the user's cache folder.
+    Raises:
+        BenchError: If an image cannot be read.
+    """
+    exact = count_leaks(split, cache_dir=cache_dir)
+    sequence = _sequence_leaks(split)
+    found: dict[str, list[Leak]] = {}
+    for name, items in split.tests.items():
+        twins: dict[str, tuple[str, LeakKind]] = {}
+        for kind, pairs in (("exact", exact[name]), ("sequence", sequence[name])):
+            for test, twin in pairs:
+                twins.setdefault(test, (twin, cast(LeakKind, kind)))
+        found[name] = [Leak(item.id, *twins[item.id]) for item in items if item.id in twins]
+    return found
+
+
+def leak_facts(leaks: Iterable[Leak], items: Iterable[Item]) -> dict[str, Any]:
+    """Return what a record states of the leaks of one test set: ``num_leaked`` (exact) and ``leaked`` by kind.
+
+    Args:
+        leaks: Of the whole set.
+        items: The images that were scored; leaks of others do not count.
+    """
+    ids = {item.id for item in items}
+    by_kind: dict[str, list[str]] = {kind: [] for kind in get_args(LeakKind)}
+    for leak in leaks:
+        if leak.id in ids:
+            by_kind[leak.kind].append(leak.id)
+    return {"num_leaked": len(by_kind["exact"]), "leaked": by_kind}
+
+
+def _sequence_leaks(split: Split) -> dict[str, list[tuple[str, str]]]:
+    """Return the test images whose group trains, each with the frame nearest to it."""
+    frames: dict[str, list[Item]] = defaultdict(list)
+    for item in split.train + split.val:
+        frames[item.group].append(item)
+    return {
+        name: [(item.id, _name(_nearest(item, frames[item.group]))) for item in items if item.group in frames]
+        for name, items in split.tests.items()
+    }
+
+
+def _nearest(item: Item, frames: Sequence[Item]) -> Item:
+    """Return the frame whose number is nearest."""
+    return min(frames, key=lambda frame: abs(_number(frame) - _number(item)))
+
+
+def _number(item: Item) -> int:
+    digits = re.findall(r"\d+", item.id)
+    return int(digits[-1]) if digits else 0
+
+
+def _name(item: Item) -> str:
+    return f"{item.dataset}/{item.id}"
+
+
+def count_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, list[tuple[str, str]]]:
     """Return, for every test set, the test images whose pixels are also in training or validation.
+
+    Each comes with the training image, ``<dataset>/<id>``.
 
     Args:
         split: The split to look at.
@@ -35,11 +116,7 @@ def count_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, lis
     for item in known:
         seen.setdefault(hashes[item.image_path], item)
     return {
-        name: [
-            (item.id, f"{twin.dataset}/{twin.id}")
-            for item in items
-            if (twin := seen.get(hashes[item.image_path])) is not None
-        ]
+        name: [(item.id, _name(twin)) for item in items if (twin := seen.get(hashes[item.image_path])) is not None]
         for name, items in split.tests.items()
     }
 

@@ -100,6 +100,15 @@ class Accumulator:
         sums = {name: self._curves[i].copy() for i, name in enumerate(MEASURES)}
         return {**sums, "n": np.array(self.n)}
 
+    def em_curves(self) -> NDArray[np.float32]:
+        """Return the E curve of every image, in order, (n, thresholds averaged), to four bytes.
+
+        With them E_phi_max can be had of any part of the set, whose peak may lie at another threshold.
+        """
+        self._em.seek(0)
+        values = np.frombuffer(self._em.read(), np.float64)
+        return values.reshape(self.n, self._at.shape[1]).astype(np.float32)
+
     def result(self) -> dict[str, float]:
         """Return the dataset's figures by their printed names.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.report import select
+from benchmark.report.clean import count_kinds, describe_leaks
 from benchmark.report.rows import Row
 from benchmark.report.select import RecordDict
 
@@ -18,6 +19,7 @@ class Facts:
     Attributes:
         n: Images scored. of: Images that the set holds, where fewer were scored.
         num_leaked: Test images that also stand in the training set; None where nobody counted.
+        leaked: Leaked test images by kind; empty in older records.
         weights: What the networks started from, with names where they differ.
         commit: Of the code that made the records.
     """
@@ -33,6 +35,7 @@ class Facts:
     synthetic: bool = False
     weights: str = ""
     num_leaked: int | None = None
+    leaked: Mapping[str, int] = field(default_factory=dict)
     commit: str = ""
 
 
@@ -58,6 +61,7 @@ def gather_facts(
         synthetic=any(r.get("synthetic") for r in records if dataset in (r.get("tests") or {})),
         weights=_join_weights(rows),
         num_leaked=max((int(t.get("num_leaked") or 0) for t in tests), default=None) if ours else None,
+        leaked=count_kinds(tests),
         commit=", ".join(commits),
     )
 
@@ -78,7 +82,7 @@ def caption(what: str, title: str, facts: Facts, *, with_std: bool = False) -> s
     if facts.weights:
         sentences.append(f"Weights: {facts.weights}")
     if facts.num_leaked is not None:
-        sentences.append(_leaks(facts.num_leaked))
+        sentences.append(describe_leaks(facts.num_leaked, facts.leaked))
     if facts.commit:
         sentences.append(f"Commit {facts.commit}")
     if facts.synthetic:
@@ -108,12 +112,6 @@ def _seeds(seeds: Sequence[int], with_std: bool) -> str:
         return f"Seed {seeds[0]}"
     spread = " and standard deviation" if with_std else ""
     return f"Seeds {', '.join(map(str, seeds))} (mean{spread})"
-
-
-def _leaks(count: int) -> str:
-    if count == 0:
-        return "No test image stands in the training set"
-    return f"{count} test image{'s' if count > 1 else ''} also stand{'' if count > 1 else 's'} in the training set"
 
 
 def _join_weights(rows: Sequence[Row]) -> str:

@@ -36,6 +36,7 @@ _LATEX = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "→": r"$\rightarrow$",
+    "↳": r"$\hookrightarrow$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
     "φ": r"$\phi$",

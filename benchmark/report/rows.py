@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from benchmark.report.names import MEASURE_KEYS, MODEL_TITLES, Measure, model_order, model_title
@@ -16,6 +16,24 @@ Kind = Literal["main", "ablation"]
 DIGITS = 3  # as the paper prints; best and second are decided on these digits
 DIGEST_DIGITS = 12
 RowKey = tuple[str, tuple[str, ...], bool]  # model, parts left out, maps by others
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A row over the test images that are not leaked; None is a blank.
+
+    Attributes:
+        values, std, n, reason: As in ``Row``.
+        same: No image is leaked: nothing to print a second time.
+        marks: Best and second among such rows.
+    """
+
+    values: Mapping[str, float | None]
+    std: Mapping[str, float | None]
+    n: int | None = None
+    reason: str | None = None
+    same: bool = False
+    marks: Mapping[str, Mark] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,8 @@ class Row:
         foreign: The maps or the weights were made by others.
         origin: By whom, as the record says.
         reason: Why cells are blank.
+        cells: The records that the row averages.
+        clean: The row without leaked test images, where that was asked for.
     """
 
     model: str
@@ -48,6 +68,8 @@ class Row:
     num_params: int | None = None
     num_leaked: int | None = None
     reason: str | None = None
+    cells: tuple[str, ...] = ()
+    clean: Clean | None = None
 
     @property
     def is_ranked(self) -> bool:
@@ -116,8 +138,8 @@ def make_row(records: Sequence[RecordDict], key: RowKey, dataset: str, protocol:
         model=model,
         ablation=ablation,
         title=title,
-        values={key: _mean(column) for key, column in columns.items()},
-        std={key: _std(column) for key, column in columns.items()},
+        values={key: mean_of(column) for key, column in columns.items()},
+        std={key: std_of(column) for key, column in columns.items()},
         n=int(tests[0]["n"]),
         of=tests[0].get("of"),
         seeds=tuple(sorted(int(r["seed"]) for r in used)),
@@ -128,6 +150,7 @@ def make_row(records: Sequence[RecordDict], key: RowKey, dataset: str, protocol:
         num_params=used[0].get("num_params"),
         num_leaked=max((int(t.get("num_leaked") or 0) for t in tests), default=0),
         reason=f"no number for {', '.join(lacking)}" if lacking else None,
+        cells=tuple(str(r.get("cell")) for r in used),
     )
 
 
@@ -159,12 +182,12 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _mean(column: Sequence[float | None]) -> float | None:
+def mean_of(column: Sequence[float | None]) -> float | None:
     numbers = [value for value in column if value is not None]
     return statistics.fmean(numbers) if len(numbers) == len(column) else None
 
 
-def _std(column: Sequence[float | None]) -> float | None:
+def std_of(column: Sequence[float | None]) -> float | None:
     numbers = [value for value in column if value is not None]
     return statistics.stdev(numbers) if len(numbers) == len(column) >= 2 else None
 

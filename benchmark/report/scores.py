@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from benchmark.report.captions import caption
+from benchmark.report.clean import CLEAN_TITLE
 from benchmark.report.names import MEASURE_KEYS, MEASURES
-from benchmark.report.rows import Row, printed
-from benchmark.report.sheet import Cell, Column, Sheet
+from benchmark.report.rows import Clean, Row, printed
+from benchmark.report.sheet import Cell, Column, Mark, Sheet
 
 if TYPE_CHECKING:
     from benchmark.report.tables import Table
@@ -20,7 +22,7 @@ def score_sheet(table: Table) -> Sheet:
         stem=table.stem,
         caption=score_caption(table),
         columns=(Column("Model", align="l"), *measures),
-        rows=tuple(_cells(table, i, row) for i, row in enumerate(table.rows)),
+        rows=tuple(line for i, row in enumerate(table.rows) for line in _lines(table, i, row)),
         notes=table.notes,
         data=tuple(csv_rows(table)),
         combined="tables" if table.kind == "main" else "ablations",
@@ -36,17 +38,25 @@ def score_caption(table: Table) -> str:
     return " ".join(sentences)
 
 
+def _lines(table: Table, i: int, row: Row) -> Iterator[tuple[Cell, ...]]:
+    """Yield the row, and below it the one without leaked images where that was asked for and differs."""
+    yield _cells(table, i, row)
+    clean = row.clean
+    if clean is not None and not clean.same:
+        yield (Cell(CLEAN_TITLE), *(_figure(table, clean, key, clean.marks.get(key)) for key in MEASURE_KEYS))
+
+
 def _cells(table: Table, i: int, row: Row) -> tuple[Cell, ...]:
     head = Cell(row.title, sup="†" if row.foreign else "")
-    return (head, *(_cell(table, i, row, key) for key in MEASURE_KEYS))
+    return (head, *(_figure(table, row, key, table.marks.get((i, key))) for key in MEASURE_KEYS))
 
 
-def _cell(table: Table, i: int, row: Row, key: str) -> Cell:
+def _figure(table: Table, row: Row | Clean, key: str, mark: Mark | None) -> Cell:
     value, std = row.values.get(key), row.std.get(key)
     if value is None:
         return Cell()
     spread = f" ± {printed(std)}" if table.show_std and std is not None else ""
-    return Cell(printed(value) + spread, mark=table.marks.get((i, key)), value=value)
+    return Cell(printed(value) + spread, mark=mark, value=value)
 
 
 def csv_rows(table: Table) -> list[dict[str, Any]]:
@@ -75,6 +85,16 @@ def csv_rows(table: Table) -> list[dict[str, Any]]:
             "synthetic": facts.synthetic,
             "origin": row.origin,
             "note": row.reason or "",
+            **_clean_columns(table, row),
         }
         for row in table.rows
     ]
+
+
+def _clean_columns(table: Table, row: Row) -> dict[str, Any]:
+    """Return the columns that only a table without leaked images has."""
+    if all(one.clean is None for one in table.rows):
+        return {}
+    clean = row.clean or Clean({}, {})
+    figures = {f"{key}_clean": clean.values.get(key) for key in MEASURE_KEYS}
+    return {**figures, "n_clean": clean.n, "note_clean": clean.reason or ""}

@@ -7,6 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
+LeakKind = Literal["exact", "near", "sequence"]
+"""How a test image is leaked: the same pixels, nearly the same picture, or a frame of the same sequence trains."""
+
 Status = Literal["ok", "diverged", "failed", "interrupted", "skipped"]
 
 
@@ -32,6 +35,9 @@ class TestResult(BaseModel):
     of: int | None = Field(default=None, description="Images that the set holds, where fewer were scored.")
     fingerprint: str
     num_leaked: int
+    leaked: dict[LeakKind, list[str]] | None = Field(
+        default=None, description="Ids of leaked test images by kind; None where nobody looked."
+    )
     scores: dict[str, dict[str, float]]
 
 
