@@ -73,25 +73,28 @@ def choose_variants(spec: ModelSpec, recipe: Recipe, drop: Sequence[str], *, fac
     return list(dict.fromkeys([(), *((part,) for part in parts), parts]))
 
 
-def prove(spec: ModelSpec, recipe: Recipe, variants: Sequence[tuple[str, ...]]) -> list[Proof]:
+def prove(cell: Cell, variants: Sequence[tuple[str, ...]]) -> list[Proof]:
     """Build every variant with the same seed and compare it with the full model.
 
+    Args:
+        cell: Any cell of the study: says which model, recipe and ImageNet weights.
+        variants: The parts that each leaves out.
     Raises:
         BenchError: A variant's output is the full model's, or it has the full model's parameters and multiply-adds
             although its parts are more than values: the switch does nothing and training it would prove nothing.
     """
-    full, full_output = _look(spec, recipe, ())
+    full, full_output = _look(replace(cell, ablation=()))
     proofs = [full]
     for drop in variants:
         if not drop:
             continue
-        found, output = _look(spec, recipe, drop)
+        found, output = _look(replace(cell, ablation=drop))
         change = float((output - full_output).abs().max())
         found = replace(found, output_change=change)
         same_graph = (found.num_params, found.gmacs) == (full.num_params, full.gmacs)
         if change == 0 or (same_graph and not set(drop) <= set(VALUES_ONLY)):
             raise BenchError(
-                f"model {spec.name} without {', '.join(drop)}: {found.num_params:,} parameters, {found.gmacs:.3f} "
+                f"model {cell.spec.name} without {', '.join(drop)}: {found.num_params:,} parameters, {found.gmacs:.3f} "
                 f"GMACs, output change {change:g} against {full.num_params:,} and {full.gmacs:.3f} of the full model: "
                 "the switch does nothing; nothing was trained"
             )
@@ -123,13 +126,14 @@ def measure_costs(study: Study, proofs: Sequence[Proof]) -> dict[tuple[str, ...]
     }
 
 
-def _look(spec: ModelSpec, recipe: Recipe, drop: tuple[str, ...]) -> tuple[Proof, Tensor]:
+def _look(cell: Cell) -> tuple[Proof, Tensor]:
     import torch
 
     torch.manual_seed(derive_seed("init", 0))
-    model = build_cell_model(Cell("", spec, recipe, 0, drop), pretrained=recipe.pretrained).eval()
-    image = torch.randn(1, 3, recipe.image_size, recipe.image_size, generator=torch.Generator().manual_seed(0))
+    model = build_cell_model(cell, pretrained=cell.recipe.pretrained).eval()
+    side = cell.recipe.image_size
+    image = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         output = model(image)[0]
         gmacs = count_macs(model, image) / 1e9
-    return Proof(drop, sum(p.numel() for p in model.parameters()), round(gmacs, 6), 0.0), output
+    return Proof(cell.ablation, sum(p.numel() for p in model.parameters()), round(gmacs, 6), 0.0), output

@@ -150,7 +150,7 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
     model = build_cell_model(cell, pretrained=recipe.pretrained and not trained)
     facts: dict[str, Any] = {
         "num_params": sum(p.numel() for p in model.parameters()),
-        "pretrained": dict(getattr(model, "weights_info", None) or {}),
+        "pretrained": _weights_used(model),
         "environment": environment(fabric),
     }
     if trained:
@@ -199,6 +199,14 @@ def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: 
 def _training_items(split: Split, recipe: Recipe) -> Sequence[Item]:
     """What is trained on: the split's training images, and its validation images where nothing is picked by them."""
     return (*split.train, *split.val) if recipe.select == "last_all" else split.train
+
+
+def _weights_used(model: nn.Module) -> dict[str, Any]:
+    """Whether the network started from ImageNet weights and from which; {} for one that does not tell."""
+    if not hasattr(model, "weights_info"):
+        return {}
+    info: dict[str, Any] = dict(model.weights_info or {})  # type: ignore[arg-type]
+    return {"used": bool(info), **info}
 
 
 def _training_facts(outcome: Outcome, watcher: Watcher, paths: CellPaths, model: nn.Module) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def ablate(
     cache_dir: CacheDir = None,
     if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
+    weights_dir: Annotated[Path | None, typer.Option(help="Folder with <model>.pth for pretrained=true.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
     track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
@@ -116,6 +117,7 @@ def ablate(
         if_exists=choice(if_exists, "--if-exists", ("skip", "resume", "overwrite")),  # type: ignore[arg-type]
         allow_missing=allow_missing,
         device=device,
+        weights_dir=weights_dir,
     )
     code = study.ablate(
         request,

@@ -112,7 +112,7 @@ def _ablate(
     recipe = load_recipe(request.recipe, model=spec.name, overrides=request.overrides)
     variants = choose_variants(spec, recipe, drop, factorial=factorial)
     study = plan_study(replace(request, ablations=variants), teller(console, quiet))
-    proofs = prove(spec, recipe, variants)
+    proofs = prove(study.cells[0], variants)
     if not quiet:
         _print_plan(console, study, with_estimate)
         for proof in proofs:

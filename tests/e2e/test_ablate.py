@@ -79,6 +79,27 @@ def test_pretraining_cannot_be_dropped_from_a_random_start(bench: Bench) -> None
     assert "nothing to drop" in done.stderr and "pretrained=true" in done.stderr
 
 
+@pytest.mark.slow
+def test_pretraining_alone_is_dropped_with_weights_from_a_folder(bench: Bench, tmp_path: Path) -> None:
+    import timm
+    import torch
+
+    (tmp_path / "weights").mkdir()
+    torch.manual_seed(3)
+    swin = timm.create_model("swin_tiny_patch4_window7_224")
+    torch.save(swin.state_dict(), tmp_path / "weights" / "bsanet.pth")
+    tiny = (*TINY, "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4")
+    fixed = ("ablate", "--drop", "pretraining", "--set", "pretrained=true", "--datasets", "phantom-kvasir", *tiny)
+    fixed = (*fixed, "--recipe", "smoke", "--no-track", "--no-estimate")
+    assert "weights=FILE" in bench(*fixed, code=2).stderr, "without weights it is refused"
+    assert not list((tmp_path / "results").rglob("run.json"))
+    bench(*fixed, "--weights-dir", "weights")
+    records = [json.loads(p.read_text()) for p in (tmp_path / "results" / "runs").glob("*/*/*/run.json")]
+    used = {tuple(r["ablation"]): r["pretrained"] for r in records}
+    assert set(used) == {(), ("pretraining",)}
+    assert len(used[()]["sha256"]) == 64 and not used[("pretraining",)]["used"]
+
+
 def test_the_order_and_repetition_of_parts_change_nothing() -> None:
     from benchmark.ablation import choose_variants
     from benchmark.config import Recipe
