@@ -28,12 +28,16 @@ _PRINTED = {
 }
 _RENAMED = {"sm": "S_alpha", "wfm": "F_beta_w", "mae": "MAE"}
 
+MISS_BELOW = 0.1
+"""An image is missed where its Dice, averaged over the protocol's thresholds, is below this."""
+
 HIGHER_IS_BETTER = {
     **{name: True for pair in _PRINTED.values() for name in pair},
     "S_alpha": True,
     "F_beta_w": True,
     "MAE": False,
     "hd95": False,
+    "miss_rate": False,
 }
 """Which direction is better, by key of ``Accumulator.result``; keys that are not listed: higher."""
 
@@ -49,6 +53,7 @@ class Accumulator:
         self.protocol: Protocol | None = None
         self._rows: list[Row] = []
         self._numbers: dict[str, float] = {}
+        self._missed = 0
         self._curves = np.zeros((len(MEASURES), 256))
         self._at: NDArray[np.float64] = np.zeros((len(MEASURES), 0))
         self._em = tempfile.SpooledTemporaryFile(max_size=8 << 20)  # noqa: SIM115
@@ -80,6 +85,7 @@ class Accumulator:
         self._at += scores.at
         for name, value in numbers.items():
             self._numbers[name] = self._numbers.get(name, 0.0) + value
+        self._missed += numbers["dice"] < MISS_BELOW
         self._em.write(np.ascontiguousarray(scores.at[0], np.float64).tobytes())
         self._rows.append({**facts, **numbers})
 
@@ -115,7 +121,8 @@ class Accumulator:
         ``mDSC``, ``mIoU``, ``meanEm``, ``meanSen``, ``meanSpe`` are means, ``maxDSC``, ``maxIoU``,
         ``E_phi_max``, ``maxSen``, ``maxSpe`` maxima of the dataset's mean curve over the protocol's thresholds
         (one shared threshold, not the mean of each image's best one); ``S_alpha``, ``F_beta_w``, ``MAE`` and
-        the columns ``*_half``, ``adp_*``, ``hd95``, ``surface_dice`` are means over images.
+        the columns ``*_half``, ``adp_*``, ``hd95``, ``surface_dice`` are means over images; ``miss_rate`` is the
+        share of images whose ``dice`` is below 0.1.
 
         Raises:
             BenchError: If there is no image.
@@ -131,6 +138,7 @@ class Accumulator:
         for name, total in self._numbers.items():
             if name not in MEASURES:
                 figures[_RENAMED.get(name, name)] = total / self.n
+        figures["miss_rate"] = self._missed / self.n
         first = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
         return {**{k: figures[k] for k in first}, **figures}
 

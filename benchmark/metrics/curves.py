@@ -39,6 +39,13 @@ def threshold_measures(stat: Statistic, table: LevelTable, mean: float, protocol
     )
 
 
+def threshold_counts(stat: Statistic, table: LevelTable) -> NDArray[np.int64]:
+    """Return (2, 256) pixels that pass each threshold, 255 first: true positives, false positives."""
+    passed = np.zeros((2, NUM_LEVELS + 1), np.int64)
+    passed[:, :NUM_LEVELS] = stat.counts.sum(axis=0)[::-1, ::-1].cumsum(axis=1)[:, ::-1]
+    return passed[:, table.first]
+
+
 @lru_cache(maxsize=256)
 def _fixed_levels(table: LevelTable, compare: str, thresholds: str | tuple[float, ...]) -> NDArray[np.int64]:
     """Return the lowest level that passes each threshold but the adaptive one, 256 where none does."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchError, unknown_name
-from benchmark.metrics.curves import threshold_measures
+from benchmark.metrics.curves import threshold_counts, threshold_measures
 from benchmark.metrics.levels import (
     Levels,
     LevelTable,
@@ -45,7 +45,8 @@ def score(
     """Score one map.
 
     Args:
-        prob: (H, W) map: uint8 in 0..255, or float in [0, 1], which is rounded to 8 bits first.
+        prob: (H, W) map: uint8 in 0..255, or float in [0, 1], which is quantised to 8 bits first, as the
+            protocol says (the named ones round).
         mask: (H, W) boolean mask, True in the polyp.
         plan: The mask's plan, if it is known already; it only saves time.
         protocol: Name, ``Protocol``, or path of a TOML file.
@@ -99,20 +100,20 @@ def _score_each(
 ) -> list[Scores]:
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
-    levels = quantise(prob)
     mask = check_mask(mask)
-    shared = _Shared(levels, mask, plan)
+    shared = _Shared(prob, mask, plan)
     return [shared.score(protocol, engine, tolerance_px if boundary else None) for protocol in protocols]
 
 
 class _Shared:
     """What several protocols can share while one map is scored."""
 
-    def __init__(self, levels: Levels, mask: NDArray[np.bool_], plan: Plan | None) -> None:
+    def __init__(self, prob: NDArray, mask: NDArray[np.bool_], plan: Plan | None) -> None:
         if plan is not None and (plan.shape != mask.shape or plan.num_fg != np.count_nonzero(mask)):
             raise BenchError("plan belongs to another mask: make it with plan(mask), or leave it out")
-        self._levels, self._mask, self._plan = levels, mask, plan
-        self._prepared: dict[tuple[str, int, str], tuple[Levels, Plan, int, int]] = {}
+        self._prob, self._mask, self._plan = prob, mask, plan
+        self._quantised: dict[str, Levels] = {}
+        self._prepared: dict[tuple[str, str, int, str], tuple[Levels, Plan, int, int]] = {}
         self._statistics: dict[tuple[object, ...], Statistic] = {}
         self._weighted: dict[tuple[int, int], float] = {}
 
@@ -128,8 +129,8 @@ class _Shared:
         if engine == "reference":
             from benchmark.metrics.reference import reference_measures
 
-            measured, own = reference_measures(levels, plan.mask, protocol)
-            return make_scores(protocol, measured, {**own, **numbers})
+            measured, counts, own = reference_measures(levels, plan.mask, protocol)
+            return make_scores(protocol, measured, counts, {**own, **numbers})
         return self._fast(protocol, self._statistic(levels, low, plan, protocol), table, numbers)
 
     def _fast(
@@ -147,13 +148,15 @@ class _Shared:
             self._weighted[key] = weighted_f(stat, table)
         numbers["wfm"] = self._weighted[key]
         measured = threshold_measures(stat, table, moments.value / stat.num_pixels, protocol)
-        return make_scores(protocol, measured, numbers)
+        return make_scores(protocol, measured, threshold_counts(stat, table), numbers)
 
     def _inputs(self, protocol: Protocol) -> tuple[Levels, Plan, int, int]:
         """Return map and plan as the protocol scores them, and the map's lowest and highest level."""
-        key = (protocol.resize, protocol.size_px, protocol.postprocess)
+        key = (protocol.quantise, protocol.resize, protocol.size_px, protocol.postprocess)
         if key not in self._prepared:
-            levels, size = self._levels, protocol.size_px
+            if protocol.quantise not in self._quantised:
+                self._quantised[protocol.quantise] = quantise(self._prob, protocol.quantise)
+            levels, size = self._quantised[protocol.quantise], protocol.size_px
             if protocol.resize == "native" or levels.shape != (size, size):
                 check_mask(self._mask, levels.shape)
             if self._plan is None:

@@ -15,11 +15,12 @@ Levels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def quantise(prob: NDArray) -> Levels:
-    """Return a map as 8-bit levels: round(255 p), half to even, for floats; 8-bit maps as they are.
+def quantise(prob: NDArray, rule: str = "round") -> Levels:
+    """Return a map as 8-bit levels; 8-bit maps stay as they are.
 
     Args:
         prob: (H, W), uint8 in 0..255, or float in [0, 1], or boolean.
+        rule: "round": round(255 p), half to even; "truncate": floor(255 p). See ``Protocol.quantise``.
     Raises:
         BenchError: If the map has another type or shape, NaN or infinite values, or values outside [0, 1].
     """
@@ -37,7 +38,8 @@ def quantise(prob: NDArray) -> Levels:
         raise BenchError("map has NaN or infinite values: look at the model that made it")
     if low < 0 or high > 1:
         raise BenchError(f"map has values from {low:g} to {high:g}: floats must lie in [0, 1]")
-    return np.rint(prob.astype(np.float64) * 255).astype(np.uint8)
+    scaled = prob.astype(np.float64) * 255
+    return (np.rint(scaled) if rule == "round" else np.floor(scaled)).astype(np.uint8)
 
 
 def check_mask(mask: NDArray, shape: tuple[int, ...] | None = None) -> Mask:

@@ -18,6 +18,7 @@ Variant = Literal["pysod", "matlab"]
 ZeroTp = Literal["formula", "zero", "one"]
 IouKind = Literal["foreground", "mean"]
 Compare = Literal[">", ">="]
+Quantise = Literal["round", "truncate"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "resize": get_args(Resize),
@@ -26,6 +27,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "zero_tp": get_args(ZeroTp),
     "iou": get_args(IouKind),
     "compare": get_args(Compare),
+    "quantise": get_args(Quantise),
 }
 
 
@@ -36,6 +38,8 @@ class Protocol:
     Attributes:
         name: Short name, as on the command line and in tables. Not hashed.
         description: One paragraph in words. Not hashed.
+        quantise: How a float map in [0, 1] becomes 8-bit: "round": round(255 p), half to even; "truncate":
+            floor(255 p), as a plain cast does. 8-bit maps stay as they are.
         resize: "native": maps have the mask's own size, any other size is refused. "square": maps and
             masks are resized to ``size_px`` x ``size_px`` first (Pillow, bilinear, antialiased when
             shrinking, on 8-bit values; the resized mask is foreground from 128 on).
@@ -57,6 +61,7 @@ class Protocol:
 
     name: str
     description: str = ""
+    quantise: Quantise = "round"
     resize: Resize = "native"
     size_px: int = 0
     postprocess: Postprocess = "none"
@@ -80,8 +85,20 @@ class Protocol:
     def hash(self) -> str:
         """Eight hex digits over every field that changes a number (not name, not description)."""
         numbers = {k: v for k, v in asdict(self).items() if k not in ("name", "description")}
+        if self.quantise == "round":
+            del numbers["quantise"]  # younger than the first records: their hashes must hold
         text = json.dumps(numbers, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+    @property
+    def reference_gap(self) -> str:
+        """Why py_sod_metrics cannot follow this protocol, in words; "" where it can."""
+        gaps = {
+            "MATLAB's threshold list and rounding": self.variant != "pysod",
+            "another rule for images without a true positive": self.zero_tp != "formula",
+            "IoU of polyp and background": self.iou != "foreground",
+        }
+        return " and ".join(words for words, present in gaps.items() if present)
 
     @property
     def label(self) -> str:
@@ -123,8 +140,8 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="pranet",
             description=(
-                "The field's protocol, with the arithmetic of py_sod_metrics. Maps are scored at the mask's own "
-                "size. Each map is stretched to its own [0, 1], for every measure, MAE included. Dice, IoU and E "
+                "The field's protocol, with the arithmetic of py_sod_metrics. Maps are 8-bit (floats are rounded to "
+                "it) and scored at the mask's own size. Each map is stretched to its own [0, 1], for every measure, MAE included. Dice, IoU and E "
                 "are taken at 256 thresholds (floor(255 p) >= k, k = 255..0); the printed mean is the mean of the "
                 "dataset's mean curve and E_phi_max its maximum. Columns at 0.5 take the stretched map > 0.5."
             ),

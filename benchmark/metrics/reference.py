@@ -18,7 +18,7 @@ from benchmark.metrics.protocol import Protocol
 
 def reference_measures(
     levels: NDArray[np.uint8], mask: NDArray[np.bool_], protocol: Protocol
-) -> tuple[NDArray[np.float64], dict[str, float]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, float]]:
     """Measure a map with py_sod_metrics.
 
     Args:
@@ -26,12 +26,12 @@ def reference_measures(
         mask: (H, W) boolean mask.
         protocol: One with the arithmetic of py_sod_metrics, without quirks.
     Returns:
-        The array of ``curves.threshold_measures`` and the numbers ``mae``, ``sm``, ``wfm``.
+        The arrays of ``curves.threshold_measures`` and ``curves.threshold_counts``, and the numbers ``mae``,
+        ``sm``, ``wfm``.
     Raises:
         BenchError: If the protocol asks for what py_sod_metrics cannot do, or the package is absent.
     """
-    if protocol.variant != "pysod" or protocol.zero_tp != "formula" or protocol.iou != "foreground":
-        raise BenchError(f"engine 'reference' cannot follow protocol {protocol.name!r}: use engine 'fast'")
+    check_reference(protocol)
     sod = _package()
     pred, gt = levels / 255, mask
     if protocol.stretch:
@@ -39,7 +39,21 @@ def reference_measures(
     numbers = {"mae": sod.MAE().cal_mae(pred, gt), "sm": _structure(sod).cal_sm(pred, gt), "wfm": 0.0}
     if mask.any():
         numbers["wfm"] = sod.WeightedFmeasure().cal_wfm(pred, gt)
-    return _thresholded(sod, pred, gt, protocol), {name: float(v) for name, v in numbers.items()}
+    measured, counts = _thresholded(sod, pred, gt, protocol)
+    return measured, counts, {name: float(v) for name, v in numbers.items()}
+
+
+def check_reference(protocol: Protocol) -> None:
+    """Refuse a protocol that py_sod_metrics cannot follow.
+
+    Raises:
+        BenchError: It cannot; the message says why.
+    """
+    if protocol.reference_gap:
+        raise BenchError(
+            f"engine 'reference' cannot follow protocol {protocol.name!r}: py_sod_metrics does not know "
+            f"{protocol.reference_gap}; use engine 'fast'"
+        )
 
 
 def _package() -> Any:
@@ -61,8 +75,10 @@ def _structure(sod: Any) -> Any:
     return Structure()
 
 
-def _thresholded(sod: Any, pred: NDArray, gt: NDArray, protocol: Protocol) -> NDArray[np.float64]:
-    """Return (7, 258 + T): the package's curves, then single thresholds from its own counts."""
+def _thresholded(
+    sod: Any, pred: NDArray, gt: NDArray, protocol: Protocol
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return (7, 258 + T): the package's curves, then single thresholds from its own counts; and its counts."""
     explicit = () if protocol.thresholds == "all" else protocol.thresholds
     num_fg = int(np.count_nonzero(gt))
     family = sod.FmeasureV2()
@@ -72,6 +88,7 @@ def _thresholded(sod: Any, pred: NDArray, gt: NDArray, protocol: Protocol) -> ND
     out[0, :NUM_LEVELS] = aligned.cal_changeable_em(pred, gt)
     counts = family.dynamically_binarizing(pred, gt, num_fg, gt.size - num_fg)
     out[1:, :NUM_LEVELS] = [handler(**counts) for handler in _handlers(sod)]
+    passed = np.stack([counts["tp"], counts["fp"]]).astype(np.int64)
     adaptive = sod.utils.get_adaptive_threshold(pred)
     single = {HALF: _passing(0.5, protocol), ADAPTIVE: adaptive}
     single |= {EXPLICIT + i: _passing(t, protocol) for i, t in enumerate(explicit)}
@@ -79,7 +96,7 @@ def _thresholded(sod: Any, pred: NDArray, gt: NDArray, protocol: Protocol) -> ND
         out[0, column] = aligned.cal_em_with_threshold(pred, gt, threshold)
         counts = family.get_statistics(pred >= threshold, gt, num_fg, gt.size - num_fg)
         out[1:, column] = [handler(**counts) for handler in _handlers(sod)]
-    return out
+    return out, passed
 
 
 def _handlers(sod: Any) -> list[Any]:

@@ -22,6 +22,8 @@ class Scores:
     ``dice``, ``iou``, ``precision``, ``recall``, ``specificity``, ``f`` (beta^2 = 1). The same at 0.5 as
     ``<name>_half`` and at twice the map's mean as ``adp_<name>``. ``at``: (7, T) the curves' measures, in that
     order, at the thresholds that the protocol averages (the curves themselves if it averages all levels).
+    ``tp``, ``fp``: (256,) int64, the pixels counted at each threshold; with the mask's foreground and the map's
+    size they give every other count.
     ``hd95`` (pixels, lower is better) and ``surface_dice`` only if asked for, else None.
     """
 
@@ -51,6 +53,8 @@ class Scores:
     adp_specificity: float
     adp_f: float
     at: NDArray[np.float64]
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
     hd95: float | None = None
     surface_dice: float | None = None
 
@@ -68,11 +72,16 @@ class Scores:
         return {name: getattr(self, name) for name in MEASURES}
 
 
-_NUMBERS = tuple(f.name for f in fields(Scores) if f.name not in (*MEASURES, "protocol", "at"))
+_NUMBERS = tuple(f.name for f in fields(Scores) if f.name not in (*MEASURES, "protocol", "at", "tp", "fp"))
 
 
-def make_scores(protocol: Protocol, measured: NDArray[np.float64], numbers: Mapping[str, float | None]) -> Scores:
-    """Build a ``Scores`` from the array of ``threshold_measures`` (columns: levels, 0.5, adaptive, explicit)."""
+def make_scores(
+    protocol: Protocol,
+    measured: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    numbers: Mapping[str, float | None],
+) -> Scores:
+    """Build a ``Scores`` from the arrays of ``threshold_measures`` and ``threshold_counts``."""
     levels = measured[:, :NUM_LEVELS]
     values: dict[str, object] = dict(zip(MEASURES, levels, strict=True))
     single = measured[:, HALF : ADAPTIVE + 1].tolist()
@@ -80,4 +89,4 @@ def make_scores(protocol: Protocol, measured: NDArray[np.float64], numbers: Mapp
         values[f"{name}_half"] = half
         values[f"adp_{name}"] = adaptive
     at = levels if protocol.thresholds == "all" else measured[:, EXPLICIT:]
-    return Scores(protocol=protocol, at=at, **values, **numbers)  # type: ignore[arg-type]
+    return Scores(protocol=protocol, at=at, tp=counts[0], fp=counts[1], **values, **numbers)  # type: ignore[arg-type]

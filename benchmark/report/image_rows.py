@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError
+from benchmark.metrics.aggregate import MISS_BELOW
 from benchmark.report import select
 from benchmark.report.rows import Row, group_cells
 from benchmark.report.select import RecordDict
@@ -18,9 +19,6 @@ from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MISS_BELOW = 0.1
-"""An image is missed where its Dice, averaged over the protocol's thresholds, is below this."""
 
 COLUMNS = {"mDSC": "dice", "mIoU": "iou", "S_alpha": "sm", "F_beta_w": "wfm", "E_phi_max": "em_max", "MAE": "mae"}
 """Column of ``scores.parquet`` whose mean is each figure."""

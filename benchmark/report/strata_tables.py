@@ -8,10 +8,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import unknown_name
+from benchmark.metrics.aggregate import MISS_BELOW
 from benchmark.metrics.strata import LARGE_FROM, SIZE_BINS, SMALL_BELOW
 from benchmark.report.captions import caption
 from benchmark.report.escape import label
-from benchmark.report.image_rows import COLUMNS, MISS_BELOW, ImageRows
+from benchmark.report.image_rows import COLUMNS, ImageRows
 from benchmark.report.listing import Column, Listing
 from benchmark.report.names import MEASURES
 from benchmark.report.rows import printed

@@ -7,9 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from benchmark.errors import BenchError
+from benchmark.metrics.aggregate import MISS_BELOW
 from benchmark.report.captions import caption
 from benchmark.report.escape import label
-from benchmark.report.image_rows import MISS_BELOW, ImageRows
+from benchmark.report.image_rows import ImageRows
 from benchmark.report.listing import Column, Listing
 from benchmark.report.rows import printed
 
