@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.decode import decode_mask
+from benchmark.data.decode import decode_mask_grey
 from benchmark.data.items import Item
 from benchmark.data.storage import default_cache_dir
 from benchmark.errors import BenchError
-from benchmark.metrics import Plan, PlanCache, Protocol, get_protocol, mask_facts, plan, score_all
+from benchmark.metrics import PlanCache, Protocol, Scores, get_protocol, mask_facts, plan, score_all
 from benchmark.metrics.aggregate import Accumulator
+from benchmark.metrics.reference import check_reference
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _PLAN_CACHE_MB = 4096
+_MAX_WORKERS = 8
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,14 @@ def score_maps(
     engine: str = "fast",
     cache_dir: Path | None = None,
     read: Callable[[Path], NDArray] | None = None,
+    read_mask: Callable[[Path], NDArray[np.uint8]] = decode_mask_grey,
+    boundary: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Scored:
     """Score one test set's maps under several protocols in one pass.
+
+    Images are decoded and scored on all cores, a few at a time, and added up in order: the figures do not depend on
+    the number of cores, and memory does not grow with the number of images but for their rows.
 
     Args:
         items: The images; every one must have a map.
@@ -62,23 +72,23 @@ def score_maps(
         engine: ``fast`` or ``reference`` (py_sod_metrics).
         cache_dir: Where plans of masks are kept; None for the user's cache folder.
         read: Reads a map as an (H, W) array; None for our own 8-bit PNG files.
+        read_mask: Reads a mask as (H, W) uint8 grey; each protocol cuts it at its own ``mask_threshold``.
+        boundary: Also HD95 and surface Dice.
         progress: Called with images done and in all.
     Raises:
-        BenchError: A map is missing, unreadable or of another size than its mask.
+        BenchError: A map is missing, unreadable or of another size than its mask; the reference engine cannot follow
+            a protocol.
     """
     import pandas as pd
 
     chosen = [get_protocol(protocol) for protocol in protocols]
+    for protocol in chosen if engine == "reference" else ():
+        check_reference(protocol)
     sums = {protocol.name: Accumulator() for protocol in chosen}
-    plans = PlanCache((cache_dir or default_cache_dir()) / "plans", max_mb=_PLAN_CACHE_MB)
-    for done, (item, prob, ready) in enumerate(_load(items, path_of, read or read_map, plans, engine), start=1):
-        try:
-            scores = score_all(prob, ready.mask, plan=ready, protocols=chosen, engine=engine)
-        except BenchError as error:
-            raise BenchError(f"{path_of(item)}: {error}") from error
-        facts = {"dataset": dataset, "id": item.id, "group": item.group, **mask_facts(ready.mask)}
-        for name, one in scores.items():
-            sums[name].add(one, protocol=name, **facts)
+    one = _Scorer(path_of, read or read_map, read_mask, chosen, engine, cache_dir, boundary)
+    for done, (item, results) in enumerate(ahead(one, items), start=1):
+        for name, (scores, facts) in results.items():
+            sums[name].add(scores, protocol=name, dataset=dataset, id=item.id, group=item.group, **facts)
         progress(done, len(items))
     curves = {
         f"{name}/{dataset}/{measure}": np.asarray(values)
@@ -87,6 +97,61 @@ def score_maps(
     }
     rows = pd.DataFrame([row for total in sums.values() for row in total.rows()])
     return Scored(rows, curves, {name: total.result() for name, total in sums.items()})
+
+
+class _Scorer:
+    """Decode one image's map and mask and score them; called from several threads."""
+
+    def __init__(
+        self,
+        path_of: Callable[[Item], Path],
+        read: Callable[[Path], NDArray],
+        read_mask: Callable[[Path], NDArray[np.uint8]],
+        protocols: Sequence[Protocol],
+        engine: str,
+        cache_dir: Path | None,
+        boundary: bool,
+    ) -> None:
+        self._path_of, self._read, self._read_mask = path_of, read, read_mask
+        self._engine, self._boundary = engine, boundary
+        self._plans = PlanCache((cache_dir or default_cache_dir()) / "plans", max_mb=_PLAN_CACHE_MB)
+        self._by_cut: dict[int, list[Protocol]] = {}
+        for protocol in protocols:
+            self._by_cut.setdefault(protocol.mask_threshold, []).append(protocol)
+
+    def __call__(self, item: Item) -> tuple[Item, dict[str, tuple[Scores, dict[str, Any]]]]:
+        grey, path = self._read_mask(item.mask_path), self._path_of(item)
+        prob = self._read(path)
+        results: dict[str, tuple[Scores, dict[str, Any]]] = {}
+        for cut, protocols in self._by_cut.items():
+            mask = grey > cut
+            ready = self._plans.get(mask) if self._engine == "fast" else plan(mask)
+            try:
+                scored = score_all(
+                    prob, mask, plan=ready, protocols=protocols, engine=self._engine, boundary=self._boundary
+                )
+            except BenchError as error:
+                raise BenchError(f"{path}: {error}") from error
+            facts = mask_facts(mask)
+            results |= {name: (scores, facts) for name, scores in scored.items()}
+        return item, results
+
+
+def ahead(function: Callable[[In], Out], values: Iterable[In]) -> Iterator[Out]:
+    """Yield ``function`` of each value, in order, computed on all cores a few values ahead of the reader."""
+    workers = min(_MAX_WORKERS, os.cpu_count() or 1)
+    waiting: deque[Future[Out]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for value in values:
+                waiting.append(pool.submit(function, value))
+                if len(waiting) >= 3 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def read_map(path: Path) -> NDArray[np.uint8]:
@@ -104,22 +169,3 @@ def read_map(path: Path) -> NDArray[np.uint8]:
         raise BenchError(f"map {path} is missing: run the cell again with --if-exists overwrite") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise BenchError(f"map {path} is unreadable ({error}); run the cell again with --if-exists overwrite") from None
-
-
-def _load(
-    items: Sequence[Item],
-    path_of: Callable[[Item], Path],
-    read: Callable[[Path], NDArray],
-    plans: PlanCache,
-    engine: str,
-) -> Iterator[tuple[Item, NDArray, Plan]]:
-    """Decode ahead on the other cores, a bounded number of images at a time, in order."""
-
-    def one(item: Item) -> tuple[Item, NDArray, Plan]:
-        mask = decode_mask(item.mask_path)
-        return item, read(path_of(item)), plans.get(mask) if engine == "fast" else plan(mask)
-
-    workers = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(items), 4 * workers):
-            yield from pool.map(one, items[start : start + 4 * workers])
