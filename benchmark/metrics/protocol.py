@@ -141,10 +141,10 @@ PROTOCOLS: dict[str, Protocol] = {
             name="pranet",
             description=(
                 "The field's protocol, with the arithmetic of py_sod_metrics. Maps are 8-bit (floats are rounded to "
-                "it) and scored at the mask's own size. Each map is stretched to its own [0, 1], for every measure, MAE "
-                "included. Dice, IoU and E "
-                "are taken at 256 thresholds (floor(255 p) >= k, k = 255..0); the printed mean is the mean of the "
-                "dataset's mean curve and E_phi_max its maximum. Columns at 0.5 take the stretched map > 0.5."
+                "it) and scored at the mask's own size. Each map is stretched to its own [0, 1], for every measure, "
+                "MAE included. Dice, IoU and E are taken at 256 thresholds (floor(255 p) >= k, k = 255..0); the "
+                "printed mean is the mean of the dataset's mean curve and E_phi_max its maximum. Columns at 0.5 take "
+                "the stretched map > 0.5."
             ),
         ),
         Protocol(
