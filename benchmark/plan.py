@@ -17,6 +17,7 @@ from benchmark.data.leaks import Leak, find_leaks
 from benchmark.data.splits import Split, make_split
 from benchmark.errors import BenchError
 from benchmark.metrics import Protocol, get_protocol
+from benchmark.metrics.reference import check_reference
 from benchmark.registry import ModelSpec, code_hash, expand_models, switches
 from benchmark.store.layout import ResultsLayout, cell_id
 from benchmark.store.schema import SplitInfo
@@ -26,7 +27,10 @@ IfExists = Literal["skip", "resume", "overwrite"]
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; the fields are the options of ``bench run``."""
+    """What the user asked for; the fields are the options of ``bench run``.
+
+    ``protocol`` is the one that is printed: a name, or a TOML file, which is then scored beside the named ones.
+    """
 
     models: Sequence[str] = ("all",)
     datasets: Sequence[str] = ("polyp",)
@@ -43,15 +47,27 @@ class Request:
     if_exists: IfExists = "resume"
     allow_missing: bool = False
     device: str = "auto"
-    own_protocol: Path | None = None
+    protocol: str = "pranet"
     weights_dir: Path | None = None
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
         """Protocols scored in one pass: all that share maps, and one's own; py_sod_metrics can follow two of them."""
         names = ("pranet", "half") if self.engine == "reference" else ("pranet", "pranet-matlab", "half", "ldnet")
-        own = [] if self.own_protocol is None else [get_protocol(self.own_protocol)]
+        own = [get_protocol(self.protocol)] if self.protocol.endswith(".toml") else []
         return {protocol.name: protocol for protocol in (*map(get_protocol, names), *own)}
+
+    @property
+    def printed(self) -> Protocol:
+        """The protocol whose figures are printed.
+
+        Raises:
+            BenchError: It is unknown, or the engine cannot follow it.
+        """
+        chosen = get_protocol(self.protocol)
+        if self.engine == "reference":
+            check_reference(chosen)
+        return chosen
 
     @property
     def protocol_hashes(self) -> dict[str, str]:
@@ -113,6 +129,7 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
         BenchError: Unknown model, dataset, recipe or field; a dataset that is absent; nothing to train on.
     """
     specs = expand_models(list(request.models))
+    _ = request.printed  # a wrong protocol is refused before any file is read
     if not specs or not request.seeds or not request.datasets:
         raise BenchError("nothing to run: --models, --datasets and --seeds each need at least one name or number")
     recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}

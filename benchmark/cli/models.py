@@ -49,6 +49,7 @@ def evaluate(
         data_root=data_root,
         results=results,
         cache_dir=cache_dir,
+        protocol=protocol,
         engine=choice(engine, "--engine", ("fast", "reference")),
         device=device,
     )
@@ -61,7 +62,6 @@ def evaluate(
         model=model,
         checkpoint=checkpoint,
         images=choice(images, "--images", ("pranet", "all")),
-        protocol=protocol,
         allow_partial=allow_partial,
         json_file=json_file,
         quiet=quiet,

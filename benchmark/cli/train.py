@@ -26,6 +26,7 @@ def run(
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
     weights_dir: Annotated[Path | None, typer.Option(help="Folder with <model>.pth for pretrained=true.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
+    protocol: Annotated[str, typer.Option(help="Protocol of the printed tables: name, or FILE.toml.")] = "pranet",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
     track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
     estimate: Annotated[bool, typer.Option(help="Time a few steps of each model before starting.")] = True,
@@ -55,6 +56,7 @@ def run(
         data_root=data_root,
         results=results,
         cache_dir=cache_dir,
+        protocol=protocol,
         engine=choice(engine, "--engine", ("fast", "reference")),
         if_exists=choice(if_exists, "--if-exists", ("skip", "resume", "overwrite")),  # type: ignore[arg-type]
         allow_missing=allow_missing,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmark.commands.printing import print_json
-from benchmark.errors import BenchError, unknown_name
+from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.schema import Record
 
@@ -28,14 +28,11 @@ def evaluate(
     model: str | None,
     checkpoint: Path | None,
     images: str,
-    protocol: str,
     allow_partial: bool,
     json_file: Path | None,
     quiet: bool,
 ) -> None:
     """Score maps or a checkpoint, write the record, print the figures."""
-    from dataclasses import replace
-
     from benchmark import evaluation
     from benchmark.data.datasets import expand_datasets
     from benchmark.progress import watch
@@ -48,11 +45,7 @@ def evaluate(
         raise BenchError("--masks holds no images for --checkpoint to look at; name a --dataset instead")
     if bool(datasets) == (masks is not None):
         raise BenchError("give either --dataset NAME or --masks DIR")
-    if protocol.endswith(".toml"):
-        request = replace(request, own_protocol=Path(protocol))
-        protocol = list(request.protocols)[-1]
-    if protocol not in request.protocols:
-        raise unknown_name(f"protocol for engine {request.engine}", protocol, request.protocols)
+    protocol = request.printed.name
     if masks is not None:
         sets = [evaluation.folder_set(masks)]
     else:

@@ -161,7 +161,8 @@ def _study_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     if not any(record["tests"] for record in main):
         return []
     sets = [*study.split.tests, *study.split.missing]
-    return build_tables(main, models=list(dict.fromkeys(r["model"] for r in main)), datasets=sets)
+    models = list(dict.fromkeys(r["model"] for r in main))
+    return build_tables(main, protocol=study.request.printed.name, models=models, datasets=sets)
 
 
 def _mirror(console: Console, layout: ResultsLayout, records: Sequence[Record], artifacts: list[Path]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,8 +52,10 @@ class TableRequest:
 def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, as_json: bool) -> None:
     """Build the tables of a results folder, write them, print the first format asked for."""
     from benchmark.report.files import write_tables
+    from benchmark.report.protocols import resolve_protocol
 
     records = [record.to_json() for record in io.read_records(request.results)]
+    request = replace(request, protocol=resolve_protocol(records, request.protocol))
     made = _KINDS[request.kind](request, records)
     written = write_tables(made, out or ResultsLayout(request.results).tables, formats)
     if as_json:
