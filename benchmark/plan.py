@@ -14,7 +14,7 @@ from benchmark.data.datasets import dataset_info
 from benchmark.data.hashing import file_hash
 from benchmark.data.items import Item
 from benchmark.data.leaks import Leak, find_leaks
-from benchmark.data.splits import Split, make_split
+from benchmark.data.splits import Split, obtain_split
 from benchmark.errors import BenchError
 from benchmark.metrics import Protocol, get_protocol
 from benchmark.metrics.reference import check_reference
@@ -135,7 +135,7 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
     recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}
     for spec in specs:
         _check_ablations(spec, request.ablations)
-    split = make_split(
+    split = obtain_split(
         request.split,
         list(request.datasets),
         root=request.data_root,

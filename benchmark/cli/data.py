@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import DataRoot, Json, Quiet, data_app
+from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, data_app, names
 
 
 @data_app.command("list")
@@ -23,7 +23,9 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
 
 @data_app.command("check")
 def data_check(
-    names: Annotated[list[str] | None, typer.Argument(help="Datasets or groups; all that are found if unset.")] = None,
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Datasets or groups; all that are found if unset.")
+    ] = None,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
@@ -33,12 +35,12 @@ def data_check(
     """
     from benchmark.commands import describe
 
-    raise typer.Exit(describe.data_check(names or [], data_root, as_json=as_json))
+    raise typer.Exit(describe.data_check(datasets or [], data_root, as_json=as_json))
 
 
 @data_app.command("fetch")
 def data_fetch(
-    names: Annotated[list[str], typer.Argument(help="Datasets, pranet (both bundles), or the groups polyp, skin.")],
+    datasets: Annotated[list[str], typer.Argument(help="Datasets, pranet (both bundles), or the groups polyp, skin.")],
     data_root: DataRoot = None,
     mirror: Annotated[
         str | None,
@@ -61,6 +63,37 @@ def data_fetch(
     from benchmark.commands import fetch
 
     code = fetch.data_fetch(
-        names, data_root, mirror=mirror, lock=lock, keep_archives=keep_archives, as_json=as_json, quiet=quiet
+        datasets, data_root, mirror=mirror, lock=lock, keep_archives=keep_archives, as_json=as_json, quiet=quiet
     )
     raise typer.Exit(code)
+
+
+@data_app.command("split")
+def data_split(
+    split: Annotated[str, typer.Argument(help="paper, grouped, pranet, paper-skin, or an exported FILE.json.")],
+    datasets: Annotated[str, typer.Option(help="Names, groups or FILE.toml, comma-separated.")] = "polyp",
+    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
+    export: Annotated[Path | None, typer.Option(help="Write ids and content hashes to this file.")] = None,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Go on without absent images.")] = False,
+    data_root: DataRoot = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a split, say who trains and who tests, and export it; or hold the images at hand against an exported one.
+
+    `bench run --split FILE.json` trains on it; an image whose content is another is refused by name.
+
+    Example: bench data split grouped --datasets polyp --export grouped.json
+    """
+    from benchmark.commands import splitting
+
+    splitting.data_split(
+        split,
+        names(datasets),
+        seed=split_seed,
+        root=data_root,
+        cache_dir=cache_dir,
+        export=export,
+        allow_missing=allow_missing,
+        as_json=as_json,
+    )

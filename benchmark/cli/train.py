@@ -14,7 +14,9 @@ from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, cho
 def run(
     models: Annotated[str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.")] = "all",
     datasets: Annotated[str, typer.Option(help="Names or groups: polyp, skin, phantom (synthetic).")] = "polyp",
-    split: Annotated[str, typer.Option(help="Who trains, who tests: paper, pranet, ...")] = "paper",
+    split: Annotated[
+        str, typer.Option(help="Who trains, who tests: paper, grouped, pranet, paper-skin, or FILE.json.")
+    ] = "paper",
     split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
     recipe: Annotated[str, typer.Option(help="Packaged recipe or TOML file.")] = "paper",
     seeds: Annotated[str, typer.Option(help="Training seeds, comma-separated.")] = "0",

@@ -14,7 +14,7 @@ from benchmark.data.published import published_ids
 from benchmark.data.split_files import load_split, save_split
 from benchmark.errors import BenchError, unknown_name
 
-__all__ = ["SPLITS", "Split", "count_leaks", "load_split", "make_split", "save_split"]
+__all__ = ["SPLITS", "Split", "count_leaks", "load_split", "make_split", "obtain_split", "save_split"]
 
 WHOLLY_TEST = frozenset({"etis", "phantom-etis", "cvc300", "ph2"})
 """Sets that are never trained on under split ``paper``."""
@@ -212,3 +212,30 @@ def _require_images(name: str, names: list[str], plan: _Plan) -> None:
         raise BenchError(f"nothing to validate on under split {name!r} with {asked}{absent}: add more images")
     if not plan.tests:
         raise BenchError(f"nothing to test on under split {name!r} with {asked}{absent}: add a dataset")
+
+
+def obtain_split(
+    name: str,
+    datasets: Sequence[str],
+    *,
+    root: Path | None = None,
+    seed: int = 0,
+    allow_missing: bool = False,
+    cache_dir: Path | None = None,
+) -> Split:
+    """Draw a split by its name, or read it from a file that was exported.
+
+    Args:
+        name: One of ``SPLITS``, or the path of a split file (``*.json``), which then decides datasets and seed.
+        datasets: As for ``make_split``; with a file only manifests among them matter, which say what its names mean.
+        root: Data root; None takes BENCH_DATA_ROOT.
+        seed: Decides every random choice.
+        allow_missing: As for ``make_split`` and ``load_split``.
+        cache_dir: Where phantom images are written.
+    Raises:
+        BenchError: See ``make_split`` and ``load_split``.
+    """
+    if name.endswith(".json") or "/" in name:
+        expand_datasets([one for one in datasets if one.endswith(".toml")], root)
+        return load_split(Path(name), root=root, allow_missing=allow_missing, cache_dir=cache_dir)
+    return make_split(name, datasets, root=root, seed=seed, allow_missing=allow_missing, cache_dir=cache_dir)
