@@ -46,6 +46,7 @@ def describe(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in _PACKAGES},
+        "host": platform.node(),
         "device": device,
         "device_name": _device_name(device),
         "num_cores": os.cpu_count(),

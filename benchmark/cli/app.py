@@ -27,6 +27,7 @@ DataRoot = Annotated[Path | None, typer.Option(help="Folder with the datasets.",
 CacheDir = Annotated[Path | None, typer.Option(help="Folder for decoded pixels.", envvar="BENCH_CACHE_DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+LogCheckpoints = Annotated[bool, typer.Option("--log-checkpoints", help="Keep the best weights in MLflow too.")]
 
 
 @app.callback(invoke_without_command=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, choice, integers, names
+from benchmark.cli.app import CacheDir, DataRoot, Json, LogCheckpoints, Quiet, Results, app, choice, integers, names
 
 
 @app.command()
@@ -31,6 +31,7 @@ def run(
     protocol: Annotated[str, typer.Option(help="Protocol of the printed tables: name, or FILE.toml.")] = "pranet",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
     track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
+    log_checkpoints: LogCheckpoints = False,
     estimate: Annotated[bool, typer.Option(help="Time a few steps of each model before starting.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Json = False,
@@ -66,7 +67,13 @@ def run(
         weights_dir=weights_dir,
     )
     code = study.run(
-        request, track=track, with_estimate=estimate, dry_run=dry_run, as_json=as_json, quiet=quiet or as_json
+        request,
+        track=track,
+        checkpoints=log_checkpoints,
+        with_estimate=estimate,
+        dry_run=dry_run,
+        as_json=as_json,
+        quiet=quiet or as_json,
     )
     raise typer.Exit(code)
 
@@ -91,6 +98,7 @@ def ablate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
     track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
+    log_checkpoints: LogCheckpoints = False,
     estimate: Annotated[bool, typer.Option(help="Time a few steps before starting.")] = True,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -128,6 +136,7 @@ def ablate(
         drop=names(drop) if drop else [],
         factorial=factorial,
         track=track,
+        checkpoints=log_checkpoints,
         with_estimate=estimate,
         as_json=as_json,
         quiet=quiet or as_json,

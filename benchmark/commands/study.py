@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from benchmark.commands.printing import print_json, print_tables, say, teller
+from benchmark.commands.tracked import TrackingWatcher, asked_of, tracked
 from benchmark.errors import BenchError
 from benchmark.store import io
-from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
@@ -23,18 +22,34 @@ EXIT_FAILED_CELL = 1
 EXIT_CTRL_C = 130
 
 
-def run(request: Request, *, track: bool, with_estimate: bool, dry_run: bool, as_json: bool, quiet: bool) -> int:
+def run(
+    request: Request,
+    *,
+    track: bool,
+    checkpoints: bool,
+    with_estimate: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Plan, train, score, tabulate, mirror. Returns the exit code: 0, 1 when a cell failed, 130 after Ctrl-C."""
     console = Console(stderr=True)
     try:
-        return _run(console, request, track, with_estimate, dry_run, as_json, quiet)
+        return _run(console, request, track, checkpoints, with_estimate, dry_run, as_json, quiet)
     except KeyboardInterrupt:
         say(console, "stopped by the user: finished cells are kept; the same command goes on from here")
         return EXIT_CTRL_C
 
 
 def _run(
-    console: Console, request: Request, track: bool, with_estimate: bool, dry_run: bool, as_json: bool, quiet: bool
+    console: Console,
+    request: Request,
+    track: bool,
+    checkpoints: bool,
+    with_estimate: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     from benchmark.plan import plan_study
     from benchmark.progress import watch
@@ -50,12 +65,13 @@ def _run(
         if as_json:
             print_json(_plan_json(study))
         return 0
-    with watch(console, quiet=quiet) as watcher:
-        records = run_study(study, watcher)
-    made = _study_tables(study, records)
-    written = write_tables(made, study.layout.tables, ["latex", "markdown", "csv"])
-    if track:
-        _mirror(console, study.layout, records, written)
+    asked = asked_of(request)
+    with tracked(console, study.layout, "run", asked, track=track, checkpoints=checkpoints) as tracker:
+        with watch(console, quiet=quiet) as watcher:
+            records = run_study(study, TrackingWatcher(watcher, tracker))
+        made = _study_tables(study, records)
+        written = write_tables(made, study.layout.tables, ["latex", "markdown", "csv"])
+        tracker.files += written
     if as_json:
         print_json({"records": [record.to_json() for record in records], "files": [str(p) for p in written]})
     else:
@@ -73,6 +89,7 @@ def ablate(
     drop: Sequence[str],
     factorial: bool,
     track: bool,
+    checkpoints: bool,
     with_estimate: bool,
     as_json: bool,
     quiet: bool,
@@ -80,7 +97,7 @@ def ablate(
     """Prove the switches, train the variants, write the comparison. Exit codes as ``run``."""
     console = Console(stderr=True)
     try:
-        return _ablate(console, request, drop, factorial, track, with_estimate, as_json, quiet)
+        return _ablate(console, request, drop, factorial, track, checkpoints, with_estimate, as_json, quiet)
     except KeyboardInterrupt:
         say(console, "stopped by the user: finished cells are kept; the same command goes on from here")
         return EXIT_CTRL_C
@@ -92,6 +109,7 @@ def _ablate(
     drop: Sequence[str],
     factorial: bool,
     track: bool,
+    checkpoints: bool,
     with_estimate: bool,
     as_json: bool,
     quiet: bool,
@@ -119,17 +137,18 @@ def _ablate(
             name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
             change = f", output changes by up to {proof.output_change:.3g}" if proof.drop else ""
             say(console, f"proof      {name}: {proof.num_params:,} parameters, {proof.gmacs:.3f} GMACs{change}")
-    with watch(console, quiet=quiet) as watcher:
-        records = run_study(study, watcher)
-    failed = [record for record in records if record.status != "ok"]
-    for record in failed:
-        say(console, f"{record.status}: {record.cell}: {record.error}")
-    if failed:
-        say(console, "no table: every variant must have finished; the same command goes on from here")
-        return EXIT_FAILED_CELL
-    made, written = _ablation_report(study, records, measure_costs(study, proofs))
-    if track:
-        _mirror(console, study.layout, records, written)
+    asked = asked_of(study.request)
+    with tracked(console, study.layout, "ablate", asked, track=track, checkpoints=checkpoints) as tracker:
+        with watch(console, quiet=quiet) as watcher:
+            records = run_study(study, TrackingWatcher(watcher, tracker))
+        failed = [record for record in records if record.status != "ok"]
+        for record in failed:
+            say(console, f"{record.status}: {record.cell}: {record.error}")
+        if failed:
+            say(console, "no table: every variant must have finished; the same command goes on from here")
+            return EXIT_FAILED_CELL
+        made, written = _ablation_report(study, records, measure_costs(study, proofs))
+        tracker.files += written
     if as_json:
         print_json([{"dataset": t.dataset, **row} for t in made for row in t.rows])
     else:
@@ -163,16 +182,6 @@ def _study_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     sets = [*study.split.tests, *study.split.missing]
     models = list(dict.fromkeys(r["model"] for r in main))
     return build_tables(main, protocol=study.request.printed.name, models=models, datasets=sets)
-
-
-def _mirror(console: Console, layout: ResultsLayout, records: Sequence[Record], artifacts: list[Path]) -> None:
-    from benchmark.tracking import mirror
-
-    try:
-        mirror(layout, list(records), artifacts=artifacts)
-    except Exception as error:  # the store is whole; a tracking server that is away must not fail a study
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        say(console, f"warning: MLflow was not updated ({reason}); the records are complete without it")
 
 
 def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:

@@ -36,6 +36,22 @@ class CellPaths:
     def last(self) -> Path:
         return self.folder / "last.pt"
 
+    @property
+    def summary(self) -> Path:
+        return self.folder / "model.txt"
+
+    @property
+    def system(self) -> Path:
+        return self.folder / "system.csv"
+
+    @property
+    def all_worst(self) -> Path:
+        return self.folder / "worst"
+
+    def worst(self, dataset: str) -> Path:
+        """Picture of the images of one test set that came out worst."""
+        return self.all_worst / f"{dataset}.png"
+
     def maps(self, dataset: str) -> Path:
         """Folder of the 8-bit probability maps of one test set."""
         return self.folder / "maps" / dataset
@@ -70,6 +86,22 @@ class ResultsLayout:
     @property
     def profile(self) -> Path:
         return self.root / "profile.csv"
+
+    @property
+    def commands(self) -> Path:
+        return self.root / "commands"
+
+    def command(self, command_id: str) -> Path:
+        """The file of one command."""
+        return self.commands / f"{command_id}.json"
+
+    @property
+    def study(self) -> Path:
+        return self.root / "study.json"
+
+    @property
+    def mlflow_lock(self) -> Path:
+        return self.root / ".mlflow.lock"
 
     @property
     def mlflow_db(self) -> Path:

@@ -51,6 +51,7 @@ class Record(BaseModel):
     model_title: str
     model_options: dict[str, Any] = {}
     ablation: list[str] = []
+    parts: list[str] = Field(default=[], description="Parts that an ablation of this model can leave out.")
     recipe_name: str
     recipe: dict[str, Any]
     recipe_hash: str

@@ -277,36 +277,6 @@ def test_a_model_that_cannot_run_does_not_stop_the_others_at_the_estimate(bench:
     assert record_of(tmp_path, "file_tiny*")["status"] == "ok"
 
 
-def test_mlflow_mirrors_every_cell(tiny: Bench, tmp_path: Path) -> None:
-    tiny("--track", "--seeds", "0,1")
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
-    experiment = client.get_experiment_by_name("polyp-bench")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    assert len(runs) == 2 and {r.info.status for r in runs} == {"FINISHED"}
-    run = runs[0]
-    record = json.loads((tmp_path / "results" / "runs" / run.data.tags["bench.cell"] / "run.json").read_text())
-    kvasir = record["tests"]["phantom-kvasir"]
-    logged = {key: value for key, value in run.data.metrics.items() if key.endswith("/mDSC") and "Kvasir" in key}
-    assert kvasir["scores"]["pranet"]["mDSC"] in logged.values()
-    assert run.data.params["recipe.epochs"] == "2" and run.data.tags["bench.synthetic"] == "true"
-    assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 2
-    names = {a.path for a in client.list_artifacts(run.info.run_id)}
-    assert {"run.json", "history.csv", "scores.parquet", "tables"} <= names
-
-
-def test_an_unreachable_tracking_server_is_a_warning(tiny: Bench, tmp_path: Path) -> None:
-    done = tiny(
-        "--track",
-        MLFLOW_TRACKING_URI="http://127.0.0.1:9",
-        MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
-        MLFLOW_HTTP_REQUEST_TIMEOUT="1",
-    )
-    assert "warning: MLflow was not updated" in done.stderr and record_of(tmp_path)["status"] == "ok"
-
-
 @pytest.mark.slow
 def test_command_one_of_the_readme(bench: Bench, tmp_path: Path) -> None:
     bench("run", "--models", "all", "--datasets", "phantom", "--recipe", "smoke")

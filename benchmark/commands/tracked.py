@@ -1,0 +1,150 @@
+"""What `bench run`, `ablate` and `evaluate` leave on file about themselves, and the mirror that follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from benchmark.commands.printing import say
+from benchmark.store import io
+from benchmark.store.commands import Command, CommandStatus, read_commands, write_command
+from benchmark.store.layout import ResultsLayout
+
+if TYPE_CHECKING:
+    from benchmark.plan import Cell, Request
+    from benchmark.store.schema import Record
+    from benchmark.tracking.mirror import Mirror
+    from benchmark.watcher import Watcher
+
+
+@dataclass
+class Tracker:
+    """A command in progress.
+
+    Attributes:
+        files: Tables and figures that it wrote.
+        failed: Whether a cell of it failed.
+        in_hand: The cell that is being worked on.
+    """
+
+    console: Console
+    layout: ResultsLayout
+    command: Command
+    track: bool
+    checkpoints: bool = False
+    files: list[Path] = field(default_factory=list)
+    failed: bool = False
+    in_hand: str | None = None
+    _kept: list[Record] = field(default_factory=list)
+    _mirror: Mirror | None = None
+
+    def record(self, record: Record, *, kept: bool = False) -> None:
+        """Note a record; mirror it at once where it is new."""
+        self.in_hand = None
+        self.failed |= record.status != "ok"
+        self.command = self.command.with_record(record)
+        write_command(self.layout, self.command)
+        if kept:
+            self._kept.append(record)
+        else:
+            self._update([record])
+
+    def end(self, status: CommandStatus) -> None:
+        """Note how the command ended, and what became of a cell that it was cut off in."""
+        cut_off = self.layout.cell(self.in_hand).record if self.in_hand else None
+        if cut_off is not None and cut_off.is_file():
+            record = io.read_record(cut_off)
+            self.command = self.command.with_record(record)
+            self._kept.append(record)
+        self.command = self.command.end(status, self.layout, self.files)
+        write_command(self.layout, self.command)
+        self._update(self._kept)
+
+    def _update(self, records: Sequence[Record]) -> None:
+        if not self.track:
+            return
+        try:
+            if self._mirror is None:
+                from benchmark.tracking.mirror import Mirror
+
+                self._mirror = Mirror(self.layout, checkpoints=self.checkpoints)
+                records = io.read_records(self.layout.root) if self._mirror.is_new else records
+            self._mirror.sync(records, read_commands(self.layout))
+        except Exception as error:  # the store is whole; a tracking server that is away must not fail a study
+            self.track = False
+            warn_not_mirrored(self.console, error)
+
+
+def warn_not_mirrored(console: Console, error: Exception) -> None:
+    """One line; the records are complete all the same."""
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    say(console, f"warning: MLflow was not updated ({reason}); the records are complete, 'bench track' catches up")
+
+
+@contextmanager
+def tracked(
+    console: Console, layout: ResultsLayout, name: str, asked: dict[str, Any], *, track: bool, checkpoints: bool = False
+) -> Iterator[Tracker]:
+    """Keep a command on file from its start, and mirror each cell as soon as it is finished."""
+    tracker = Tracker(console, layout, Command.start(name, asked), track, checkpoints)
+    write_command(layout, tracker.command)
+    try:
+        yield tracker
+    except BaseException as error:
+        tracker.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    tracker.end("failed" if tracker.failed else "finished")
+
+
+def asked_of(request: Request) -> dict[str, Any]:
+    """The options that say what is compared; no folder of this machine."""
+    return {
+        "models": [Path(name).name if ".py" in name else name for name in request.models],
+        "datasets": list(request.datasets),
+        "split": request.split,
+        "split_seed": request.split_seed,
+        "recipe": Path(request.recipe).stem,
+        "set": dict(request.overrides),
+        "seeds": list(request.seeds),
+        "drop": [list(parts) for parts in request.ablations if parts],
+        "engine": request.engine,
+    }
+
+
+@dataclass
+class TrackingWatcher:
+    """A watcher that also tells a tracker of every finished cell."""
+
+    inner: Watcher
+    tracker: Tracker
+
+    def message(self, text: str) -> None:
+        """Pass on."""
+        self.inner.message(text)
+
+    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+        """Pass on."""
+        self.tracker.in_hand = cell.id
+        self.inner.cell_started(cell, number, total)
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
+        """Pass on."""
+        self.inner.step(epoch, step, steps, loss, images_per_s)
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Pass on."""
+        self.inner.epoch(row)
+
+    def phase(self, text: str, done: int, total: int) -> None:
+        """Pass on."""
+        self.inner.phase(text, done, total)
+
+    def cell_finished(self, record: Record, *, kept: bool) -> None:
+        """Pass on, note and mirror."""
+        self.inner.cell_finished(record, kept=kept)
+        self.tracker.record(record, kept=kept)

@@ -1,0 +1,87 @@
+"""Which command made which records: one small file per `bench run`, `ablate` or `evaluate`, beside the cells."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import BenchError
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
+from benchmark.store.schema import Record
+
+CommandStatus = Literal["running", "finished", "failed", "interrupted"]
+
+
+class Command(BaseModel):
+    """What was asked for and which records came of it. Names no user and no folder of the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="Also the file's name.")
+    name: str = Field(description="run, ablate or evaluate.")
+    asked: dict[str, Any] = Field(default={}, description="The options that say what was compared.")
+    cells: dict[str, str] = Field(default={}, description="Cell -> when its record was created.")
+    files: list[str] = Field(default=[], description="Tables and figures, relative to the results folder.")
+    status: CommandStatus = "running"
+    created: str
+    ended: str | None = None
+
+    @classmethod
+    def start(cls, name: str, asked: dict[str, Any]) -> Command:
+        """A command that begins now."""
+        now = datetime.now(UTC)
+        return cls(id=f"{now:%Y%m%dT%H%M%S}-{name}-{secrets.token_hex(2)}", name=name, asked=asked, created=stamp(now))
+
+    def with_record(self, record: Record) -> Command:
+        """The command with one more record."""
+        return self.model_copy(update={"cells": {**self.cells, record.cell: record.created}})
+
+    def end(self, status: CommandStatus, layout: ResultsLayout, files: list[Path]) -> Command:
+        """The command as it ended; files outside the results folder are left out."""
+        root = layout.root.resolve()
+        inside = [path.resolve() for path in files if path.resolve().is_relative_to(root)]
+        names = [path.relative_to(root).as_posix() for path in inside]
+        return self.model_copy(update={"status": status, "files": names, "ended": stamp(datetime.now(UTC))})
+
+
+def stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+def write_command(layout: ResultsLayout, command: Command) -> None:
+    """Write a command's file atomically."""
+    io.write_json(layout.command(command.id), command.model_dump(mode="json", by_alias=True))
+
+
+def read_commands(layout: ResultsLayout) -> list[Command]:
+    """Every command of a results folder, oldest first.
+
+    Raises:
+        BenchError: A file that is no command.
+    """
+    return [_read(path) for path in sorted(layout.commands.glob("*.json"))]
+
+
+def _read(path: Path) -> Command:
+    try:
+        return Command.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else "not UTF-8"
+        raise BenchError(f"{path}: not a readable command ({fault}); delete it, the records do not need it") from None
+
+
+def study_id(layout: ResultsLayout) -> str:
+    """The name by which a tracking server knows this results folder, wherever the folder is moved or copied to."""
+    path = layout.study
+    if not path.is_file():
+        io.write_json(path, {"id": secrets.token_hex(4)})
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["id"])
+    except (ValueError, KeyError, TypeError):
+        raise BenchError(f"{path}: expected an object with key id; delete it to give the study a new name") from None

@@ -1,0 +1,198 @@
+"""The mirror: complete, once, and the same again from the store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.errors import BenchError
+from benchmark.store import io
+from benchmark.store.commands import read_commands, study_id
+from benchmark.store.layout import ResultsLayout
+from benchmark.store.schema import Record
+from benchmark.tracking import connect
+from benchmark.tracking.mirror import Mirror, mirror_all
+
+UNET = "unet/quick-12345678/seed0"
+
+
+def content_of(mirror: Mirror) -> dict[str, Any]:
+    """Everything that MLflow holds of a study, without its own ids."""
+    runs = {run.data.tags["bench.key"]: run for run in mirror.client.search_runs([mirror.experiment_id])}
+    keys = {run.info.run_id: key for key, run in runs.items()}
+    return {
+        key: {
+            "params": run.data.params,
+            "metrics": run.data.metrics,
+            "tags": {k: keys.get(v, v) for k, v in run.data.tags.items() if k != "bench.digest"},
+            "status": (run.info.status, run.info.start_time, run.info.end_time),
+            "inputs": sorted((i.dataset.name, i.dataset.digest, i.tags[0].value) for i in run.inputs.dataset_inputs),
+            "files": sorted(file.path for file in mirror.client.list_artifacts(run.info.run_id)),
+            "losses": [
+                (point.step, point.value) for point in mirror.client.get_metric_history(run.info.run_id, "train_loss")
+            ],
+        }
+        for key, run in runs.items()
+    }
+
+
+def test_a_cell_becomes_a_nested_run_with_all_that_the_record_says(store: ResultsLayout) -> None:
+    mirror, counts = mirror_all(store)
+    assert (counts.written, counts.kept) == (2, 0)
+    held = content_of(mirror)
+    run = held[UNET]
+    assert run["tags"]["mlflow.parentRunId"] == "20260102T030405-run-abcd"
+    assert (
+        run["params"]
+        | {
+            "model": "unet",
+            "seed": "0",
+            "split": "paper",
+            "recipe.lr": "0.001",
+            "recipe.scales": "[1.0]",
+            "recipe.model_options.width": "8",
+            "protocol.pranet": "11112222",
+            "ablation": "none",
+            "ablation.isam": "on",
+        }
+        == run["params"]
+    )
+    assert run["metrics"]["Kvasir/mDSC"] == 0.81 and run["metrics"]["half/Kvasir/mIoU"] == 0.75
+    assert run["metrics"]["Phantom-ETIS/mDSC"] == 0.81, "the word 'synthetic' is a tag, not a part of the key"
+    assert run["losses"] == [(1, 1.5), (2, 1.25)]
+    assert run["inputs"] == [
+        ("kvasir", "cc33", "test"),
+        ("paper/train", "aa11", "training"),
+        ("paper/val", "bb22", "validation"),
+        ("phantom-etis", "dd44", "test"),
+    ]
+    assert (
+        run["tags"]
+        | {
+            "bench.commit": "c0ffee",
+            "bench.dirty": "false",
+            "bench.host": "box",
+            "bench.device": "a CPU",
+            "bench.status": "ok",
+            "bench.synthetic": "false",
+            "bench.num_leaked": "2",
+        }
+        == run["tags"]
+    )
+    assert run["status"] == ("FINISHED", 1767323045000, 1767323045000 + 63_000)
+    assert run["files"] == ["history.csv", "run.json"]
+    parent = held["20260102T030405-run-abcd"]
+    assert parent["params"] == {"command": "run", "models": "['all']"} and parent["files"] == ["tables"]
+
+
+def test_mirroring_twice_leaves_one_run_each(store: ResultsLayout) -> None:
+    first, _ = mirror_all(store)
+    before = content_of(first)
+    second, counts = mirror_all(store)
+    assert (counts.written, counts.kept) == (0, 2)
+    assert len(second.client.search_runs([second.experiment_id])) == 3 and content_of(second) == before
+
+
+def test_a_record_that_changed_replaces_its_run(store: ResultsLayout, make_record: Callable[..., Record]) -> None:
+    mirror, _ = mirror_all(store)
+    changed = make_record("unet", status="failed", error="no space", tests={})
+    io.write_record(store.cell(UNET), changed)
+    mirror, counts = mirror_all(store)
+    assert (counts.written, counts.kept) == (1, 1)
+    run = content_of(mirror)[UNET]
+    assert run["status"][0] == "FAILED" and run["tags"]["bench.error"] == "no space"
+    assert "Kvasir/mDSC" not in run["metrics"]
+    assert len(mirror.client.search_runs([mirror.experiment_id])) == 3
+    assert len(list(store.mlflow_artifacts.iterdir())) == 3, "the replaced run's files are gone"
+
+
+def test_a_run_that_was_cut_off_is_written_again(store: ResultsLayout) -> None:
+    mirror, _ = mirror_all(store)
+    whole = content_of(mirror)
+    run = mirror.run_of(UNET)
+    assert run is not None
+    mirror.client.delete_tag(run.info.run_id, "bench.digest")
+    mirror, counts = mirror_all(store)
+    assert counts.written == 1 and content_of(mirror) == whole
+
+
+@pytest.mark.parametrize("lost", [("mlflow.db",), ("mlflow.db", "mlartifacts"), ()])
+def test_rebuild_brings_everything_back(store: ResultsLayout, tmp_path: Path, lost: tuple[str, ...]) -> None:
+    mirror, _ = mirror_all(store)
+    before = content_of(mirror)
+    if lost:  # in a copy: MLflow keeps a database open for as long as a process lives
+        store = ResultsLayout(Path(shutil.copytree(store.root, tmp_path / "copy", ignore=lambda *_: lost)))
+    mirror, counts = mirror_all(store, rebuild=True)
+    assert counts.written == 2 and content_of(mirror) == before
+    assert len(list(store.mlflow_artifacts.iterdir())) == 3
+
+
+def test_a_folder_that_moved_takes_its_mirror_along(store: ResultsLayout, tmp_path: Path) -> None:
+    mirror, _ = mirror_all(store)
+    before, name = content_of(mirror), study_id(store)
+    moved = ResultsLayout(store.root.rename(tmp_path / "elsewhere"))
+    mirror, _ = mirror_all(moved)
+    assert content_of(mirror) == before and study_id(moved) == name
+    run = mirror.run_of(UNET)
+    assert run is not None and str(tmp_path / "elsewhere") in run.info.artifact_uri
+
+
+def test_checkpoints_are_kept_when_asked_for_even_afterwards(store: ResultsLayout) -> None:
+    store.cell(UNET).best.write_bytes(b"weights")
+    mirror_all(store)
+    mirror, counts = mirror_all(store, checkpoints=True)
+    run = mirror.run_of(UNET)
+    assert counts.written == 0 and run is not None
+    (file,) = mirror.client.list_artifacts(run.info.run_id, "checkpoint")
+    assert file.path == "checkpoint/best.pt"
+
+
+def test_a_cell_belongs_to_the_command_that_made_it_not_to_one_that_kept_it(store: ResultsLayout) -> None:
+    (first,) = read_commands(store)
+    later = first.model_copy(update={"id": "20260103T030405-run-beef", "created": "2026-01-03T03:04:05+00:00"})
+    io.write_json(store.command(later.id), later.model_dump(mode="json", by_alias=True))
+    mirror, _ = mirror_all(store)
+    assert content_of(mirror)[UNET]["tags"]["mlflow.parentRunId"] == first.id
+
+
+def test_two_studies_on_one_server_do_not_touch_each_other(
+    store: ResultsLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect.lay_database(tmp_path / "team.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/team.db")
+    monkeypatch.chdir(tmp_path)
+    mirror, _ = mirror_all(store)
+    other = ResultsLayout(Path(shutil.copytree(store.root, tmp_path / "other")))
+    other.study.unlink()
+    second, counts = mirror_all(other, rebuild=True)
+    assert counts.written == 2 and second.experiment_id != mirror.experiment_id
+    assert mirror_all(store)[1].written == 0
+    assert not store.mlflow_db.exists()
+
+
+def test_the_page_is_preset_to_cells_and_their_figures(store: ResultsLayout) -> None:
+    mirror, _ = mirror_all(store)
+    tags = mirror.client.get_experiment(mirror.experiment_id).tags
+    view = json.loads(tags["mlflow.sharedViewState.bench"])
+    assert view["searchFilter"] == "tags.`bench.kind` = 'cell'"
+    assert [column for column in view["selectedColumns"] if column.startswith("metrics")] == [
+        "metrics.`Kvasir/mDSC`",
+        "metrics.`Kvasir/mIoU`",
+        "metrics.`Phantom-ETIS/mDSC`",
+        "metrics.`Phantom-ETIS/mIoU`",
+    ]
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://me:secret@127.0.0.1:9/mlflow"])
+def test_a_server_that_is_away_is_told_in_one_line(
+    store: ResultsLayout, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(BenchError, match=r"no MLflow answers at .*127\.0\.0\.1:9") as caught:
+        mirror_all(store)
+    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
