@@ -18,10 +18,13 @@ from benchmark.data.splits import Split
 from benchmark.errors import BenchError
 from benchmark.pixels import pixels, pool
 from benchmark.plan import Cell, IfExists, Study, subset
+from benchmark.registry import switches
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, Status, TestResult
+from benchmark.summary import model_summary
+from benchmark.system import Sampler
 from benchmark.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -150,9 +153,11 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
     model = build_cell_model(cell, pretrained=recipe.pretrained and not trained)
     facts: dict[str, Any] = {
         "num_params": sum(p.numel() for p in model.parameters()),
+        "parts": list(switches(cell.spec)),
         "pretrained": _weights_used(model),
         "environment": environment(fabric),
     }
+    io.write_text(paths.summary, model_summary(model, cell.spec.title))
     if trained:
         assert old is not None
         model.load_state_dict(torch.load(paths.best, map_location="cpu", weights_only=True))
@@ -176,6 +181,8 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
 
 
 def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: Watcher) -> Outcome:
+    import pandas as pd
+
     from benchmark.train import train
 
     recipe, split = cell.recipe, study.split
@@ -183,17 +190,21 @@ def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: 
         pool(study, cell, subset(_training_items(split, recipe), recipe.max_train_images), recipe.train_size, watcher),
         pool(study, cell, subset(split.val, recipe.max_val_images), recipe.image_size, watcher),
     )
-    last = study.layout.cell(cell.id).last
-    return train(
-        model,
-        recipe,
-        data,
-        seed=cell.seed,
-        fabric=fabric,
-        last=last,
-        on_step=watcher.step,
-        on_epoch=watcher.epoch,
-    )
+    paths = study.layout.cell(cell.id)
+    with Sampler() as sampler:
+        outcome = train(
+            model,
+            recipe,
+            data,
+            seed=cell.seed,
+            fabric=fabric,
+            last=paths.last,
+            on_step=watcher.step,
+            on_epoch=watcher.epoch,
+        )
+    if sampler.rows:
+        io.write_text(paths.system, pd.DataFrame(sampler.rows).to_csv(index=False))
+    return outcome
 
 
 def _training_items(split: Split, recipe: Recipe) -> Sequence[Item]:

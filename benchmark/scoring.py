@@ -28,6 +28,7 @@ from benchmark.store import io
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, TestResult
 from benchmark.watcher import Watcher
+from benchmark.worst_images import draw_worst
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,6 +87,7 @@ def score_cell(
             cache_dir=study.request.cache_dir,
             progress=partial(watcher.phase, f"score {name}"),
         )
+        draw_worst(paths.worst(name), scored.rows, chosen, partial(_map_path, paths, name))
         seconds["predict_s"] += middle - begun
         seconds["score_s"] += time.perf_counter() - middle
         frames.append(scored.rows)

@@ -44,7 +44,11 @@ def test_a_cell_leaves_everything_that_the_dictionary_promises(tiny: Bench, tmp_
         "curves.npz",
         "maps",
         "best.pt",
+        "model.txt",
+        "worst",
     }
+    assert {p.stem for p in (folder / "worst").iterdir()} == set(PHANTOM)
+    assert (folder / "model.txt").read_text().startswith(f"tiny_net: {record['num_params']:,} parameters")
     rows = pd.read_parquet(folder / "scores.parquet")
     assert len(rows) == 4 * 4 * 4 and set(rows["protocol"]) == {"pranet", "pranet-matlab", "half", "ldnet"}
     scores = record["tests"]["phantom-kvasir"]["scores"]["pranet"]

@@ -1,0 +1,28 @@
+"""A network in words: its parts, their parameters, and the whole of it as PyTorch prints it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_DEPTH = 2
+
+
+def model_summary(model: nn.Module, title: str) -> str:
+    """Return the text of ``model.txt``: parameters in all, then by part down to two levels, then ``print(model)``.
+
+    Parameters that two parts share are counted once in the total and in each part that holds them.
+    """
+    parts = [(name, module) for name, module in model.named_modules() if name and name.count(".") < _DEPTH]
+    width = max((len(name) for name, _ in parts), default=0)
+    lines = [f"{name:{width}}  {type(module).__name__:24} {count(module):>12,}" for name, module in parts]
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    head = f"{title}: {count(model):,} parameters, {trainable:,} of them trainable"
+    return "\n".join([head, "", *lines, "", str(model), ""])
+
+
+def count(module: nn.Module) -> int:
+    """Parameters of a module, each once."""
+    return sum(p.numel() for p in module.parameters())
