@@ -8,7 +8,7 @@ import sys
 # Each module registers its commands; the order of the imports is the order of the help.
 # isort: off
 from benchmark.cli.app import app
-from benchmark.cli import train, reports, tracking, models, data  # noqa: F401
+from benchmark.cli import train, reports, figures, tracking, models, data  # noqa: F401
 
 # isort: on
 from benchmark.errors import BenchError

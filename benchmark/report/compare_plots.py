@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.errors import BenchError
 from benchmark.report.names import dataset_title
 from benchmark.report.ranks import Ranks
-from benchmark.report.style import add_note, look, new_figure, styled, titles
+from benchmark.report.style import add_note, look, new_figure, plain_log_ticks, styled, titles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,21 +94,12 @@ def cost(rows: pd.DataFrame, *, x: str = "num_params", score: str = "mDSC", titl
             points[str(row["model"])] = (at, float(row[score]))
         axes.set(xlabel=labels.get(x, x), ylabel=score)
         axes.margins(x=0.2, y=0.15)
-        _plain_log_ticks(axes)
+        plain_log_ticks(axes)
         if title:
             axes.set_title(title, loc="left")
         add_note(figure, note)
         _name_points(axes, points)
     return figure
-
-
-def _plain_log_ticks(axes: Axes) -> None:
-    """Label a logarithmic axis with 1, 2, 5, 10, 20 instead of powers."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:

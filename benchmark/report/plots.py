@@ -11,24 +11,14 @@ from benchmark.errors import BenchError
 from benchmark.report.blocks import Block, Floats
 from benchmark.report.compare_plots import cost, forest, ranks
 from benchmark.report.names import dataset_title
-from benchmark.report.style import add_note, look, new_figure, styled, titles
+from benchmark.report.style import NOTE_PT, add_note, look, new_figure, styled, titles
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PLOTS", "cost", "curves", "distribution", "forest", "mean_curves", "ranks", "training"]
-
-PLOTS: dict[str, str] = {
-    "training": "training loss and validation score by epoch, with the range over seeds",
-    "distribution": "per-image scores of each model on one test set",
-    "forest": "differences of every model from one model, with intervals",
-    "curves": "precision against recall, and F and E by threshold, on one test set",
-    "cost": "a score against the number of parameters",
-    "ranks": "average ranks over test sets with the critical difference",
-}
-"""Names of the figures, for ``bench plots --list``."""
+__all__ = ["cost", "curves", "distribution", "forest", "mean_curves", "ranks", "training"]
 
 _LEVELS = 256
 
@@ -95,7 +85,7 @@ def _baseline(axes: Axes, histories: Mapping[str, Sequence[pd.DataFrame]]) -> No
             xycoords=("axes fraction", "data"),
             ha="right",
             va="bottom",
-            fontsize=5.5,
+            fontsize=NOTE_PT,
         )
 
 

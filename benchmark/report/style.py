@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMN_IN = 3.4  # width of one column of a two-column page, inches
+COLUMN_IN = 3.3  # width of one column of a two-column page, inches
+PAGE_IN = 7.0  # width of both columns, inches
+NOTE_PT = 6.0  # the smallest text on any figure, points
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so figures look alike everywhere
     "font.size": 7,
@@ -33,6 +36,7 @@ _RC: dict[str, Any] = {
     "grid.color": "#dddddd",
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
+    "figure.constrained_layout.h_pad": 0.06,
     "figure.dpi": 100,
     "savefig.dpi": 300,
     "pdf.fonttype": 42,  # text stays text
@@ -47,7 +51,16 @@ _LOOK = {
     "ldnet": ("#CC79A7", (0, (6, 1, 1, 1, 1, 1)), "P"),
     "bsanet": ("#D55E00", "-", "o"),
 }
-_OTHERS = (("#0072B2", "-", "X"), ("#000000", (0, (2, 1)), "*"), ("#B8A800", "-", "<"), ("#5D3A9B", "--", ">"))
+_OTHERS = (
+    ("#0072B2", "-", "X"),
+    ("#000000", (0, (2, 1)), "*"),
+    ("#B8A800", "-", "<"),
+    ("#5D3A9B", "--", ">"),
+    ("#117733", (0, (1, 2)), "p"),
+    ("#882255", (0, (7, 2)), "h"),
+    ("#44AA99", (0, (3, 2, 1, 2)), "d"),
+    ("#6699CC", (0, (2, 2)), "H"),
+)
 
 
 def look(model: str, models: Sequence[str]) -> dict[str, Any]:
@@ -89,13 +102,29 @@ def new_figure(
 
 
 def add_note(figure: Figure, note: str) -> None:
-    """Write a small grey line below a figure, for what a reader must not miss (synthetic images, few sets)."""
+    """Write small grey lines below a figure, for what a reader must not miss (synthetic images, few sets).
+
+    The figure grows by their height, so that the axes keep theirs.
+    """
     if note:
         import textwrap
 
-        # about 80 characters of 5.5 pt fit one column's width
-        per_line = int(80 * figure.get_figwidth() / COLUMN_IN)
-        figure.supxlabel("\n".join(textwrap.wrap(note, per_line)), fontsize=5.5, color="#555555", x=0.01, ha="left")
+        # 70 characters of 6 pt fit one column's width
+        lines = textwrap.wrap(note, int(70 * figure.get_figwidth() / COLUMN_IN))
+        figure.set_figheight(figure.get_figheight() + 0.05 + len(lines) * NOTE_PT * 1.2 / 72)
+        figure.supxlabel("\n".join(lines), fontsize=NOTE_PT, color="#555555", x=0.01, ha="left")
+
+
+def plain_log_ticks(axes: Axes) -> None:
+    """Label a logarithmic axis with plain numbers, as many as its range needs."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    low, high = axes.get_xlim()
+    decades = math.log10(high / low)
+    subs = (1.0,) if decades > 2.5 else (1.0, 2.0, 5.0) if decades > 0.7 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _settle(figure: Figure) -> None:
@@ -108,9 +137,23 @@ def _settle(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
-def save_figure(figure: Figure, directory: Path, stem: str) -> list[Path]:
-    """Write ``stem.pdf`` (vector) and ``stem.png`` (300 dpi) atomically; the same figure gives the same bytes.
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG text, letters as outlines, the same every time."""
+    import matplotlib
 
+    _settle(figure)
+    buffer = io.StringIO()
+    with styled(), matplotlib.rc_context({"svg.hashsalt": "polyp-bench", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure, directory: Path, stem: str, *, dpi: int = 300) -> list[Path]:
+    """Write ``stem.pdf`` (vector) and ``stem.png`` atomically; the same figure gives the same bytes.
+
+    Args:
+        figure: What to write. directory: Where. stem: File name without suffix.
+        dpi: Pixels per inch of the PNG.
     Raises:
         BenchError: The folder cannot be written.
     """
@@ -120,7 +163,7 @@ def save_figure(figure: Figure, directory: Path, stem: str) -> list[Path]:
     for kind, facts in metadata.items():
         buffer = io.BytesIO()
         with styled():
-            figure.savefig(buffer, format=kind, metadata=facts)
+            figure.savefig(buffer, format=kind, metadata=facts, dpi=dpi)
         path = directory / f"{stem}.{kind}"
         write_bytes(path, buffer.getvalue())
         paths.append(path)

@@ -20,7 +20,9 @@ from benchmark.errors import BenchError
 from benchmark.report import plots
 from benchmark.report.blocks import Block
 from benchmark.report.compare_plots import groups_not_apart
+from benchmark.report.grid import OUTLINES, RULES, Case, choose_images, outlined, qualitative
 from benchmark.report.ranks import Ranks, average_ranks
+from benchmark.report.size_plot import size
 from benchmark.report.stats import paired_comparisons
 from benchmark.report.style import look, save_figure
 
@@ -49,6 +51,20 @@ def _curves(level: float) -> dict[str, np.ndarray]:
     return {"recall": rising, "precision": level * (1 - rising / 2), "dice": level * rising, "em": level + 0 * rising}
 
 
+KINDS = ["training", "distribution", "forest", "curves", "cost", "ranks", "size", "qualitative", "qualitative-wide"]
+
+
+def _cases(number: int) -> list[Case]:
+    rng = np.random.default_rng(0)
+    made = []
+    for i in range(number):
+        image, mask = np.full((90, 120, 3), 120, np.uint8), np.zeros((90, 120), bool)
+        mask[20:60, 30 : 70 + i] = True
+        maps = {m: (255 * np.roll(mask, k, axis=1)).astype(np.uint8) for k, m in enumerate(MODELS)}
+        made.append(Case(list(RULES)[i], f"image-{i}", image, mask, maps, dict.fromkeys(MODELS, rng.uniform())))
+    return made
+
+
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Figure]:
     """One figure of each kind."""
@@ -69,15 +85,13 @@ def figures() -> dict[str, Figure]:
         "curves": plots.curves({m: _curves(0.5 + i / 20) for i, m in enumerate(MODELS)}, dataset="kvasir", note=note),
         "cost": plots.cost(rows.assign(low=rows["mDSC"] - 0.02, high=rows["mDSC"] + 0.02), title="Kvasir", note=note),
         "ranks": plots.ranks(ranked, note=note),
+        "size": size(_block(), np.geomspace(0.001, 0.4, 30), title="Kvasir", note=note),
+        "qualitative": qualitative(_cases(4), MODELS, title="Kvasir", note=note),
+        "qualitative-wide": qualitative(_cases(2), MODELS, title="Kvasir", note=note, wide=True),
     }
 
 
-def test_every_listed_plot_has_a_function_and_the_list_is_complete(figures: dict[str, Figure]) -> None:
-    assert set(plots.PLOTS) == set(figures)
-    assert all(callable(getattr(plots, name)) for name in plots.PLOTS)
-
-
-@pytest.mark.parametrize("name", list(plots.PLOTS))
+@pytest.mark.parametrize("name", KINDS)
 def test_text_lies_inside_the_figure_and_is_large_enough(figures: dict[str, Figure], name: str) -> None:
     figure = figures[name]
     figure.draw_without_rendering()
@@ -88,16 +102,16 @@ def test_text_lies_inside_the_figure_and_is_large_enough(figures: dict[str, Figu
         assert frame.contains(*extent.min)
         assert frame.contains(*extent.max)
     shown = [t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_visible() and t.get_text().strip()]
-    assert min(float(text.get_fontsize()) for text in shown) >= 5.5
-    assert figure.get_figwidth() == pytest.approx(3.4)
+    assert min(float(text.get_fontsize()) for text in shown) >= 6
+    assert figure.get_figwidth() == pytest.approx(7 if name.endswith("wide") else 3.3)
 
 
-@pytest.mark.parametrize("name", list(plots.PLOTS))
+@pytest.mark.parametrize("name", KINDS)
 def test_files_are_vector_and_bitmap(figures: dict[str, Figure], name: str, tmp_path: Path) -> None:
     pdf, png = save_figure(figures[name], tmp_path / "a", name)
     assert pdf.read_bytes().startswith(b"%PDF")
     assert b"/Type3" not in pdf.read_bytes()  # text as outlines of TrueType, not as bitmaps
-    assert Image.open(png).size[0] == 1020
+    assert Image.open(png).size[0] == (2100 if name.endswith("wide") else 990)
     assert np.asarray(Image.open(png).convert("L")).std() > 5
 
 
@@ -195,6 +209,59 @@ def test_rank_bars_join_models_closer_than_the_critical_difference() -> None:
 
 def test_the_warning_about_few_sets_stands_on_the_rank_plot(figures: dict[str, Figure]) -> None:
     assert "too few for a verdict" in figures["ranks"].get_supxlabel().replace("\n", " ")
+
+
+def test_a_note_never_takes_room_from_the_axes() -> None:
+    short, long = (plots.distribution(_block(), note=note) for note in ("", "A long note. " * 40))
+    heights = []
+    for figure in (short, long):
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] > 0.9 * heights[0]
+
+
+def test_rules_choose_the_images_that_they_name() -> None:
+    scores = np.array([[[0.9, 0.1, 0.5, 0.9, 0.7]], [[0.9, 0.1, 0.5, 0.1, 0.6]]])
+    block = Block("kvasir", ("unet", "bsanet"), (0,), scores, np.arange(5), ("a", "b", "c", "d", "e"))
+    assert choose_images(block, ["best", "median", "worst", "disagreement"]) == {
+        "a": ["best"],
+        "c": ["median"],  # means are .9 .65 .5 .5 .1
+        "b": ["worst"],
+        "d": ["disagreement"],
+    }
+    assert list(choose_images(block, ["worst:3"])) == ["b", "d", "c"]
+    assert choose_images(block, ["best"], higher_is_better=False) == {"b": ["best"]}
+    assert choose_images(block, ["e", "best"]) == {"e": [], "a": ["best"]}
+    one = Block("kvasir", ("unet",), (0,), scores[:1, :, :1], np.arange(1), ("a",))
+    assert choose_images(one, list(RULES)) == {"a": ["best", "median", "worst"]}  # one model disagrees with nobody
+    for bad in ("wrst", "worst:0", "worst:x"):
+        with pytest.raises(BenchError, match=r"did you mean 'worst'|expected RULE:COUNT"):
+            choose_images(block, [bad])
+
+
+def test_outlines_have_the_colour_of_their_kind_and_true_negatives_none() -> None:
+    mask, pred = np.zeros((40, 40), bool), np.zeros((40, 40), bool)
+    mask[10:30, 5:25], pred[10:30, 15:35] = True, True
+    picture = outlined(np.zeros((40, 40, 3), np.uint8), mask, pred)
+    colours = {name: [int(code[i : i + 2], 16) for i in (1, 3, 5)] for name, code in OUTLINES.items()}
+    assert picture[20, 15].tolist() == colours["true positive"]
+    assert picture[20, 34].tolist() == colours["false positive"]
+    assert picture[20, 5].tolist() == colours["false negative"]
+    assert picture[20, 20].tolist() == pytest.approx([0.2 * part for part in colours["true positive"]], abs=1)
+    assert not picture[~(mask | pred)].any()
+
+
+def test_size_draws_one_dot_per_image_with_polyp_and_means_of_equal_bins() -> None:
+    block = _block()
+    area = np.concatenate([[0.0], np.geomspace(0.001, 0.4, 29)])
+    axes = size(block, area).axes[0]
+    np.testing.assert_allclose(np.asarray(axes.collections[0].get_offsets())[:, 0], 100 * area[1:])
+    values = block.scores[0].mean(axis=0)[1:]
+    bins = [len(part) for part in np.array_split(values, 5)]
+    assert len(_xy(axes.lines[0])[1]) == len(bins)
+    assert np.mean(_xy(axes.lines[0])[1]) == pytest.approx(values.mean(), abs=0.01)
+    with pytest.raises(BenchError, match="no image of kvasir shows a polyp"):
+        size(block, np.zeros(30))
 
 
 def test_phantom_sets_are_called_synthetic_on_figures() -> None:

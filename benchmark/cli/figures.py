@@ -1,0 +1,77 @@
+"""`bench plots`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.app import CacheDir, DataRoot, Json, Results, app, integers, names
+
+
+@app.command()
+def plots(
+    which: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Kinds of figure; all if unset.", show_default=False)
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Name the kinds of figure and what each needs.")] = False,
+    results: Results = Path("results"),
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/figures if unset.")] = None,
+    models: Annotated[str | None, typer.Option(help="Only these models.")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Only these test sets or groups.")] = None,
+    protocol: Annotated[str, typer.Option(help="Scoring protocol of the numbers.")] = "pranet",
+    measure: Annotated[
+        str, typer.Option(help="Score that is drawn: mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE.")
+    ] = "mDSC",
+    recipe: Annotated[str | None, typer.Option(help="Only this recipe (name or name-hash8).")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Average these seeds; all that were run if unset.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Model that others are compared with; bsanet, else the first, if unset.")
+    ] = None,
+    ablation: Annotated[bool, typer.Option("--ablation", help="Ablated variants beside their full model.")] = False,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="Images of the qualitative grid: best, median, worst, disagreement, worst:3, or ids."),
+    ] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="Qualitative grid across both columns (7 in).")] = False,
+    dpi: Annotated[int, typer.Option(help="Resolution of the PNG.", min=50, max=1200)] = 300,
+    data_root: DataRoot = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Draw figures from the records: vector PDF and PNG, at the width of a column (3.3 in).
+
+    A figure whose input is missing is skipped, and the reason is printed.
+
+    Example: bench plots curves forest --datasets phantom
+    """
+    from benchmark.commands import draw
+
+    if list_:
+        draw.list_plots(as_json=as_json)
+        return
+    evidence = draw.choose(
+        results,
+        protocol=protocol,
+        measure=measure,
+        models=names(models) if models else None,
+        datasets=names(datasets) if datasets else None,
+        recipe=recipe,
+        split=split,
+        seeds=integers(seeds, "--seeds") if seeds else None,
+        kind="ablation" if ablation else "main",
+    )
+    draw.plots(
+        which or [],
+        evidence,
+        out=out,
+        reference=reference,
+        rows=names(rows) if rows else None,
+        wide=wide,
+        dpi=dpi,
+        data_root=data_root,
+        cache_dir=cache_dir,
+        as_json=as_json,
+    )
