@@ -76,7 +76,7 @@ def _run(
         print_json({"records": [record.to_json() for record in records], "files": [str(p) for p in written]})
     else:
         print_tables(made, "markdown")
-        say(console, f"records and tables are in {study.layout.root}; 'bench tables' prints and 'bench plots' draws them")
+        say(console, f"records are in {study.layout.root}; 'bench tables' prints and 'bench plots' draws them")
     failed = [record for record in records if record.status != "ok"]
     for record in failed:
         say(console, f"{record.status}: {record.cell}: {record.error}")
