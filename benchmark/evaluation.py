@@ -151,7 +151,7 @@ def evaluate_checkpoint(
         origin=f"checkpoint {checkpoint.name}",
         weights=weights,
     ).model_copy(
-        update={"recipe": recipe.model_dump(mode="json"), "timing": timing, "environment": environment(fabric)}
+        update={"recipe": recipe.model_dump(mode="json"), "timing": timing, "environment": environment(fabric, spec)}
     )
     io.write_record(layout.cell(cell.id), record)
     return record

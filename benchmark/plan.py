@@ -166,18 +166,26 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
 
 
 def weights_file(request: Request, spec: ModelSpec, recipes: dict[str, Recipe]) -> Path | None:
-    """The file ``<model>.pth|.pt|.safetensors`` of --weights-dir, for a recipe that starts from ImageNet weights.
+    """The file of --weights-dir for a recipe that starts from ImageNet weights.
+
+    It is named by the model (``pranet.pth``, ``smp_fpn_tu-resnet18.pth``) or, for all models that share one, by the
+    encoder (``res2net50d.pth``); also ``.pt`` and ``.safetensors``.
 
     Raises:
         BenchError: The folder has no such file.
     """
-    if request.weights_dir is None or not recipes[spec.name].pretrained:
+    recipe = recipes[spec.name]
+    if request.weights_dir is None or not recipe.pretrained:
         return None
-    names = [f"{spec.name.replace(':', '_')}{suffix}" for suffix in (".pth", ".pt", ".safetensors")]
+    encoder = (recipe.encoder if spec.takes_encoder else None) or spec.options.get("encoder") or spec.encoder
+    stems = [spec.name.replace(":", "_"), *([encoder.removeprefix("tu-")] if encoder else [])]
+    names = [stem + suffix for stem in stems for suffix in (".pth", ".pt", ".safetensors")]
     found = [request.weights_dir / name for name in names if (request.weights_dir / name).is_file()]
     if not found:
+        wanted = " or ".join(f"{stem}.pth" for stem in stems)
         raise BenchError(
-            f"--weights-dir {request.weights_dir}: no {' or '.join(names)}; put the encoder's weights there"
+            f"--weights-dir {request.weights_dir}: no {wanted} (.pt, .safetensors) for {spec.title}; put the encoder's "
+            "ImageNet weights there under that name"
         )
     return found[0]
 

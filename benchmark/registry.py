@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ class ModelSpec:
         summary: One line for ``bench models``.
         options: Options that are part of the name (``unet:classic``, smp's architecture and encoder).
         takes_encoder: Whether the recipe's ``encoder`` applies.
+        encoder: The encoder that it has unless told otherwise; names a file of --weights-dir.
         path: The file, for models given as ``FILE.py:function``.
         loader: ``module:function`` that loads a checkpoint strictly: (model, path) -> None.
     """
@@ -42,6 +44,7 @@ class ModelSpec:
     summary: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     takes_encoder: bool = False
+    encoder: str | None = None
     path: Path | None = None
     loader: str = "baselines.weights:load_checkpoint"
 
@@ -55,6 +58,7 @@ MODELS: dict[str, ModelSpec] = {
             "baselines.unet:build",
             "encoder-decoder with skips (2015), smp",
             takes_encoder=True,
+            encoder="resnet34",
         ),
         ModelSpec(
             "unetplusplus",
@@ -62,10 +66,19 @@ MODELS: dict[str, ModelSpec] = {
             "baselines.unetplusplus:build",
             "nested U-Net (2018), smp",
             takes_encoder=True,
+            encoder="resnet34",
         ),
-        ModelSpec("pranet", "PraNet", "baselines.pranet:build", "parallel reverse attention (MICCAI 2020)"),
-        ModelSpec("sanet", "SANet", "baselines.sanet:build", "shallow attention (MICCAI 2021)"),
-        ModelSpec("ldnet", "LDNet", "baselines.ldnet:build", "lesion-aware dynamic kernel (MICCAI 2022)"),
+        ModelSpec(
+            "pranet",
+            "PraNet",
+            "baselines.pranet:build",
+            "parallel reverse attention (MICCAI 2020)",
+            encoder="res2net50d",
+        ),
+        ModelSpec("sanet", "SANet", "baselines.sanet:build", "shallow attention (MICCAI 2021)", encoder="res2net50d"),
+        ModelSpec(
+            "ldnet", "LDNet", "baselines.ldnet:build", "lesion-aware dynamic kernel (MICCAI 2022)", encoder="res2net50d"
+        ),
         ModelSpec(
             "bsanet",
             "BSANet",
@@ -182,6 +195,37 @@ def code_hash(spec: ModelSpec) -> str | None:
     return hashlib.blake2b(spec.path.read_bytes(), digest_size=8).hexdigest()
 
 
+def code_stamp(spec: ModelSpec) -> dict[str, str]:
+    """Hash the sources that a model is built from and the harness's own, for the record.
+
+    Unlike ``code_hash`` it is no part of a cell's name: a comment that changes must not lose results. It lets a reader
+    see whether two records were made by the same code, also where there is no git commit to tell.
+
+    Returns:
+        ``benchmark`` and the model's package (or ``model`` for a file of the user's own) -> 16 hex digits; a package
+        whose sources cannot be found is left out.
+    """
+    if spec.path is not None:
+        return {"benchmark": _package_hash("benchmark") or "", "model": str(code_hash(spec))}
+    names = dict.fromkeys(("benchmark", spec.target.partition(":")[0].partition(".")[0]))
+    return {name: digest for name in names if (digest := _package_hash(name))}
+
+
+@cache
+def _package_hash(name: str) -> str | None:
+    found = importlib.util.find_spec(name)
+    folders = list(found.submodule_search_locations or []) if found else []
+    files = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+    if not files and found and found.origin and Path(found.origin).is_file():
+        files = [Path(found.origin)]
+    if not files:
+        return None
+    digest = hashlib.blake2b(digest_size=8)
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def load_target(spec: ModelSpec) -> Callable[..., Any]:
     """Import the module of a spec and return its build function."""
     function = spec.target.partition(":")[2]
@@ -210,7 +254,13 @@ def _smp_spec(name: str) -> ModelSpec:
     options = {"arch": parts[1]} | ({"encoder": parts[2]} if len(parts) == 3 else {})
     title = "smp " + " ".join(parts[1:])
     return ModelSpec(
-        name, title, "baselines.smp_any:build", "any smp architecture, any encoder", options, len(parts) == 2
+        name,
+        title,
+        "baselines.smp_any:build",
+        "any smp architecture, any encoder",
+        options,
+        len(parts) == 2,
+        "resnet34",
     )
 
 

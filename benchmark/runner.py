@@ -18,7 +18,7 @@ from benchmark.data.splits import Split
 from benchmark.errors import BenchError
 from benchmark.pixels import pixels, pool
 from benchmark.plan import Cell, IfExists, Study, subset
-from benchmark.registry import switches
+from benchmark.registry import code_stamp, switches
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
@@ -61,6 +61,7 @@ def prepare(study: Study, watcher: Watcher) -> None:
         BenchError: The device or the ImageNet weights are not there, or an image or mask cannot be used; it is named.
     """
     todo = [cell for cell in study.cells if not _is_finished(study, cell)]
+    _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], watcher)
     for cell in {(cell.spec.name, cell.ablation): cell for cell in todo if cell.recipe.pretrained}.values():
         build_cell_model(cell, pretrained=True)
     for cell in todo:
@@ -68,6 +69,20 @@ def prepare(study: Study, watcher: Watcher) -> None:
         for size in {cell.recipe.train_size, cell.recipe.image_size}:
             for items in study.universe.values():
                 pixels(study, cell, items, size, watcher)
+
+
+def _tell_of_other_code(study: Study, kept: Sequence[Cell], watcher: Watcher) -> None:
+    """Say which kept cells were trained by another state of the code than today's."""
+    titles: dict[str, None] = {}
+    for cell in kept:
+        then = io.read_record(study.layout.cell(cell.id).record).environment.get("code")
+        if then is not None and then != code_stamp(cell.spec):
+            titles[cell.spec.title] = None
+    if titles:
+        watcher.message(
+            f"kept as they are, though the code has changed since (environment.code in run.json): {', '.join(titles)}; "
+            "--if-exists overwrite trains them anew"
+        )
 
 
 def _is_finished(study: Study, cell: Cell) -> bool:
@@ -155,7 +170,7 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
         "num_params": sum(p.numel() for p in model.parameters()),
         "parts": list(switches(cell.spec)),
         "pretrained": _weights_used(model),
-        "environment": environment(fabric),
+        "environment": environment(fabric, cell.spec),
     }
     io.write_text(paths.summary, model_summary(model, cell.spec.title))
     if trained:

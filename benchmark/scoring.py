@@ -23,7 +23,7 @@ from benchmark.evaluate import score_maps
 from benchmark.pixels import pixels
 from benchmark.plan import Cell, Study, subset
 from benchmark.predict import predict_at, save_map
-from benchmark.registry import build_model
+from benchmark.registry import ModelSpec, build_model, code_stamp
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, TestResult
@@ -139,6 +139,6 @@ def _predict(
         watcher.phase(f"predict {dataset}", start + len(part), len(items))
 
 
-def environment(fabric: Fabric) -> dict[str, Any]:
-    """Describe what a record ran on."""
-    return env.describe(str(fabric.device))
+def environment(fabric: Fabric, spec: ModelSpec) -> dict[str, Any]:
+    """Describe what a record ran on, and by which code."""
+    return {**env.describe(str(fabric.device)), "code": code_stamp(spec)}

@@ -26,7 +26,9 @@ def run(
     cache_dir: CacheDir = None,
     if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
-    weights_dir: Annotated[Path | None, typer.Option(help="Folder with <model>.pth for pretrained=true.")] = None,
+    weights_dir: Annotated[
+        Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
     protocol: Annotated[str, typer.Option(help="Protocol of the printed tables: name, or FILE.toml.")] = "pranet",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
@@ -94,7 +96,9 @@ def ablate(
     cache_dir: CacheDir = None,
     if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
-    weights_dir: Annotated[Path | None, typer.Option(help="Folder with <model>.pth for pretrained=true.")] = None,
+    weights_dir: Annotated[
+        Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
     track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
