@@ -66,7 +66,7 @@ def test_lite0_trains_from_its_imagenet_weights_and_the_table_names_them(bench: 
     assert path is not None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     for record in records(tmp_path).values():
-        assert record["status"] == "ok" and record["pretrained"] == {"name": path.name, "sha256": digest}
+        assert record["status"] == "ok" and record["pretrained"] == {"used": True, "name": path.name, "sha256": digest}
     assert f"(sha256 {digest[:12]})" in done.stdout
 
 
