@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.decode import decode_mask_grey
 from benchmark.data.items import Item
+from benchmark.data.reading import read_mask_grey
 from benchmark.data.storage import default_cache_dir
 from benchmark.errors import BenchError
 from benchmark.metrics import PlanCache, Protocol, Scores, get_protocol, mask_facts, plan, score_all
@@ -55,7 +55,7 @@ def score_maps(
     engine: str = "fast",
     cache_dir: Path | None = None,
     read: Callable[[Path], NDArray] | None = None,
-    read_mask: Callable[[Path], NDArray[np.uint8]] = decode_mask_grey,
+    read_mask: Callable[[Item], NDArray[np.uint8]] = read_mask_grey,
     boundary: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Scored:
@@ -72,7 +72,7 @@ def score_maps(
         engine: ``fast`` or ``reference`` (py_sod_metrics).
         cache_dir: Where plans of masks are kept; None for the user's cache folder.
         read: Reads a map as an (H, W) array; None for our own 8-bit PNG files.
-        read_mask: Reads a mask as (H, W) uint8 grey; each protocol cuts it at its own ``mask_threshold``.
+        read_mask: Reads an item's mask as (H, W) uint8 grey; each protocol cuts it at its own ``mask_threshold``.
         boundary: Also HD95 and surface Dice.
         progress: Called with images done and in all.
     Raises:
@@ -106,7 +106,7 @@ class _Scorer:
         self,
         path_of: Callable[[Item], Path],
         read: Callable[[Path], NDArray],
-        read_mask: Callable[[Path], NDArray[np.uint8]],
+        read_mask: Callable[[Item], NDArray[np.uint8]],
         protocols: Sequence[Protocol],
         engine: str,
         cache_dir: Path | None,
@@ -120,7 +120,7 @@ class _Scorer:
             self._by_cut.setdefault(protocol.mask_threshold, []).append(protocol)
 
     def __call__(self, item: Item) -> tuple[Item, dict[str, tuple[Scores, dict[str, Any]]]]:
-        grey, path = self._read_mask(item.mask_path), self._path_of(item)
+        grey, path = self._read_mask(item), self._path_of(item)
         prob = self._read(path)
         results: dict[str, tuple[Scores, dict[str, Any]]] = {}
         for cut, protocols in self._by_cut.items():

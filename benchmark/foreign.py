@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.decode import decode_mask
 from benchmark.data.items import Item
+from benchmark.data.reading import read_mask
 from benchmark.errors import BenchError
 
 _OVERSHOOT = 0.001
@@ -149,7 +149,7 @@ def _look(maps: MapSet, item: Item, path: Path) -> float:
     if not np.isfinite(values).all():
         maps.add_fault("NaN", path.name)
         return 0.0
-    mask = decode_mask(item.mask_path)
+    mask = read_mask(item)
     if values.shape != mask.shape:
         (h, w), (mh, mw) = values.shape, mask.shape
         maps.add_fault("wrong size", f"{path.name} ({w}x{h}, its mask is {mw}x{mh})")

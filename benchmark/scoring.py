@@ -15,9 +15,9 @@ from benchmark import env
 from benchmark.config import Recipe
 from benchmark.data.cache import fingerprint
 from benchmark.data.datasets import dataset_info
-from benchmark.data.decode import decode_mask
 from benchmark.data.items import Item
 from benchmark.data.leaks import leak_facts
+from benchmark.data.reading import read_mask
 from benchmark.errors import BenchError
 from benchmark.evaluate import score_maps
 from benchmark.pixels import pixels
@@ -132,7 +132,7 @@ def _predict(
     for start in range(0, len(items), step):
         part = items[start : start + step]
         images, _ = cached.batch(np.arange(start, start + len(part)))
-        sizes = [decode_mask(item.mask_path).shape for item in part]
+        sizes = [read_mask(item).shape for item in part]
         maps = predict_at(model, cell.recipe, images, sizes, fabric)
         for item, prob in zip(part, maps, strict=True):
             save_map(paths.map(dataset, item.id), prob)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import numpy as np
 
-from benchmark.data.decode import decode_image, decode_mask_grey
 from benchmark.data.hashing import content_hash, fingerprint
 from benchmark.data.items import Item
+from benchmark.data.reading import read_image, read_mask_grey
 from benchmark.data.resize import MaskMode, Resize, resize_image, resize_mask
 from benchmark.data.storage import build_folder, default_cache_dir
 from benchmark.errors import BenchError
@@ -62,7 +62,7 @@ def load_pair(item: Item) -> tuple[Pixels, Pixels]:
     Raises:
         BenchError: If a file cannot be read or the two sizes differ.
     """
-    image, mask = decode_image(item.image_path), decode_mask_grey(item.mask_path)
+    image, mask = read_image(item), read_mask_grey(item)
     if image.shape[:2] != mask.shape:
         (ih, iw), (mh, mw) = image.shape[:2], mask.shape
         raise BenchError(

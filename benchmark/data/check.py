@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.cache import load_pair
-from benchmark.data.datasets import DATASETS, dataset_info, list_dataset, resolve_root
+from benchmark.data.datasets import DATASETS, MANIFESTS, dataset_info, list_dataset, resolve_root
 from benchmark.data.decode import describe
 from benchmark.data.folders import IMAGE_SUFFIXES, same_name
 from benchmark.data.hashing import fingerprint
@@ -164,7 +164,7 @@ def check_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path 
         BenchError: Only for an unusable data root; faults of the dataset are in the report.
     """
     info = dataset_info(name)
-    if not info.synthetic:
+    if not info.synthetic and name not in MANIFESTS:
         root = resolve_root(root)
     try:
         items = list_dataset(name, root, cache_dir=cache_dir)

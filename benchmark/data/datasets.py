@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.data.folders import Pair, subfolder
 from benchmark.data.groups import assign_groups
@@ -14,6 +15,9 @@ from benchmark.data.items import MASK_THRESHOLD, DatasetMissing, Item
 from benchmark.data.layouts import find_pairs
 from benchmark.data.phantom import DOMAINS, materialise_phantom
 from benchmark.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    from benchmark.data.manifest import Manifest
 
 __all__ = [
     "DATASETS",
@@ -82,11 +86,17 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Names that stand for several datasets."""
 
+MANIFESTS: dict[str, Manifest] = {}
+"""Datasets of one's own that were named by their manifest in this process, by name."""
+
 ENDOSCENE_PARTS = ("clinicdb", "cvc300")
 
 
 def dataset_info(name: str) -> DatasetInfo:
     """Return what is known of a dataset; a folder of one's own bears its name as title."""
+    own = MANIFESTS.get(name)
+    if own is not None:
+        return DatasetInfo(name, own.title or name, own.expected, own.source, own.licence)
     return DATASETS.get(name) or DatasetInfo(name, name, 0, "a folder with images/ and masks/", "the owner's")
 
 
@@ -94,18 +104,39 @@ def expand_datasets(names: Iterable[str], root: Path | None = None) -> list[str]
     """Replace group names by their members, each dataset once, in the order asked for.
 
     Args:
-        names: Datasets, groups, or names of folders below ``root`` that hold ``images`` and ``masks``.
+        names: Datasets, groups, names of folders below ``root`` that hold ``images`` and ``masks``, or manifests
+            (``FILE.toml``), which are known by their name from then on.
         root: Data root, for folders of one's own.
     Raises:
         BenchError: For a name that is none of these, with the nearest match.
     """
     found: dict[str, None] = {}
-    for name in names:
-        members = GROUPS.get(name) or ((name,) if name in DATASETS or _is_own_folder(name, root) else ())
+    for given in names:
+        name = register_manifest(Path(given)) if given.endswith(".toml") else given
+        members = GROUPS.get(name) or ((name,) if _is_known(name, root) else ())
         if not members:
             raise unknown_name("dataset", name, [*DATASETS, *GROUPS])
         found.update(dict.fromkeys(members))
     return list(found)
+
+
+def register_manifest(path: Path) -> str:
+    """Read a manifest, make its dataset known by name, and return the name.
+
+    Raises:
+        BenchError: If the manifest is faulty, or its name is that of a known dataset or group.
+    """
+    from benchmark.data.manifest import load_manifest
+
+    manifest = load_manifest(path.expanduser())
+    if manifest.name in DATASETS or manifest.name in GROUPS:
+        raise BenchError(f"manifest {path}: name {manifest.name!r} is taken by a known dataset; choose another")
+    MANIFESTS[manifest.name] = manifest
+    return manifest.name
+
+
+def _is_known(name: str, root: Path | None) -> bool:
+    return name in DATASETS or name in MANIFESTS or _is_own_folder(name, root)
 
 
 def _is_own_folder(name: str, root: Path | None) -> bool:
@@ -146,6 +177,10 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
         BenchError: If the folder is faulty: empty, an image without mask, two files for one id.
     """
     info = dataset_info(name)
+    if name in MANIFESTS:
+        from benchmark.data.manifest import manifest_items
+
+        return manifest_items(MANIFESTS[name])
     if name == "endoscene":
         return _endoscene(resolve_root(root))
     base = materialise_phantom(cache_dir) if info.synthetic else resolve_root(root)

@@ -50,21 +50,25 @@ def decode_mask(path: Path) -> Mask:
     return decode_mask_grey(path) > MASK_THRESHOLD
 
 
-def decode_mask_grey(path: Path) -> Pixels:
+def decode_mask_grey(path: Path, *, threshold: int = MASK_THRESHOLD) -> Pixels:
     """Read a mask as (H, W) uint8 grey, with the levels that it has (ClinicDB's have more than two).
 
+    Args:
+        path: The file.
+        threshold: Where it will be cut.
     Raises:
         BenchError: If the file cannot be read, is coloured, holds the mask in its alpha channel only, or has
-            foreground values that never exceed 127 (for example labels 0 and 1), which would give an empty mask.
+            foreground values that never exceed ``threshold`` (labels 0 and 1 cut at 127), which would give an empty
+            mask.
     """
     pixels = _read(path)
     if pixels.ndim == 3:
         pixels = _grey(pixels, path)
     top = int(pixels.max())
-    if 0 < top <= MASK_THRESHOLD and path.suffix.lower() not in (".jpg", ".jpeg"):
+    if 0 < top <= threshold and path.suffix.lower() not in (".jpg", ".jpeg"):
         raise BenchError(
-            f"mask {path}: its greatest value is {top}, so no pixel exceeds {MASK_THRESHOLD}; "
-            "expected 0 and 255: multiply it and save it again"
+            f"mask {path}: its greatest value is {top}, so no pixel exceeds {threshold}; "
+            "expected 0 and 255: multiply it and save it again, or set mask_threshold in a manifest"
         )
     return np.ascontiguousarray(pixels)
 

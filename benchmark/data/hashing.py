@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from benchmark.data.decode import decode_image
-from benchmark.data.items import Item
+from benchmark.data.items import MASK_THRESHOLD, Item
 from benchmark.errors import BenchError
 
 DIGEST_BYTES = 16
@@ -30,8 +30,10 @@ def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def content_hash(item: Item) -> str:
-    """Return a hash over the image's and the mask's file bytes."""
-    return _digest([file_hash(item.image_path), file_hash(item.mask_path)])
+    """Return a hash over the image's and the mask's file bytes, and over how they are read where that is unusual."""
+    files = [file_hash(item.image_path), file_hash(item.mask_path)]
+    plain = (item.channels, item.mask_threshold) == ("rgb", MASK_THRESHOLD)
+    return _digest(files if plain else [*files, f"{item.channels} {item.mask_threshold}"])
 
 
 def fingerprint(items: Iterable[Item]) -> str:

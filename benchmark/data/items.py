@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from benchmark.errors import BenchError
 
 MASK_THRESHOLD = 127
 """A mask pixel is foreground where its 8-bit grey value is greater than this."""
+
+Channels = Literal["rgb", "bgr"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Item:
         group: Items of one group show the same scene (a video sequence, a cluster of duplicates).
             Group names hold across datasets: CVC-300's frames carry the groups of CVC-ColonDB's.
         part: The part the publisher put it in ("train", "validation", "test"), "" where there is none.
+        channels: Order in which the image's colours are stored.
+        mask_threshold: Its mask is foreground above this grey value.
     """
 
     dataset: str
@@ -32,6 +37,8 @@ class Item:
     mask_path: Path
     group: str
     part: str = ""
+    channels: Channels = "rgb"
+    mask_threshold: int = MASK_THRESHOLD
 
 
 class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
