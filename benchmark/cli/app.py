@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from benchmark.errors import BenchError
 
@@ -37,6 +38,19 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
         print(f"polyp-bench {__version__}")
         raise typer.Exit
+
+
+class OptionalValue(typer.core.TyperCommand):
+    """A command with options whose value may be left out: `--significance` alone stands for `--significance ""`."""
+
+    optional_value = ("--significance",)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        following = [*args, "--"][1:] if args else []
+        bare = [
+            arg in self.optional_value and after.startswith("-") for arg, after in zip(args, following, strict=True)
+        ]
+        return super().parse_args(ctx, [f"{arg}=" if alone else arg for arg, alone in zip(args, bare, strict=True)])
 
 
 def names(text: str) -> list[str]:

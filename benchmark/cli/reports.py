@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import Json, Results, app, audit_app, integers, names
+from benchmark.cli.app import Json, OptionalValue, Results, app, audit_app, integers, names
 from benchmark.errors import BenchError
 
 
-@app.command()
+@app.command(cls=OptionalValue)
 def tables(
     results: Results = Path("results"),
     latex: Annotated[bool, typer.Option("--latex", help="Write and print LaTeX.")] = False,
@@ -25,7 +25,16 @@ def tables(
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Average these seeds; all that were run if unset.")] = None,
     std: Annotated[bool, typer.Option("--std", help="Print the standard deviation over seeds.")] = False,
+    ci: Annotated[bool, typer.Option("--ci", help="Print 95 % intervals below the means.")] = False,
+    significance: Annotated[
+        str | None,
+        typer.Option(metavar="[REFERENCE]", help="Mark what differs from this model (bsanet if none is named)."),
+    ] = None,
+    rank: Annotated[bool, typer.Option("--rank", help="Also a table of average ranks over the test sets.")] = False,
     ablation: Annotated[bool, typer.Option("--ablation", help="Ablated variants below their full model.")] = False,
+    efficiency: Annotated[
+        bool, typer.Option("--efficiency", help="Instead: parameters, MACs, latency, memory.")
+    ] = False,
     by: Annotated[
         str | None, typer.Option(help="Instead: scores and miss rate by size, group, polyps or border.")
     ] = None,
@@ -49,7 +58,14 @@ def tables(
     tabulate.tables(
         tabulate.TableRequest(
             results=results,
-            kind=_one_kind({"--ablation": ablation, "--by": by is not None, "--worst": worst is not None}),
+            kind=_one_kind(
+                {
+                    "--ablation": ablation,
+                    "--efficiency": efficiency,
+                    "--by": by is not None,
+                    "--worst": worst is not None,
+                }
+            ),
             protocol=protocol,
             models=names(models) if models else None,
             datasets=names(datasets) if datasets else None,
@@ -57,6 +73,9 @@ def tables(
             split=split,
             seeds=integers(seeds, "--seeds") if seeds else None,
             std=std,
+            ci=ci,
+            significance=significance,
+            rank=rank,
             by=by,
             worst=worst,
             exclude=tuple(names(leak_kinds)) if exclude_leaked else (),

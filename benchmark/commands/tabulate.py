@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 
 from benchmark.commands.printing import print_json, print_tables, say
+from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -32,6 +33,9 @@ class TableRequest:
     split: str | None = None
     seeds: Sequence[int] | None = None
     std: bool = False
+    ci: bool = False
+    significance: str | None = None
+    rank: bool = False
     by: str | None = None
     worst: int | None = None
     exclude: Sequence[str] = ()
@@ -49,11 +53,31 @@ class TableRequest:
         }
 
 
+_REFINEMENTS = dict.fromkeys(("main", "ablation"), ("std", "ci", "significance", "rank", "exclude-leaked"))
+"""Kind of table -> options that refine it; the others refuse them."""
+
+
+def _check_options(request: TableRequest) -> None:
+    known = _REFINEMENTS.get(request.kind, ())
+    asked: dict[str, bool] = {"std": request.std, "ci": request.ci, "significance": request.significance is not None}
+    asked |= {"rank": request.rank, "exclude-leaked": bool(request.exclude)}
+    if request.kind == "efficiency":
+        asked |= {"datasets": request.datasets is not None, "seeds": request.seeds is not None}
+    for name in (name for name, on in asked.items() if on and name not in known):
+        raise BenchError(f"--{name} does not apply to --{request.kind}; leave one of the two out")
+    if request.kind == "ablation" and request.significance:
+        raise BenchError(
+            f"--significance {request.significance}: with --ablation every variant is compared with its own full "
+            "model; leave the name out"
+        )
+
+
 def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, as_json: bool) -> None:
     """Build the tables of a results folder, write them, print the first format asked for."""
     from benchmark.report.files import write_tables
     from benchmark.report.protocols import resolve_protocol
 
+    _check_options(request)
     records = [record.to_json() for record in io.read_records(request.results)]
     request = replace(request, protocol=resolve_protocol(records, request.protocol))
     made = _KINDS[request.kind](request, records)
@@ -67,15 +91,25 @@ def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, a
 
 def _scores(request: TableRequest, records: Records) -> list[Printable]:
     """The paper's tables, or those of the ablated variants."""
+    from benchmark.report.rank_table import rank_sheet
     from benchmark.report.tables import build_tables
+    from benchmark.report.uncertainty import score_reader
 
     kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
-    made = build_tables(records, kind=kind, std=request.std, **request.choice)
+    made = build_tables(
+        records,
+        kind=kind,
+        std=request.std,
+        ci=request.ci,
+        significance=request.significance,
+        read=score_reader(request.results, request.protocol),
+        **request.choice,
+    )
     if request.exclude:
         from benchmark.report.clean import with_clean
 
         made = with_clean(made, records, ResultsLayout(request.results), request.exclude)
-    return [*made]
+    return [*made, rank_sheet(made)] if request.rank else [*made]
 
 
 def _strata(request: TableRequest, records: Records) -> list[Printable]:
@@ -94,11 +128,22 @@ def _worst(request: TableRequest, records: Records) -> list[Printable]:
     return [*worst_lists(image_rows(records, request.results, **request.choice), request.worst or 0)]
 
 
+def _efficiency(request: TableRequest, records: Records) -> list[Printable]:
+    """What the networks cost."""
+    from benchmark.report.efficiency import efficiency_sheets, read_profile
+    from benchmark.report.select import choose
+
+    profile = read_profile(ResultsLayout(request.results).profile)
+    chosen = choose(records, recipe=request.recipe, split=request.split)
+    return [*efficiency_sheets(chosen, profile, models=model_names(request.models))]
+
+
 _KINDS: dict[str, Callable[[TableRequest, Records], list[Printable]]] = {
     "main": _scores,
     "ablation": _scores,
     "by": _strata,
     "worst": _worst,
+    "efficiency": _efficiency,
 }
 """Kind of table -> what makes it."""
 

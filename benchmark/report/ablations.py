@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.report import escape
 from benchmark.report.blocks import make_blocks
-from benchmark.report.names import MEASURES, dataset_title
+from benchmark.report.names import COLUMNS, MEASURES, dataset_title
 from benchmark.report.rows import row_title
 from benchmark.report.select import RecordDict
 from benchmark.report.stats import paired_comparisons
@@ -17,9 +17,6 @@ from benchmark.store.io import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COLUMNS = {"mDSC": "dice", "mIoU": "iou", "S_alpha": "sm", "F_beta_w": "wfm", "E_phi_max": "em_max", "MAE": "mae"}
-"""Per-image column of each printed measure: its mean over images is the printed figure."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchmark.errors import BenchError
 from benchmark.metrics.aggregate import MISS_BELOW
 from benchmark.report import select
+from benchmark.report.names import COLUMNS
 from benchmark.report.rows import Row, group_cells
 from benchmark.report.select import RecordDict
 from benchmark.report.tables import Table, build_tables
@@ -20,8 +21,6 @@ from benchmark.store.layout import ResultsLayout
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = {"mDSC": "dice", "mIoU": "iou", "S_alpha": "sm", "F_beta_w": "wfm", "E_phi_max": "em_max", "MAE": "mae"}
-"""Column of ``scores.parquet`` whose mean is each figure."""
 
 FACTS = ("group", "height_px", "width_px", "mask_px", "area_rel", "size_bin", "num_polyps", "touches_border")
 _MEANS = (*COLUMNS.values(), "dice_half", "iou_half")

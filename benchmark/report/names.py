@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """One column: its key in ``run.json`` and in CSV, its LaTeX and plain headers, and which end is good."""
+    """One column: its key in ``run.json`` and in CSV, its headers, and which end is good.
+
+    Attributes:
+        column: The column of ``scores.parquet`` whose mean over images it is.
+    """
 
     key: str
     latex: str
     plain: str
+    column: str
     higher_is_better: bool = True
 
     @property
@@ -22,14 +27,16 @@ class Measure:
 
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("mDSC", "mDSC", "mDSC"),
-    Measure("mIoU", "mIoU", "mIoU"),
-    Measure("S_alpha", r"$S_{\alpha}$", "Sα"),
-    Measure("F_beta_w", r"$F_{\beta}^{w}$", "Fβʷ"),
-    Measure("E_phi_max", r"$E_{\phi}^{\max}$", "Eφᵐᵃˣ"),
-    Measure("MAE", "MAE", "MAE", higher_is_better=False),
+    Measure("mDSC", "mDSC", "mDSC", "dice"),
+    Measure("mIoU", "mIoU", "mIoU", "iou"),
+    Measure("S_alpha", r"$S_{\alpha}$", "Sα", "sm"),
+    Measure("F_beta_w", r"$F_{\beta}^{w}$", "Fβʷ", "wfm"),
+    Measure("E_phi_max", r"$E_{\phi}^{\max}$", "Eφᵐᵃˣ", "em_max"),
+    Measure("MAE", "MAE", "MAE", "mae", higher_is_better=False),
 )
 MEASURE_KEYS: tuple[str, ...] = tuple(measure.key for measure in MEASURES)
+COLUMNS: dict[str, str] = {measure.key: measure.column for measure in MEASURES}
+"""Column of ``scores.parquet`` whose mean is each figure."""
 
 MODEL_TITLES = {
     "unet": "U-Net",

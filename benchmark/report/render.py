@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import html
 import io
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.report import escape
 
@@ -14,8 +14,24 @@ if TYPE_CHECKING:
     from benchmark.report.sheet import Cell, Column, Sheet
 
 _LINE_PT = 345.0  # text width of a bare article
-_SIZES = (("", 5.2, 6.0), (r"\small", 4.8, 4.0), (r"\footnotesize", 4.4, 3.0), (r"\scriptsize", 3.8, 2.5))
-"""LaTeX size, points per character, points on either side of a column."""
+
+
+class _Size(NamedTuple):
+    """A LaTeX size: points per character of text and of the smaller lines below, and on either side of a column."""
+
+    command: str
+    point: float
+    below: str
+    below_point: float
+    gap: float
+
+
+_SIZES = (
+    _Size("", 5.4, r"\scriptsize", 3.5, 6.0),
+    _Size(r"\small", 4.9, r"\scriptsize", 3.5, 4.0),
+    _Size(r"\footnotesize", 4.5, r"\tiny", 3.0, 3.0),
+    _Size(r"\scriptsize", 4.0, r"\tiny", 3.0, 2.0),
+)
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -44,47 +60,59 @@ td small {{ display: block; opacity: .75; }}
 
 def to_latex(sheet: Sheet) -> str:
     """Return a ``table`` environment for an article that loads booktabs, in a size that fits its text width."""
-    size, gap = _fit(sheet)
+    size, stacked = _fit(sheet)
     lines = [
         r"\begin{table}[tbp]",
         r"  \centering",
         rf"  \caption{{{escape.latex(sheet.caption)}}}",
         rf"  \label{{tab:{sheet.stem}}}",
-        *([rf"  {size}\setlength{{\tabcolsep}}{{{gap:g}pt}}"] if size else []),
+        *([rf"  {size.command}\setlength{{\tabcolsep}}{{{size.gap:g}pt}}"] if size.command else []),
         r"  \begin{tabular}{" + "".join(column.align for column in sheet.columns) + "}",
         r"    \toprule",
         "    " + " & ".join(column.latex or escape.latex(column.plain) for column in sheet.columns) + r" \\",
         r"    \midrule",
+        *(line for row in sheet.rows for line in _latex_row(row, size, stacked)),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        *(rf"  \par\smallskip{{\footnotesize {escape.latex(note)}\par}}" for note in sheet.notes),
     ]
-    for row in sheet.rows:
-        lines.append("    " + " & ".join(map(_latex_cell, row)) + r" \\")
-        if any(cell.below for cell in row):
-            lines[-1] += "[-2pt]"
-            lines.append("    " + " & ".join(_latex_below(cell.below) for cell in row) + r" \\[2pt]")
-    lines += [r"    \bottomrule", r"  \end{tabular}"]
-    lines += [rf"  \par\smallskip{{\footnotesize {escape.latex(note)}\par}}" for note in sheet.notes]
     return "\n".join([*lines, r"\end{table}", ""])
 
 
-def _fit(sheet: Sheet) -> tuple[str, float]:
-    """Return the largest size that keeps the table within the line, estimated by characters."""
-    chars = [
-        max(
-            [
-                len(column.plain),
-                *(max(len(row[i].text) + len(row[i].sup), 0.8 * len(row[i].below)) for row in sheet.rows),
-            ]
-        )
-        for i, column in enumerate(sheet.columns)
-    ]
-    for size, point, gap in _SIZES:
-        if sum(chars) * point + 2 * gap * len(chars) <= _LINE_PT:
-            return size, gap
-    return _SIZES[-1][0], _SIZES[-1][2]
+def _fit(sheet: Sheet) -> tuple[_Size, bool]:
+    """Return the size that keeps the table within the line, by counting characters, and whether spreads move below."""
+    for stacked, sizes in ((False, _SIZES[:-1]), (True, _SIZES)):
+        for size in sizes:
+            if _width(sheet, size, stacked) <= _LINE_PT:
+                return size, stacked
+    return _SIZES[-1], True
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = escape.latex(cell.text).replace(r" $\pm$ ", r"\,$\pm$\,")
+def _width(sheet: Sheet, size: _Size, stacked: bool) -> float:
+    def width(cell: Cell) -> float:
+        inline = f"{cell.text} {cell.spread}" if cell.spread and not stacked else cell.text
+        small = max(len(cell.below), len(cell.spread) if stacked else 0)
+        return max((len(inline) + 0.7 * len(cell.sup)) * size.point, small * size.below_point)
+
+    columns = zip(*sheet.rows, strict=True) if sheet.rows else [()] * len(sheet.columns)
+    heads = (len(column.plain) * size.point for column in sheet.columns)
+    widest = (max([head, *map(width, cells)]) for head, cells in zip(heads, columns, strict=True))
+    return sum(widest) + 2 * size.gap * len(sheet.columns)
+
+
+def _latex_row(row: Sequence[Cell], size: _Size, stacked: bool) -> list[str]:
+    """One line of the table, and a line below for what stands below."""
+    lines = [[_latex_cell(cell, inline=not stacked) for cell in row]]
+    lines += [[_latex_below(cell.spread, size) for cell in row]] if stacked else []
+    lines += [[_latex_below(cell.below, size) for cell in row]]
+    full = [line for line in lines if any(line)]
+    ends = [r" \\[-1pt]"] * (len(full) - 1) + [r" \\[2pt]" if len(full) > 1 else r" \\"]
+    return ["    " + " & ".join(line) + end for line, end in zip(full or lines[:1], ends or [r" \\"], strict=True)]
+
+
+def _latex_cell(cell: Cell, *, inline: bool) -> str:
+    text = escape.latex(f"{cell.text} {cell.spread}" if cell.spread and inline else cell.text)
+    text = text.replace(r" $\pm$ ", r"\,$\pm$\,")
     if cell.mark == "best":
         text = rf"\textbf{{{text}}}"
     elif cell.mark == "second":
@@ -93,8 +121,8 @@ def _latex_cell(cell: Cell) -> str:
     return text + (f"$^{{{stars}}}$" if stars else "")
 
 
-def _latex_below(text: str) -> str:
-    return rf"{{\scriptsize {escape.latex(text)}}}" if text else ""
+def _latex_below(text: str, size: _Size) -> str:
+    return rf"{{{size.below} {escape.latex(text)}}}" if text else ""
 
 
 def to_markdown(sheet: Sheet) -> str:
@@ -113,7 +141,7 @@ def to_markdown(sheet: Sheet) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = escape.markdown(cell.text)
+    text = escape.markdown(f"{cell.text} {cell.spread}".strip())
     if cell.mark and text:
         text = f"**{text}**" if cell.mark == "best" else f"<u>{text}</u>"
     return text + escape.markdown(cell.sup) + (f"<br>{escape.markdown(cell.below)}" if cell.below else "")
@@ -148,7 +176,7 @@ def _html_head(column: Column) -> str:
 
 
 def _html_cell(cell: Cell, column: Column, is_head: bool) -> str:
-    text = html.escape(cell.text)
+    text = html.escape(f"{cell.text} {cell.spread}".strip())
     if cell.mark and text:
         text = f"<strong>{text}</strong>" if cell.mark == "best" else f"<u>{text}</u>"
     text += f"<sup>{html.escape(cell.sup)}</sup>" if cell.sup else ""

@@ -49,7 +49,7 @@ class Row:
         foreign: The maps or the weights were made by others.
         origin: By whom, as the record says.
         reason: Why cells are blank.
-        cells: The records that the row averages.
+        cells: The records that the row averages, in the order of ``seeds``.
         clean: The row without leaked test images, where that was asked for.
     """
 
@@ -82,15 +82,19 @@ def printed(value: float) -> str:
     return f"{value:.{DIGITS}f}"
 
 
+def printed_row(row: Row, key: str) -> float | None:
+    """Return a row's score as the number that the table prints."""
+    value = row.values.get(key)
+    return None if value is None else float(printed(value))
+
+
 def mark_best(rows: Sequence[Row], measure: Measure) -> dict[int, Mark]:
     """Return which rows are best and second in one column, decided on the printed digits; equal ones share.
 
     With fewer than two rows to compare nothing is marked.
     """
     shown = {
-        i: float(printed(value))
-        for i, row in enumerate(rows)
-        if row.is_ranked and (value := row.values.get(measure.key)) is not None
+        i: value for i, row in enumerate(rows) if row.is_ranked and (value := printed_row(row, measure.key)) is not None
     }
     if len(shown) < 2:
         return {}
@@ -127,6 +131,7 @@ def make_row(records: Sequence[RecordDict], key: RowKey, dataset: str, protocol:
     model, ablation, foreign = key
     title = row_title(model, ablation, str(records[0].get("model_title") or model) if records else None)
     used = list(records) if foreign else [r for r in records if int(r["seed"]) in seeds]
+    used.sort(key=lambda r: int(r["seed"]))
     reason = _why_blank(used, dataset, protocol, () if foreign else seeds)
     if reason is not None:
         blank: dict[str, float | None] = dict.fromkeys(MEASURE_KEYS)
@@ -142,7 +147,7 @@ def make_row(records: Sequence[RecordDict], key: RowKey, dataset: str, protocol:
         std={key: std_of(column) for key, column in columns.items()},
         n=int(tests[0]["n"]),
         of=tests[0].get("of"),
-        seeds=tuple(sorted(int(r["seed"]) for r in used)),
+        seeds=tuple(int(r["seed"]) for r in used),
         foreign=foreign,
         origin=str(used[0].get("origin") or "") + _digest(used[0]) if foreign else "",
         recipe_hash=str(used[0].get("recipe_hash") or ""),

@@ -35,13 +35,15 @@ class Cell:
 
     Attributes:
         text: Plain text; empty is a visible blank.
-        below: A second, smaller line, such as an interval.
+        spread: What follows the text, such as ``± 0.012``; in a LaTeX table that is too wide it moves below the text.
+        below: A smaller line below, such as an interval.
         sup: Superscript, such as a dagger or stars.
         mark: ``best`` is bold, ``second`` underlined.
         value: The number itself, by which HTML tables can sort.
     """
 
     text: str = ""
+    spread: str = ""
     below: str = ""
     sup: str = ""
     mark: Mark | None = None

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,8 @@ def resample(block: Block, *, num_resamples: int = _NUM_RESAMPLES, seed: int = 0
     the variance that is due to seeds alone, since the remainder is in the groups' part already.
 
     Args:
-        block: Scores of M models.
+        block: Scores of M models. A name may stand there several times, for several measures of one model: its seeds
+            are drawn alike.
         num_resamples: R.
         seed: With the names of test set and model, the only source of randomness.
     """
@@ -68,8 +70,8 @@ def resample(block: Block, *, num_resamples: int = _NUM_RESAMPLES, seed: int = 0
     group_dev = np.zeros((num_resamples, num_models))
     g = block.num_groups
     if g > 1:
-        drawn = _rng(seed, block.dataset).multinomial(g, np.full(g, 1 / g), size=num_resamples).astype(float)
-        group_dev = np.sqrt(g / (g - 1)) * (drawn @ group_sums.T) / (drawn @ sizes)[:, None]
+        counts = _group_draws(seed, block.dataset, g, num_resamples)
+        group_dev = np.sqrt(g / (g - 1)) * (counts @ group_sums.T) / (counts @ sizes)[:, None]
     seed_dev = np.zeros((num_resamples, num_models))
     if num_seeds > 1:
         by_seed = block.scores.mean(axis=2) - means[:, None]
@@ -98,25 +100,22 @@ def mean_intervals(
     for block in blocks:
         parts = resample(block, num_resamples=num_resamples, seed=seed)
         for m, model in enumerate(block.models):
-            group_var = _group_variance(parts.group_sums[m], parts)
-            df = _satterthwaite([group_var, parts.seed_var[m]], [parts.num_groups - 1, parts.num_seeds - 1])
-            low, high = _interval(parts.group_dev[:, m] + parts.seed_dev[:, m], df, level)
             by_seed = block.scores[m].mean(axis=1)
+            std = by_seed.std(ddof=1) if parts.num_seeds > 1 else np.nan
+            low, high = interval(parts, m, level=level)
             rows.append(
-                {
-                    "dataset": block.dataset,
-                    "model": model,
-                    "mean": parts.means[m],
-                    "std": by_seed.std(ddof=1) if parts.num_seeds > 1 else np.nan,
-                    "low": parts.means[m] + low,
-                    "high": parts.means[m] + high,
-                    "n": parts.num_images,
-                    "num_groups": parts.num_groups,
-                    "num_seeds": parts.num_seeds,
-                    "note": _note(parts),
-                }
+                {"dataset": block.dataset, "model": model, "mean": parts.means[m], "std": std, "low": low, "high": high}
+                | _sizes(parts)
             )
     return pd.DataFrame(rows)
+
+
+def interval(parts: Parts, m: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the ends of the interval of one mean; NaN with one group of images."""
+    group_var = _group_variance(parts.group_sums[m], parts)
+    df = _satterthwaite([group_var, parts.seed_var[m]], [parts.num_groups - 1, parts.num_seeds - 1])
+    low, high = _interval(parts.group_dev[:, m] + parts.seed_dev[:, m], df, level)
+    return float(parts.means[m] + low), float(parts.means[m] + high)
 
 
 def paired_comparisons(
@@ -147,33 +146,39 @@ def paired_comparisons(
         parts = resample(block, num_resamples=num_resamples, seed=seed)
         for m, model in enumerate(block.models):
             if m != ref:
-                rows.append(_compare(parts, m, ref, level) | {"dataset": block.dataset, "model": model})
+                found = compare(parts, m, parts, ref, level=level)
+                rows.append(asdict(found) | _sizes(parts) | {"dataset": block.dataset, "model": model})
     columns = ["dataset", "model", "reference", "difference", "low", "high", "t", "df", "p", "p_holm"]
     columns += ["n", "num_groups", "num_seeds", "note"]
     table = pd.DataFrame(rows, columns=columns).assign(reference=reference)
     return table.assign(p_holm=holm(table["p"].to_numpy(dtype=float)))
 
 
-def _compare(parts: Parts, m: int, ref: int, level: float) -> dict[str, object]:
-    group_var = _group_variance(parts.group_sums[m] - parts.group_sums[ref], parts)
-    variances = [group_var, parts.seed_var[m], parts.seed_var[ref]]
-    df = _satterthwaite(variances, [parts.num_groups - 1, parts.num_seeds - 1, parts.num_seeds - 1])
-    difference = parts.means[m] - parts.means[ref]
-    dev = (parts.group_dev[:, m] - parts.group_dev[:, ref]) + (parts.seed_dev[:, m] - parts.seed_dev[:, ref])
+@dataclass(frozen=True)
+class Comparison:
+    """One mean less another: the difference with its interval, and the test that it is 0."""
+
+    difference: float
+    low: float
+    high: float
+    t: float
+    df: float
+    p: float
+
+
+def compare(parts: Parts, m: int, others: Parts, ref: int, *, level: float = 0.95) -> Comparison:
+    """Compare two means over the same images and groups, drawn with the same seed; their numbers of seeds may differ.
+
+    With one seed on a side, how much another training of that side would differ is not in the result.
+    """
+    group_var = _group_variance(parts.group_sums[m] - others.group_sums[ref], parts)
+    variances = [group_var, parts.seed_var[m], others.seed_var[ref]]
+    df = _satterthwaite(variances, [parts.num_groups - 1, parts.num_seeds - 1, others.num_seeds - 1])
+    difference = float(parts.means[m] - others.means[ref])
+    dev = (parts.group_dev[:, m] - others.group_dev[:, ref]) + (parts.seed_dev[:, m] - others.seed_dev[:, ref])
     low, high = _interval(dev, df, level)
     t, p = _t_test(difference, float(np.sqrt(sum(variances))), df)
-    return {
-        "difference": difference,
-        "low": difference + low,
-        "high": difference + high,
-        "t": t,
-        "df": df,
-        "p": p,
-        "n": parts.num_images,
-        "num_groups": parts.num_groups,
-        "num_seeds": parts.num_seeds,
-        "note": _note(parts),
-    }
+    return Comparison(difference, difference + low, difference + high, t, df, p)
 
 
 def holm(p: npt.ArrayLike) -> Floats:
@@ -190,6 +195,18 @@ def holm(p: npt.ArrayLike) -> Floats:
 def _rng(seed: int, *names: str) -> np.random.Generator:
     """A generator that depends on the names alone, so that leaving a model or set out changes no other."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+@lru_cache(maxsize=1)
+def _group_draws(seed: int, dataset: str, num_groups: int, num_resamples: int) -> Floats:
+    """How often each group is drawn: (R, G), each row sums to G. Kept, since every row of a table needs the same."""
+    rng = _rng(seed, dataset)
+    counts = np.empty((num_resamples, num_groups))
+    for start in range(0, num_resamples, 1000):
+        rows = min(1000, num_resamples - start)
+        drawn = rng.integers(0, num_groups, size=(rows, num_groups)) + num_groups * np.arange(rows)[:, None]
+        counts[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * num_groups).reshape(rows, num_groups)
+    return counts
 
 
 def _sum_by_group(values: Floats, groups: npt.NDArray[np.int64]) -> Floats:
@@ -248,7 +265,13 @@ def _t_test(difference: float, error: float, df: float) -> tuple[float, float]:
     return t, float(2 * sps.t.sf(abs(t), df))
 
 
-def _note(parts: Parts) -> str:
+def _sizes(parts: Parts) -> dict[str, object]:
+    numbers = {"n": parts.num_images, "num_groups": parts.num_groups, "num_seeds": parts.num_seeds}
+    return {**numbers, "note": caution(parts)}
+
+
+def caution(parts: Parts) -> str:
+    """Return why not to lean on an interval of these data; empty if nothing stands against it."""
     notes = []
     if parts.num_groups < 2:
         notes.append("one group of images: no interval can be given")

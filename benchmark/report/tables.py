@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError, unknown_name
@@ -16,11 +16,13 @@ from benchmark.report.names import (
     MODEL_TITLES,
     dataset_order,
     dataset_title,
+    model_order,
 )
 from benchmark.report.rows import Kind, Row, group_cells, make_row, mark_best, notes
 from benchmark.report.scores import score_sheet
 from benchmark.report.select import RecordDict
 from benchmark.report.sheet import Mark, Sheet
+from benchmark.report.uncertainty import ScoreReader, Uncertainty, find_reference, reference_row, weigh
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +39,9 @@ class Table:
     facts: Facts
     notes: tuple[str, ...] = ()
     show_std: bool = False
+    show_ci: bool = False
+    show_tests: bool = False
+    uncertainty: Uncertainty = field(default_factory=Uncertainty)
     marks: Mapping[tuple[int, str], Mark] = field(default_factory=dict)
 
     @property
@@ -82,6 +87,9 @@ def build_tables(
     seeds: Sequence[int] | None = None,
     kind: Kind = "main",
     std: bool = False,
+    ci: bool = False,
+    significance: str | None = None,
+    read: ScoreReader | None = None,
 ) -> list[Table]:
     """Build one table per test set.
 
@@ -95,6 +103,10 @@ def build_tables(
         seeds: Seeds to average; None: every seed found. A model that lacks one of them is a blank row.
         kind: ``main`` leaves ablated variants out; ``ablation`` shows them below their full model.
         std: Print the standard deviation over seeds beside each mean.
+        ci: Print the 95 % interval below each mean.
+        significance: Mark what differs from this model (in an ablation: from the full form of the same model); the
+            empty text stands for BSANet, None for no marks.
+        read: Where per-image scores come from; needed for ``ci`` and ``significance``.
     Returns:
         Tables in the paper's order (Kvasir, ETIS, CVC-ColonDB, CVC-EndoScene, then others).
     Raises:
@@ -105,7 +117,11 @@ def build_tables(
     chosen = select.choose(_of_kind(records, kind), recipe=recipe, split=split)
     chosen, left_out = select.newest(chosen)
     wanted = sorted(datasets or dict.fromkeys(d for r in chosen for d in _sets_of(r)), key=dataset_order)
-    return [
+    reference = None
+    if significance is not None:
+        present = [m for m in dict.fromkeys(str(r["model"]) for r in chosen) if models is None or m in models]
+        reference = "" if kind == "ablation" else find_reference(significance, sorted(present, key=model_order))
+    tables = [
         _build(
             select.concerning(chosen, dataset),
             dataset,
@@ -118,6 +134,23 @@ def build_tables(
         )
         for dataset in wanted
     ]
+    if read is None or not (ci or reference is not None):
+        return tables
+    return [_weighed(table, read, ci=ci, reference=reference) for table in tables]
+
+
+def _weighed(table: Table, read: ScoreReader, *, ci: bool, reference: str | None) -> Table:
+    """Add intervals and comparisons."""
+    ablation = table.kind == "ablation"
+    find = None if reference is None else reference_row(table.rows, reference, ablation=ablation)
+    found = weigh(table.dataset, table.rows, read, intervals=ci, reference_of=find)
+    return replace(
+        table,
+        show_ci=ci,
+        show_tests=reference is not None,
+        uncertainty=found,
+        notes=(*table.notes, *found.notes),
+    )
 
 
 def _sets_of(record: RecordDict) -> list[str]:

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,15 +121,23 @@ def read_records(results: Path) -> list[Record]:
     return sorted((read_record(path) for path in found), key=lambda record: record.cell)
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    """Read per-image rows."""
+def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read per-image rows.
+
+    Args:
+        path: ``scores.parquet``.
+        columns: Read these only, which is much faster; every column if None.
+    Raises:
+        BenchError: The file is missing, unreadable or lacks a column.
+    """
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+        return pd.read_parquet(path, columns=None if columns is None else list(columns))
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise BenchError(
-            f"{path}: unreadable score rows ({error}); run the cell again with --if-exists overwrite"
+            f"{path}: unreadable score rows ({reason}); run the cell again with --if-exists overwrite"
         ) from None
 
 

@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.report import escape
+from benchmark.report.efficiency import efficiency_sheets
+from benchmark.report.rank_table import rank_sheet
 from benchmark.report.tables import build_tables
+from benchmark.report.uncertainty import score_reader
+from benchmark.store.io import read_records
 
 NASTY = [
     r"50% of $HOME\results & more_{x}^2 ~ #1 <a|b> \"q\" `t` 'u' --seeds -- ''x'' ?` !`",
@@ -63,7 +67,23 @@ def test_label_is_safe_for_files_and_latex(text: str) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", escape.label(text))
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def compile_latex(body: str, folder: Path) -> str:
+    """Compile in a bare article and return the log."""
+    document = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + body + "\\end{document}\n"
+    (folder / "paper.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
+    log = (folder / "paper.log").read_text(encoding="latin-1")
+    assert done.returncode == 0, log[-3000:]
+    assert "Missing character" not in log
+    assert (folder / "paper.pdf").stat().st_size > 1000
+    return log
+
+
+needs_pdflatex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+
+
+@needs_pdflatex
 def test_every_table_compiles_in_a_bare_article(make_record: Any, tmp_path: Path) -> None:
     records = [make_record("unet", tests={"kvasir": 0.5}, missing={"etis": NASTY[0]})]
     records.append(make_record("bsanet", missing={"etis": NASTY[0]}))
@@ -72,16 +92,30 @@ def test_every_table_compiles_in_a_bare_article(make_record: Any, tmp_path: Path
         records.append({**bad, "environment": {"commit": text}})
     foreign = make_record("pranet", origin="maps by their authors", n=3)
     tables = build_tables([*records, foreign], std=True)
-    body = "\n".join(table.to_latex() for table in tables)
-    document = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + body + "\\end{document}\n"
-    (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=120,
+    compile_latex("\n".join(table.to_latex() for table in tables), tmp_path)
+
+
+@needs_pdflatex
+def test_tables_of_every_kind_compile_and_fit_the_line(make_results: Any, tmp_path: Path) -> None:
+    root = make_results(sets={"kvasir": 12, "etis": 8})
+    make_results({"bsanet": 0.7}, ablation=["isam"], cell="bsanet-no-isam/quick-1/seed0", seeds=(0, 1))
+    records = [record.to_json() for record in read_records(root)]
+    read = score_reader(root, "pranet")
+    made: list[Any] = build_tables(records, std=True, ci=True, significance="", read=read)
+    made += build_tables(records, kind="ablation", ci=True, significance="", read=read)
+    made.append(rank_sheet(made[:2]))
+    numbers = (
+        "size_px",
+        "batch",
+        "num_params",
+        "gmacs",
+        "latency_ms",
+        "latency_p95_ms",
+        "peak_memory_mb",
+        "num_threads",
     )
-    log = (tmp_path / "paper.log").read_text(encoding="latin-1")
-    assert done.returncode == 0, log[-3000:]
-    assert "Missing character" not in log
-    assert (tmp_path / "paper.pdf").stat().st_size > 1000
+    cost: dict[str, Any] = {**dict.fromkeys(numbers, 1.0), "model": "unet", "title": "U-Net", "device": "cpu"}
+    cost |= {"device_name": NASTY[0], "torch": "2"}
+    made += efficiency_sheets(records, [cost])
+    log = compile_latex("\n".join(one.sheet.to_latex() for one in made), tmp_path)
+    assert not re.findall(r"Overfull .hbox .*", log)

@@ -117,7 +117,7 @@ def test_mean_and_deviation_over_seeds(make_record: Any) -> None:
     table = build_tables(records, std=True)[0]
     assert table.rows[0].values["mDSC"] == pytest.approx(0.8)
     assert table.rows[0].std["mDSC"] == pytest.approx(0.1)
-    assert r"0.800\,$\pm$\,0.100" in table.to_latex()
+    assert r"$\pm$ 0.100" in table.to_latex() and "0.800 ± 0.100" in table.to_markdown()
     assert "Seeds 0, 1, 2 (mean and standard deviation)" in table.to_markdown()
 
 

@@ -1,0 +1,85 @@
+"""`bench tables` with every option, through the installed command, on a results folder made by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from harness import Bench
+from made_results import write_results
+
+MODELS = {"unet": 0.70, "pranet": 0.80, "bsanet": 0.82}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return write_results(tmp_path / "results", MODELS, sets={"kvasir": 24, "etis": 16})
+
+
+def test_intervals_marks_and_ranks(bench: Bench, results: Path) -> None:
+    done = bench("tables", "--std", "--ci", "--significance", "--rank", "--latex", "--html", "--csv", "--markdown")
+    assert done.stdout.count(r"\toprule") == 3 and "[U+" not in done.stdout
+    assert "95 \\% interval" in done.stdout and "differs from BSANet (ours)" in done.stdout
+    assert "$^{***}$" in done.stdout
+    names = {path.name for path in (results / "tables").iterdir()}
+    assert names >= {f"{stem}{end}" for stem in ("table-kvasir", "table-etis", "ranks") for end in (".tex", ".html")}
+    rows = json.loads(bench("tables", "--significance", "pranet", "--ci", "--datasets", "etis", "--json").stdout)
+    assert [row["reference"] for row in rows] == ["PraNet", "", "PraNet"]
+    assert rows[0]["mDSC_low"] < rows[0]["mDSC"] < rows[0]["mDSC_high"]
+
+
+def test_csv_of_several_tables_has_one_header(bench: Bench, results: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(bench("tables", "--csv").stdout)))
+    assert [row["dataset"] for row in rows] == ["kvasir"] * 3 + ["etis"] * 3
+
+
+def test_cost(bench: Bench, results: Path) -> None:
+    (results / "profile.csv").write_text(
+        "model,title,size_px,batch,num_params,gmacs,latency_ms,latency_p95_ms,peak_memory_mb,device,device_name,"
+        "num_threads,torch\nunet,U-Net,256,1,14300000,15,40,41,600,cpu,A,1,2.6\n",
+        encoding="utf-8",
+    )
+    assert "| U-Net | 14.30 | 15.00 | 40.0 | 600 |" in bench("tables", "--efficiency").stdout
+    assert (results / "tables" / "efficiency.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--by", "size", "--ci"], "--ci does not apply to --by"),
+        (["--efficiency", "--significance"], "--significance does not apply to --efficiency"),
+        (["--efficiency", "--datasets", "etis"], "--datasets does not apply to --efficiency"),
+        (["--efficiency", "--worst", "3"], "give either --efficiency or --worst"),
+        (["--significance", "bsanett"], "did you mean 'bsanet'"),
+        (["--significance", "--models", "unet,pranet"], "--significance unet"),
+        (["--rank", "--models", "unet"], "ranks need two"),
+        (["--protocol", "half"], "protocol 'half' was not scored here"),
+    ],
+)
+def test_wishes_that_do_not_go_together_are_refused_in_one_line(
+    bench: Bench, results: Path, options: list[str], words: str
+) -> None:
+    done = bench("tables", *options, code=2)
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and words in done.stderr
+    assert not (results / "tables").exists()
+
+
+def test_tables_need_no_torch(bench: Bench, results: Path, tmp_path: Path) -> None:
+    """A stand-in that cannot be imported takes torch's place."""
+    (tmp_path / "block" / "torch").mkdir(parents=True)
+    (tmp_path / "block" / "torch" / "__init__.py").write_text("raise ImportError('torch was imported')\n")
+    path = os.pathsep.join([str(tmp_path / "block"), os.environ.get("PYTHONPATH", "")])
+    bench("tables", "--ci", "--significance", "--rank", "--models", "all", "--datasets", "kvasir,etis", PYTHONPATH=path)
+
+
+def test_partial_and_empty_results(bench: Bench, results: Path, tmp_path: Path) -> None:
+    shutil.rmtree(next((results / "runs" / "pranet").rglob("seed1")))
+    text = bench("tables", "--ci", "--significance", "--std").stdout
+    assert "| PraNet |  |  |  |  |  |  |" in text and "only seed 0 of 0, 1" in text
+    (tmp_path / "empty").mkdir()
+    assert "bench run" in bench("tables", "--results", "empty", code=2).stderr
