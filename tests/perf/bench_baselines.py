@@ -1,10 +1,11 @@
 """Forward time of PraNet, SANet and LDNet against a straightforward eager writing of the same formulas.
 
 The rival is the second writing that the tests compare outputs with: plain functions on the same weights, with torch's
-own batch norm. Both run in turn in one process on one thread; the figure is the ratio of medians. Also: the ratio
-with channels_last, and the most expensive operations by torch's profiler.
+own batch norm. Both run in turn in one process on one thread; the figure is the ratio of the medians of what torch's
+profiler counts as spent inside operations (on a GPU: in its kernels). Also: the ratio by the clock, the ratio with
+channels_last, and with --table the most expensive operations.
 
-Run: python tests/perf/bench_baselines.py [--size 256] [--repeats 7] [--profile]
+Run: python tests/perf/bench_baselines.py [--size 256] [--batch 1] [--repeats 7] [--device cuda] [--table]
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -103,44 +105,88 @@ def plain_ldnet(s: State, shared: ModuleType) -> Forward:
     return forward
 
 
-def medians(forwards: list[tuple[Forward, Tensor]], repeats: int) -> list[float]:
-    """Median seconds of each, in turn, after one round of warm-up."""
-    times: list[list[float]] = [[] for _ in forwards]
+@dataclass
+class Times:
+    """Seconds of the timed passes of one forward: by torch's profiler, and by the clock without it."""
+
+    profiled: list[float]
+    clock: list[float]
+
+
+def measure(forwards: list[tuple[Forward, Tensor]], repeats: int) -> list[Times]:
+    """Time each forward in turn, after one round of warm-up, so that a busy moment hits all of them."""
+    times = [Times([], []) for _ in forwards]
     with torch.inference_mode():
-        for _ in range(repeats + 1):
+        for number in range(repeats + 1):
             for own, (forward, image) in zip(times, forwards, strict=True):
                 forward(image)  # its own weights into the caches first
-                begun = time.perf_counter()
-                forward(image)
-                own.append(time.perf_counter() - begun)
-    return [statistics.median(own[1:]) for own in times]
+                clock, profiled = by_clock(forward, image), by_profiler(forward, image)
+                if number:
+                    own.clock.append(clock)
+                    own.profiled.append(profiled)
+    return times
+
+
+def by_clock(forward: Forward, image: Tensor) -> float:
+    """Seconds of one pass, the GPU's work included."""
+    begun = time.perf_counter()
+    forward(image)
+    if image.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def by_profiler(forward: Forward, image: Tensor) -> float:
+    """Seconds inside torch's operations, or on a GPU inside its kernels, of one pass."""
+    with profile(image) as found:
+        forward(image)
+    events = found.key_averages()
+    return sum(e.self_device_time_total if image.is_cuda else e.self_cpu_time_total for e in events) / 1e6
+
+
+def profile(image: Tensor) -> torch.profiler.profile:
+    """Make a profiler for what runs where the image is."""
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    if image.is_cuda:
+        kinds.append(torch.profiler.ProfilerActivity.CUDA)
+    return torch.profiler.profile(activities=kinds)
 
 
 def main() -> None:
     """Print one line per network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     shared = load("conftest")
     shared.norm = norm
-    image = torch.randn(1, 3, arguments.size, arguments.size)
+    image = torch.randn(arguments.batch, 3, arguments.size, arguments.size, device=arguments.device)
     packed = image.to(memory_format=torch.channels_last)
     for build, plain in ((pranet.build, plain_pranet), (sanet.build, plain_sanet), (ldnet.build, plain_ldnet)):
-        model: nn.Module = build().eval()
-        last = build().eval().to(memory_format=torch.channels_last)
+        model: nn.Module = build().eval().to(image.device)
+        last = build().eval().to(image.device, memory_format=torch.channels_last)
         rival = plain(dict(model.state_dict()), shared)
-        ours, theirs, packed_time = medians([(model, image), (rival, image), (last, packed)], arguments.repeats)
+        ours, theirs, other = measure([(model, image), (rival, image), (last, packed)], arguments.repeats)
+        profiled, clock, layout = ratio(ours, theirs), ratio(ours, theirs, "clock"), ratio(other, ours)
         print(
-            f"{type(model).__name__} at {arguments.size} px: {ours * 1e3:.0f} ms, "
-            f"{ours / theirs:.2f} of the plain writing, channels_last {packed_time / ours:.2f} of contiguous"
+            f"{type(model).__name__} at {arguments.size} px, batch {arguments.batch}: "
+            f"{statistics.median(ours.profiled) * 1e3:.1f} ms in operations, {profiled:.2f} of the plain writing "
+            f"({clock:.2f} by the clock); channels_last {layout:.2f} of contiguous",
+            flush=True,
         )
-        if arguments.profile:
-            with torch.inference_mode(), torch.profiler.profile() as profile:
+        if arguments.table:
+            with torch.inference_mode(), profile(image) as found:
                 model(image)
-            print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=8))
+            print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=8))
+
+
+def ratio(one: Times, other: Times, which: str = "profiled") -> float:
+    """The ratio of two medians."""
+    return statistics.median(getattr(one, which)) / statistics.median(getattr(other, which))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""How far PraNet, SANet and LDNet in float32 are from a plain writing of their published formulas in float64.
+
+The other side is the second writing that the tests compare with (tests/baselines: plain functions on a state dict), on
+the same random weights and batch norm statistics. The figure is the greatest difference over all maps and pixels of
+the scored map, in standard deviations of that map; torch's own initialisation, so that values have a usual size.
+
+Run: python tests/perf/parity_baselines.py [--models pranet,sanet,ldnet] [--sizes 256,352] [--batches 1,2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from bench_baselines import load, norm, plain_ldnet, plain_pranet, plain_sanet
+
+from baselines import ldnet, pranet, sanet
+
+NETWORKS = {
+    "pranet": (pranet.build, plain_pranet),
+    "sanet": (sanet.build, plain_sanet),
+    "ldnet": (ldnet.build, plain_ldnet),
+}
+
+
+def main() -> None:
+    """Print one line per network, size and batch."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default=",".join(NETWORKS))
+    parser.add_argument("--sizes", default="256,352")
+    parser.add_argument("--batches", default="1,2")
+    arguments = parser.parse_args()
+    shared = load("conftest")
+    stir = shared.stir
+    shared.norm = norm
+    for name in arguments.models.split(","):
+        build, plain = NETWORKS[name]
+        torch.manual_seed(0)
+        exact = stir(build())
+        model = copy.deepcopy(exact).float().eval()
+        rival = plain(dict(exact.state_dict()), shared)
+        for size in map(int, arguments.sizes.split(",")):
+            for batch in map(int, arguments.batches.split(",")):
+                image = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
+                with torch.inference_mode():
+                    own = model(image)[0].double()
+                    other = rival(image.double())
+                scored = other if isinstance(other, torch.Tensor) else other[0]  # type: ignore[index]
+                difference = float((own - scored).abs().max() / scored.std())
+                print(f"{name} at {size} px, batch {batch}: {difference:.1e} of the map's deviation", flush=True)
+
+
+if __name__ == "__main__":
+    main()
