@@ -62,13 +62,23 @@ def prepare(study: Study, watcher: Watcher) -> None:
     """
     todo = [cell for cell in study.cells if not _is_finished(study, cell)]
     _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], watcher)
-    for cell in {(cell.spec.name, cell.ablation): cell for cell in todo if cell.recipe.pretrained}.values():
-        build_cell_model(cell, pretrained=True)
+    check_weights(study)
     for cell in todo:
         make_fabric(study.request.device, cell.recipe)
         for size in {cell.recipe.train_size, cell.recipe.image_size}:
             for items in study.universe.values():
                 pixels(study, cell, items, size, watcher)
+
+
+def check_weights(study: Study) -> None:
+    """Start each unfinished network from its ImageNet weights once, so that missing ones are told of at once.
+
+    Raises:
+        BenchError: They are not there or do not fit; the message says how to get them or to do without.
+    """
+    todo = [cell for cell in study.cells if cell.recipe.pretrained and not _is_finished(study, cell)]
+    for cell in {(cell.spec.name, cell.ablation): cell for cell in todo}.values():
+        build_cell_model(cell, pretrained=True)
 
 
 def _tell_of_other_code(study: Study, kept: Sequence[Cell], watcher: Watcher) -> None:

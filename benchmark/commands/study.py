@@ -54,11 +54,12 @@ def _run(
     from benchmark.plan import plan_study
     from benchmark.progress import watch
     from benchmark.report.files import write_tables
-    from benchmark.runner import check_writable, run_study
+    from benchmark.runner import check_weights, check_writable, run_study
 
     study = plan_study(request, teller(console, quiet))
     if not dry_run:
         check_writable(study.layout.root)
+        check_weights(study)  # before the estimate, which takes its time
     if not quiet:
         _print_plan(console, study, with_estimate)
     if dry_run:

@@ -206,6 +206,14 @@ def test_imagenet_weights_that_are_not_there_refuse_the_run_at_once(tiny: Bench,
     assert not list((tmp_path / "results").rglob("run.json"))
 
 
+def test_missing_imagenet_weights_are_told_of_before_anything_is_timed(bench: Bench, tmp_path: Path) -> None:
+    call = ("run", "--models", "unet,pranet", "--datasets", "phantom-kvasir", "--recipe", "smoke", "--set")
+    said = bench(*call, "pretrained=true", code=2, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub")).stderr
+    assert "estimate" not in said and "recipe " not in said
+    last = said.splitlines()[-1]
+    assert all(hint in last for hint in ("hf download", "--weights-dir", "--set pretrained=false"))
+
+
 def test_imagenet_weights_from_a_folder_are_used_and_recorded(tiny: Bench, tmp_path: Path) -> None:
     import timm
     import torch
