@@ -35,6 +35,8 @@ def models(name: str | None, *, as_json: bool) -> None:
         print_json(rows)
     else:
         print_rows(rows)
+        others = "smp:<architecture>[:<encoder>] (smp:segformer:tu-mit_b0), FILE.py:function, entry points bench.models"
+        say(Console(stderr=True), f"any other network by name: {others}")
 
 
 def _describe_model(name: str) -> dict[str, Any]:

@@ -35,7 +35,9 @@ def test_every_command_has_an_example_in_its_help(bench: Bench) -> None:
 def test_models_lists_the_six_in_the_papers_order(bench: Bench) -> None:
     names = [row["name"] for row in json.loads(bench("models", "--json").stdout)]
     assert names[:6] == ["unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet"]
-    assert bench("models").stdout.splitlines()[0].split("\t") == ["name", "title", "summary"]
+    done = bench("models")
+    assert done.stdout.splitlines()[0].split("\t") == ["name", "title", "summary"]
+    assert "smp:<architecture>[:<encoder>]" in done.stderr
 
 
 def test_a_model_is_described_with_its_parameters(bench: Bench) -> None:
