@@ -49,6 +49,7 @@ class Request:
     device: str = "auto"
     protocol: str = "pranet"
     weights_dir: Path | None = None
+    checkpoint_every_s: float = 60.0
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:

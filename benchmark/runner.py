@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,9 @@ from benchmark.plan import Cell, IfExists, Study, subset
 from benchmark.registry import code_stamp, switches
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.store import io
+from benchmark.store.checkpoint import load_weights, save_weights
 from benchmark.store.layout import CellPaths
+from benchmark.store.locks import Lock
 from benchmark.store.schema import Record, Status, TestResult
 from benchmark.summary import model_summary
 from benchmark.system import Sampler
@@ -34,8 +38,15 @@ if TYPE_CHECKING:
     from benchmark.train import Outcome
 
 
+_OF_TRAINING = ("best_epoch", "best_sha256", "val", "timing", "pretrained", "environment")
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
 def run_study(study: Study, watcher: Watcher) -> list[Record]:
     """Run every cell in turn; one that fails is recorded and does not stop the others.
+
+    Cells that another process on the same results folder has in hand are left to it; they are taken over if it dies,
+    and waited for at the end, so that every process ends with the whole study.
 
     Raises:
         BenchError: The disk is full or the results folder cannot be written: going on would lose work.
@@ -44,14 +55,35 @@ def run_study(study: Study, watcher: Watcher) -> list[Record]:
     check_writable(study.layout.root)
     prepare(study, watcher)
     save_split(study.split, study.layout.splits / f"{study.split.name}-{study.info.fingerprint_train[:8]}.json")
-    records = []
-    for number, cell in enumerate(study.cells, start=1):
-        watcher.cell_started(cell, number, len(study.cells))
-        record, kept = run_cell(study, cell, watcher)
-        watcher.cell_finished(record, kept=kept)
-        records.append(record)
-        gc.collect()
-    return records
+    locks = {cell.id: Lock(study.layout.lock(cell.id)) for cell in study.cells}
+    records: dict[str, Record] = {}
+    waited: set[str] = set()
+    while len(records) < len(study.cells):
+        before = len(records)
+        for number, cell in enumerate(study.cells, start=1):
+            if cell.id in records:
+                continue
+            with locks[cell.id].attempt() as held:
+                if held:
+                    records[cell.id] = _run_held(study, cell, number, watcher, after_another=cell.id in waited)
+                elif cell.id not in waited:
+                    waited.add(cell.id)
+                    watcher.message(f"{cell.id} is in the hands of {locks[cell.id].holder()}; it is left to that one")
+        if len(records) == before:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return [records[cell.id] for cell in study.cells]
+
+
+def _run_held(study: Study, cell: Cell, number: int, watcher: Watcher, *, after_another: bool) -> Record:
+    """Run a cell whose lock is held; what another process has just made of it is kept."""
+    if after_another:
+        study = replace(study, request=replace(study.request, if_exists="resume"))
+    io.drop_leftovers(study.layout.cell(cell.id).folder)
+    watcher.cell_started(cell, number, len(study.cells))
+    record, kept = run_cell(study, cell, watcher)
+    watcher.cell_finished(record, kept=kept)
+    gc.collect()
+    return record
 
 
 def prepare(study: Study, watcher: Watcher) -> None:
@@ -117,7 +149,7 @@ def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
     try:
         record = _complete(study, cell, draft, old, watcher)
     except KeyboardInterrupt:
-        _write_unfinished(paths, draft, old, "interrupted", "stopped by the user")
+        _write_unfinished(paths, draft, old, "interrupted", "stopped by a signal")
         raise
     except (BenchError, OSError) as error:
         if _is_disk_trouble(error):
@@ -185,9 +217,9 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
     io.write_text(paths.summary, model_summary(model, cell.spec.title))
     if trained:
         assert old is not None
-        model.load_state_dict(torch.load(paths.best, map_location="cpu", weights_only=True))
+        model.load_state_dict(load_weights(paths.best, old.best_sha256))
         model.to(fabric.device)
-        facts |= {key: getattr(old, key) for key in ("best_epoch", "val", "timing", "pretrained", "environment")}
+        facts |= {key: getattr(old, key) for key in _OF_TRAINING}
     else:
         paths.best.unlink(missing_ok=True)
         outcome = _train(study, cell, model, fabric, watcher)
@@ -208,6 +240,7 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
 def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: Watcher) -> Outcome:
     import pandas as pd
 
+    from benchmark.resume import Keeper
     from benchmark.train import train
 
     recipe, split = cell.recipe, study.split
@@ -216,6 +249,7 @@ def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: 
         pool(study, cell, subset(split.val, recipe.max_val_images), recipe.image_size, watcher),
     )
     paths = study.layout.cell(cell.id)
+    keeper = Keeper(paths.last, owner=cell.id, every_s=study.request.checkpoint_every_s, say=watcher.message)
     with Sampler() as sampler:
         outcome = train(
             model,
@@ -223,7 +257,7 @@ def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: 
             data,
             seed=cell.seed,
             fabric=fabric,
-            last=paths.last,
+            keeper=keeper,
             on_step=watcher.step,
             on_epoch=watcher.epoch,
         )
@@ -248,14 +282,12 @@ def _weights_used(model: nn.Module) -> dict[str, Any]:
 def _training_facts(outcome: Outcome, watcher: Watcher, paths: CellPaths, model: nn.Module) -> dict[str, Any]:
     import pandas as pd
 
-    from benchmark.train import save_atomic
-
     io.write_text(paths.history, pd.DataFrame(outcome.history).to_csv(index=False, float_format="%.10g"))
-    if outcome.status == "ok":
-        save_atomic(paths.best, model.state_dict())
+    digest = save_weights(paths.best, model.state_dict()) if outcome.status == "ok" else None
     chosen = next((row for row in outcome.history if row["epoch"] == outcome.best_epoch), {})
     return {
         "best_epoch": outcome.best_epoch or None,
+        "best_sha256": digest,
         "val": {key: value for key, value in chosen.items() if key.startswith("val_")},
         "timing": {"train_s": outcome.seconds, "images_per_s": outcome.images_per_s},
     }

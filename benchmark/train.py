@@ -1,19 +1,18 @@
 """One training loop that reads top to bottom.
 
-Fabric takes care of device and precision. Everything random is derived from names (seed, epoch, step), never from
-a running state, so a cell that was interrupted after any epoch continues exactly as if it had not been.
+Fabric takes care of device and precision. Data order and augmentation are derived from names (seed, epoch, step), and
+what the network draws itself comes from a generator whose state is kept, so a cell that was stopped after any step
+continues exactly as if it had not been (``resume.py``).
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,28 +23,13 @@ from benchmark.criteria import Criterion, get_criterion, training_loss
 from benchmark.data import transforms
 from benchmark.data.colour import COLOUR_PIECES, ColourExchange, colour_exchange
 from benchmark.data.pool import Pool
-from benchmark.errors import BenchError
 from benchmark.optim import make_optimizer, set_lr
-from benchmark.store.io import explain_os_errors
+from benchmark.resume import Keeper, TrainState
+from benchmark.signals import hold_back
 from benchmark.validate import baseline_dice, validate
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-_SECONDS_BETWEEN_CHECKPOINTS = 60.0
-
-
-@dataclass
-class TrainState:
-    """Everything that a continued run needs besides the recipe."""
-
-    epoch: int = 0
-    best_epoch: int = 0
-    best_score: float = -math.inf
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    seen: int = 0
 
 
 @dataclass
@@ -67,10 +51,9 @@ def train(
     *,
     seed: int,
     fabric: Fabric,
-    last: Path,
+    keeper: Keeper,
     on_step: Callable[[int, int, int, float, float], None] = lambda *_: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
-    checkpoint_every_s: float = _SECONDS_BETWEEN_CHECKPOINTS,
 ) -> Outcome:
     """Train a model in place; on return it holds the weights of the selected epoch.
 
@@ -80,12 +63,13 @@ def train(
         data: Training and validation pixels. The checkpoint is chosen on the second, never on a test set.
         seed: The cell's seed; data order and augmentation depend on it and not on the model.
         fabric: Launched Lightning Fabric.
-        last: Where the running state is kept while training lasts; continued from when it exists.
+        keeper: Where the running state is kept while training lasts; continued from when it is there.
         on_step: Called with epoch, step, steps per epoch, loss, images/s.
         on_epoch: Called with the new row of the history.
-        checkpoint_every_s: Write ``last`` at the end of an epoch when this much time has passed since the last write.
     Returns:
         The outcome; status ``diverged`` when the loss or a score was not finite.
+    Raises:
+        KeyboardInterrupt: SIGINT or SIGTERM came; the state after the last whole step is on disk.
     """
     train_set, val_set = data
     criterion = get_criterion(recipe.loss)
@@ -94,65 +78,52 @@ def train(
     optimizer = make_optimizer(model, recipe)
     wrapped, optimizer = fabric.setup(model, optimizer)
     exchange = colour_exchange(recipe.augmentation, train_set)
-    state = _load_state(last, model, optimizer) if last.exists() else TrainState()
+    keeper.watch(model, optimizer, fabric)
+    state = keeper.load()
 
-    saved = time.perf_counter()
-    begun, seen = saved - state.seconds, state.seen  # time and images of earlier sittings count too
+    begun = time.perf_counter() - state.seconds  # time of earlier sittings counts too
     foreground = baseline_dice(val_set)
-    while state.epoch < recipe.epochs:
-        epoch = state.epoch + 1
-        torch.manual_seed(derive_seed("noise", seed, epoch))
-        total, batches = 0.0, list(_batches(len(train_set), recipe, seed=seed, epoch=epoch))
-        model.train()
-        for step, positions in enumerate(batches):
-            set_lr(optimizer, recipe, epoch - 1 + step / len(batches))
-            generator = torch.Generator().manual_seed(derive_seed("augment", seed, epoch, step))
-            x, y = _network_batch(train_set, positions, recipe, exchange, fabric.device, generator)
-            loss = _step(wrapped, model, optimizer, recipe, criterion, fabric, x, y, generator)
-            if not math.isfinite(loss):
-                message = f"loss {loss} at epoch {epoch}, step {step + 1} of {len(batches)}"
-                return _end(state, model, "diverged", message, begun, seen)
-            total += loss * len(positions)
-            seen += len(positions)
-            on_step(epoch, step + 1, len(batches), loss, seen / (time.perf_counter() - begun))
-        scores = validate(model, recipe, val_set, fabric)
-        if not all(map(math.isfinite, scores.values())):
-            return _end(state, model, "diverged", f"validation output is not a number after epoch {epoch}", begun, seen)
-        row = {
-            "epoch": epoch,
-            "lr": optimizer.param_groups[0]["lr"],
-            "train_loss": total / sum(map(len, batches)),
-            **scores,
-            **foreground,
-        }
-        state.history.append(row)
-        state.epoch, state.seconds, state.seen = epoch, time.perf_counter() - begun, seen
-        if recipe.select != "best" or scores[recipe.select_metric] > state.best_score:
-            state.best_score, state.best_epoch = scores[recipe.select_metric], epoch
-            state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
-        on_epoch(row)
-        if time.perf_counter() - saved > checkpoint_every_s and epoch < recipe.epochs:
-            save_atomic(last, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **vars(state)})
-            saved = time.perf_counter()
+    with hold_back() as stop:
+        while state.epoch < recipe.epochs:
+            epoch = state.epoch + 1
+            batches = list(_batches(len(train_set), recipe, seed=seed, epoch=epoch))
+            model.train()
+            if state.step == 0:
+                torch.manual_seed(derive_seed("noise", seed, epoch))
+            for step in range(state.step, len(batches)):
+                set_lr(optimizer, recipe, epoch - 1 + step / len(batches))
+                generator = torch.Generator().manual_seed(derive_seed("augment", seed, epoch, step))
+                x, y = _network_batch(train_set, batches[step], recipe, exchange, fabric.device, generator)
+                loss = _step(wrapped, model, optimizer, recipe, criterion, fabric, x, y, generator)
+                if not math.isfinite(loss):
+                    message = f"loss {loss} at epoch {epoch}, step {step + 1} of {len(batches)}"
+                    return _end(state, model, "diverged", message, begun)
+                state.add_step(loss, len(batches[step]), time.perf_counter() - begun)
+                on_step(epoch, step + 1, len(batches), loss, state.images_per_s)
+                if stop.requested or keeper.is_due:
+                    keeper.save(state)
+                if stop.requested:
+                    raise stop.now()
+            scores = validate(model, recipe, val_set, fabric)
+            if not all(map(math.isfinite, scores.values())):
+                message = f"validation output is not a number after epoch {epoch}"
+                return _end(state, model, "diverged", message, begun)
+            row = {
+                "epoch": epoch,
+                "lr": optimizer.param_groups[0]["lr"],
+                "train_loss": state.loss_sum / sum(map(len, batches)),
+                **scores,
+                **foreground,
+            }
+            state.add_epoch(row, time.perf_counter() - begun)
+            if recipe.select != "best" or scores[recipe.select_metric] > state.best_score:
+                state.best_score, state.best_epoch = scores[recipe.select_metric], epoch
+                state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            on_epoch(row)
+            if epoch < recipe.epochs and keeper.is_due:
+                keeper.save(state)
 
-    return _end(state, model, "ok", None, begun, seen)
-
-
-def save_atomic(path: Path, payload: dict[str, Any]) -> None:
-    """Write a checkpoint through a temporary file, fsync and rename."""
-    with explain_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(payload, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except RuntimeError as error:  # torch's writer hides the operating system's error behind its own
-            raise BenchError(f"cannot write {path}: {error}; is the disk full?") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+    return _end(state, model, "ok", None, begun)
 
 
 def _batches(count: int, recipe: Recipe, *, seed: int, epoch: int) -> Iterator[np.ndarray]:
@@ -229,18 +200,8 @@ def _scales(recipe: Recipe, generator: torch.Generator) -> list[float]:
     return [recipe.scales[int(torch.multinomial(weights, 1, generator=generator))]]
 
 
-def _load_state(last: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainState:
-    try:
-        saved = torch.load(last, map_location="cpu", weights_only=True)
-        model.load_state_dict(saved.pop("model"))
-        optimizer.load_state_dict(saved.pop("optimizer"))
-        return TrainState(**saved)
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise BenchError(f"{last}: cannot continue from it ({error}); use --if-exists overwrite") from None
-
-
-def _end(state: TrainState, model: nn.Module, status: str, error: str | None, begun: float, seen: int) -> Outcome:
+def _end(state: TrainState, model: nn.Module, status: str, error: str | None, begun: float) -> Outcome:
     if state.best_weights:
         model.load_state_dict(copy.copy(state.best_weights))
     seconds = time.perf_counter() - begun
-    return Outcome(status, state.history, state.best_epoch, error, seconds, seen / max(seconds, 1e-9))
+    return Outcome(status, state.history, state.best_epoch, error, seconds, state.seen / max(seconds, 1e-9))

@@ -12,13 +12,17 @@ from benchmark.cli import train, reports, figures, tracking, models, data  # noq
 
 # isort: on
 from benchmark.errors import BenchError
+from benchmark.signals import EXIT_SIGTERM, Terminated, raise_on_sigterm
 
 
 def main() -> None:
     """Entry point of ``bench``: a user's mistake ends in one line and exit code 2."""
+    raise_on_sigterm()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's spinning threads collapse when a core is shared
     try:
         app()
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Terminated:
+        sys.exit(EXIT_SIGTERM)

@@ -25,6 +25,9 @@ def run(
     results: Results = Path("results"),
     cache_dir: CacheDir = None,
     if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Seconds between two checkpoints of an unfinished training.", min=0)
+    ] = 60.0,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
     weights_dir: Annotated[
         Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
@@ -64,6 +67,7 @@ def run(
         protocol=protocol,
         engine=choice(engine, "--engine", ("fast", "reference")),
         if_exists=choice(if_exists, "--if-exists", ("skip", "resume", "overwrite")),  # type: ignore[arg-type]
+        checkpoint_every_s=checkpoint_every,
         allow_missing=allow_missing,
         device=device,
         weights_dir=weights_dir,
@@ -95,6 +99,9 @@ def ablate(
     results: Results = Path("results"),
     cache_dir: CacheDir = None,
     if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Seconds between two checkpoints of an unfinished training.", min=0)
+    ] = 60.0,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
     weights_dir: Annotated[
         Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
@@ -131,6 +138,7 @@ def ablate(
         cache_dir=cache_dir,
         engine=choice(engine, "--engine", ("fast", "reference")),
         if_exists=choice(if_exists, "--if-exists", ("skip", "resume", "overwrite")),  # type: ignore[arg-type]
+        checkpoint_every_s=checkpoint_every,
         allow_missing=allow_missing,
         device=device,
         weights_dir=weights_dir,

@@ -10,6 +10,7 @@ from rich.console import Console
 from benchmark.commands.printing import print_json, print_tables, say, teller
 from benchmark.commands.tracked import TrackingWatcher, asked_of, tracked
 from benchmark.errors import BenchError
+from benchmark.signals import exit_code
 from benchmark.store import io
 from benchmark.store.schema import Record
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from benchmark.report.tables import Table
 
 EXIT_FAILED_CELL = 1
-EXIT_CTRL_C = 130
 
 
 def run(
@@ -36,9 +36,9 @@ def run(
     console = Console(stderr=True)
     try:
         return _run(console, request, track, checkpoints, with_estimate, dry_run, as_json, quiet)
-    except KeyboardInterrupt:
-        say(console, "stopped by the user: finished cells are kept; the same command goes on from here")
-        return EXIT_CTRL_C
+    except KeyboardInterrupt as stop:
+        say(console, "stopped by a signal: finished cells are kept; the same command goes on from here")
+        return exit_code(stop)
 
 
 def _run(
@@ -99,9 +99,9 @@ def ablate(
     console = Console(stderr=True)
     try:
         return _ablate(console, request, drop, factorial, track, checkpoints, with_estimate, as_json, quiet)
-    except KeyboardInterrupt:
-        say(console, "stopped by the user: finished cells are kept; the same command goes on from here")
-        return EXIT_CTRL_C
+    except KeyboardInterrupt as stop:
+        say(console, "stopped by a signal: finished cells are kept; the same command goes on from here")
+        return exit_code(stop)
 
 
 def _ablate(

@@ -54,9 +54,31 @@ def write_bytes(path: Path, payload: bytes) -> None:
                 os.fsync(file.fileno())
             temporary.chmod(0o644)
             temporary.replace(path)
+            sync_folder(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Let a rename in ``folder`` survive a power cut; a no-op where folders cannot be opened."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems refuse; their rename is as durable as they make it
+        return
+    finally:
+        os.close(handle)
+
+
+def drop_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a process that was killed while it wrote; call it only for a folder one holds."""
+    for path in folder.rglob(".*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -83,6 +83,10 @@ class ResultsLayout:
     def splits(self) -> Path:
         return self.root / "splits"
 
+    def lock(self, cell_id: str) -> Path:
+        """Folder of the lock of one cell."""
+        return self.root / "locks" / cell_id.replace("/", "__")
+
     @property
     def profile(self) -> Path:
         return self.root / "profile.csv"

@@ -66,6 +66,7 @@ class Record(BaseModel):
     num_params: int | None = None
     protocols: dict[str, str] = {}
     best_epoch: int | None = None
+    best_sha256: str | None = Field(default=None, description="SHA-256 of best.pt; another file is never loaded.")
     val: dict[str, float] = {}
     tests: dict[str, TestResult] = {}
     missing: dict[str, str] = {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +20,10 @@ from torch.nn import functional as F
 from benchmark.config import Recipe
 from benchmark.criteria import training_loss
 from benchmark.data.pool import Pool, Subset
-from benchmark.errors import BenchError
 from benchmark.optim import learning_rate, make_optimizer
+from benchmark.resume import Keeper
+from benchmark.signals import exit_code
+from benchmark.store.checkpoint import load_state, save_state
 from benchmark.train import _batches, train
 from benchmark.validate import baseline_dice, dice_curve
 
@@ -55,11 +60,12 @@ def make_pool(count: int, seed: int) -> Pool:
     return Pool([Subset(pixels, np.arange(half)), Subset(pixels, np.arange(half, count))])
 
 
-def run(tmp_path: Path, recipe: Recipe = RECIPE, **options: Any) -> tuple[Net, Any]:
+def run(tmp_path: Path, recipe: Recipe = RECIPE, *, every_s: float = 60.0, **options: Any) -> tuple[Net, Any]:
     net = make_net()
     data = make_pool(18, 0), make_pool(6, 1)
     fabric = Fabric(accelerator="cpu", devices=1)
-    return net, train(net, recipe, data, seed=0, fabric=fabric, last=tmp_path / "last.pt", **options)
+    keeper = Keeper(tmp_path / "last.pt", owner="net/recipe/seed0", every_s=every_s)
+    return net, train(net, recipe, data, seed=0, fabric=fabric, keeper=keeper, **options)
 
 
 def test_it_learns_and_chooses_the_best_epoch(tmp_path: Path) -> None:
@@ -78,16 +84,17 @@ def test_the_same_command_twice_is_identical(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3])
-def test_continuing_is_identical_to_not_stopping(tmp_path: Path, stop_after: int) -> None:
+@pytest.mark.parametrize("stop_after", [1, 4, 7, 10, 13, 19])
+def test_continuing_after_any_step_is_identical_to_not_stopping(tmp_path: Path, stop_after: int) -> None:
     whole, expected = run(tmp_path / "whole")
+    steps = itertools.count(1)
 
-    def stop(row: dict[str, float]) -> None:
-        if row["epoch"] == stop_after + 1:
-            raise KeyboardInterrupt
+    def stop(*_: Any) -> None:
+        if next(steps) == stop_after + 1:
+            raise KeyboardInterrupt  # before this step is kept, as a kill would
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "cut", on_epoch=stop, checkpoint_every_s=0.0)
+        run(tmp_path / "cut", on_step=stop, every_s=0.0)
     torch.manual_seed(99)  # a new process has another random state
     continued, outcome = run(tmp_path / "cut")
     assert outcome.history == expected.history and outcome.best_epoch == expected.best_epoch
@@ -95,10 +102,38 @@ def test_continuing_is_identical_to_not_stopping(tmp_path: Path, stop_after: int
         assert torch.equal(a, b)
 
 
-def test_a_torn_checkpoint_is_named_not_loaded(tmp_path: Path) -> None:
-    (tmp_path / "last.pt").write_bytes(b"PK\x03\x04 torn")
-    with pytest.raises(BenchError, match=r"last\.pt: cannot continue"):
-        run(tmp_path)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_the_step_and_loses_none(tmp_path: Path, number: signal.Signals) -> None:
+    whole, expected = run(tmp_path / "whole")
+
+    def send(epoch: int, step: int, *_: Any) -> None:
+        if (epoch, step) == (2, 3):
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(tmp_path / "cut", on_step=send)
+    assert exit_code(caught.value) == 128 + number
+    assert load_state(tmp_path / "cut" / "last.pt", owner="net/recipe/seed0")["train"]["step"] == 3
+    continued, outcome = run(tmp_path / "cut")
+    assert outcome.history == expected.history
+    assert torch.equal(whole.body[0].weight, continued.body[0].weight)
+
+
+def test_what_cannot_be_trusted_is_named_and_training_starts_anew(tmp_path: Path) -> None:
+    _, expected = run(tmp_path / "whole")
+    heard: list[str] = []
+    good = tmp_path / "last.pt"
+    save_state(good, {"train": {}}, owner="another")
+    flipped = bytearray(good.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    for content in (b"", b"PK\x03\x04 torn", good.read_bytes(), bytes(flipped), good.read_bytes()[:-1]):
+        good.write_bytes(content)
+        net, fabric = make_net(), Fabric(accelerator="cpu", devices=1)
+        keeper = Keeper(good, owner="net/recipe/seed0", say=heard.append)
+        outcome = train(net, RECIPE, (make_pool(18, 0), make_pool(6, 1)), seed=0, fabric=fabric, keeper=keeper)
+        assert outcome.history == expected.history
+    assert len(heard) == 5 and all("last.pt" in line and "starts again" in line for line in heard)
+    assert "another cell" in heard[2] and "checksum" in heard[3] and "checksum" in heard[4]
 
 
 def test_an_exploding_loss_is_recorded_as_diverged(tmp_path: Path) -> None:
@@ -113,7 +148,8 @@ def test_weights_that_explode_at_the_last_step_are_diverged_too(tmp_path: Path) 
 
     net = make_net()
     data, fabric = (make_pool(18, 0), make_pool(6, 1)), Fabric(accelerator="cpu", devices=1)
-    outcome = train(net, RECIPE, data, seed=0, fabric=fabric, last=tmp_path / "last.pt", on_step=poison)
+    keeper = Keeper(tmp_path / "last.pt", owner="net/recipe/seed0")
+    outcome = train(net, RECIPE, data, seed=0, fabric=fabric, keeper=keeper, on_step=poison)
     assert outcome.status == "diverged" and "epoch 2" in outcome.error and len(outcome.history) == 1
 
 

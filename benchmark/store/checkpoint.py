@@ -1,0 +1,161 @@
+"""Checkpoints that are whole or refused: a checksum of the content and the name of the cell they belong to.
+
+``best.pt`` is a plain state dict for ``torch.load``; its SHA-256 stands in the record. ``last.pt``, the state of an
+unfinished training, carries its own: a line that names the format, the SHA-256 of the rest, and what ``torch.save``
+wrote. Nothing is unpickled before the checksum holds, and then only tensors and plain values (``weights_only``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from benchmark.errors import BenchError
+from benchmark.store.io import explain_os_errors, sync_folder
+
+_MAGIC = b"polyp-bench training state 1 sha256 "
+_HEADER_BYTES = len(_MAGIC) + 64 + 1
+
+
+class DamagedCheckpointError(BenchError):
+    """The file is torn, changed, or not this cell's."""
+
+
+def save_weights(path: Path, weights: dict[str, Any]) -> str:
+    """Write a state dict atomically.
+
+    Returns:
+        The SHA-256 of the file, for the record.
+    Raises:
+        BenchError: No space left, no permission; the old file is then unharmed.
+    """
+
+    def write(file: BinaryIO) -> str:
+        return _save(file, weights)
+
+    return _atomic(path, write)
+
+
+def load_weights(path: Path, sha256: str | None) -> dict[str, Any]:
+    """Read a state dict on the CPU.
+
+    Args:
+        path: A file that ``save_weights`` wrote.
+        sha256: What the record says of it; None where an older record says nothing.
+    Raises:
+        DamagedCheckpointError: The content is another, or no checkpoint.
+    """
+    content = _read(path)
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise DamagedCheckpointError(
+            f"{path}: not the file of its record (SHA-256 {found[:12]}..., expected {sha256[:12]}...); "
+            "restore it or train again with --if-exists overwrite"
+        )
+    return _load(path, content)
+
+
+def save_state(path: Path, state: dict[str, Any], *, owner: str) -> None:
+    """Write the state of an unfinished training atomically.
+
+    Args:
+        path: Where to.
+        state: Tensors and plain values.
+        owner: The cell; only the same cell may go on from it.
+    Raises:
+        BenchError: No space left, no permission; the old file is then unharmed.
+    """
+
+    def write(file: BinaryIO) -> str:
+        file.write(_MAGIC + b"0" * 64 + b"\n")
+        digest = _save(file, {**state, "owner": owner})
+        file.seek(len(_MAGIC))
+        file.write(digest.encode())
+        return digest
+
+    _atomic(path, write)
+
+
+def load_state(path: Path, *, owner: str) -> dict[str, Any]:
+    """Read the state of an unfinished training, on the CPU.
+
+    Raises:
+        DamagedCheckpointError: Torn, changed, another format, or another cell's.
+    """
+    content = _read(path)
+    header, body = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
+    if not header.startswith(_MAGIC):
+        raise DamagedCheckpointError(f"{path}: not a training state of this version")
+    if hashlib.sha256(body).hexdigest().encode() != header[len(_MAGIC) : -1]:
+        raise DamagedCheckpointError(f"{path}: torn or changed, its checksum does not hold")
+    state = _load(path, body)
+    if state.pop("owner", None) != owner:
+        raise DamagedCheckpointError(f"{path}: belongs to another cell than {owner}")
+    return state
+
+
+class _Hashing(io.RawIOBase):
+    """A file that hashes what is written through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return self.file.write(data)
+
+
+def _save(file: BinaryIO, payload: dict[str, Any]) -> str:
+    import torch
+
+    through: Any = _Hashing(file)
+    torch.save(payload, through)
+    return through.sha256.hexdigest()
+
+
+def _load(path: Path, content: bytes) -> dict[str, Any]:
+    import torch
+
+    try:
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what its readers and unpicklers raise; none of it is ours to sort
+        raise DamagedCheckpointError(f"{path}: not a checkpoint ({str(error).splitlines()[0]})") from None
+    if not isinstance(loaded, dict):
+        raise DamagedCheckpointError(f"{path}: holds no state dict")
+    return loaded
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DamagedCheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _atomic(path: Path, write: Callable[[BinaryIO], str]) -> str:
+    """Write through a private temporary file beside ``path``, fsync, rename, fsync the folder."""
+    with explain_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                result = write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+            sync_folder(path.parent)
+            return result
+        except RuntimeError as error:  # torch's writer hides the operating system's error behind its own
+            raise BenchError(f"cannot write {path}: {error}; is the disk full?") from error
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""Several processes on one results folder: a lock per cell, with a heartbeat, on any file system.
+
+A lock is a folder of numbered files. Who creates file N + 1 (which only one process can) holds the lock from then on;
+it may do so when file N is released, or when its holder is dead. The newest file always stays, so that two processes
+can never begin from different counts. A holder is dead when its process is gone (same machine) or when its heartbeat,
+the file's time stamp, has not moved for ``SILENCE_S`` by the observer's own steady clock (other machines): no two
+clocks are compared, and a clock that jumps harms nothing. A holder that slept for so long and wakes writes the same
+bytes as its successor, whole files at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmark.store.io import explain_os_errors
+
+HEARTBEAT_S = 5.0
+SILENCE_S = 60.0
+
+
+@dataclass
+class Lock:
+    """One cell's lock, as seen by this process.
+
+    Attributes:
+        folder: Where its files lie.
+        silence_s: Seconds without a heartbeat after which a holder elsewhere counts as dead.
+    """
+
+    folder: Path
+    silence_s: float = SILENCE_S
+    _seen: tuple[int, int] | None = field(default=None, init=False)
+    _since: float = field(default=0.0, init=False)
+
+    @contextmanager
+    def attempt(self) -> Iterator[bool]:
+        """Hold the lock for the block, or yield False at once when somebody else holds it."""
+        number = self._take()
+        if number is None:
+            yield False
+            return
+        done = threading.Event()
+        path = self._file(number)
+        beat = threading.Thread(target=_beat, args=(path, done), daemon=True)
+        beat.start()
+        try:
+            yield True
+        finally:
+            done.set()
+            beat.join()
+            _replace(path, {**_identity(), "released": True})
+
+    def holder(self) -> str:
+        """Say who holds it, for a message."""
+        newest = self._newest()
+        facts = _read(self._file(newest)) if newest else None
+        return f"process {facts.get('pid', '?')} on {facts.get('host', '?')}" if facts else "another process"
+
+    def _take(self) -> int | None:
+        with explain_os_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            newest = self._newest()
+            if newest and not self._is_free(newest):
+                return None
+            try:
+                with self._file(newest + 1).open("x", encoding="utf-8") as file:
+                    json.dump(_identity(), file)
+            except FileExistsError:
+                return None
+            if self._newest() > newest + 1:  # others took, released and tidied while this process looked
+                self._file(newest + 1).unlink()
+                return None
+            for number in range(newest, 0, -1):  # older files are of no more use
+                if not self._file(number).exists():
+                    break
+                self._file(number).unlink(missing_ok=True)
+            return newest + 1
+
+    def _is_free(self, number: int) -> bool:
+        path = self._file(number)
+        try:
+            stamp = path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return False  # somebody took the next number meanwhile
+        facts = _read(path)
+        if facts is not None and facts.get("released"):
+            return True
+        if facts is not None and facts.get("where") == _where():
+            return not _is_alive(facts)
+        now = time.monotonic()
+        if self._seen != (number, stamp):
+            self._seen, self._since = (number, stamp), now
+        return now - self._since > self.silence_s
+
+    def _newest(self) -> int:
+        return max((int(path.name) for path in self.folder.iterdir() if path.name.isdigit()), default=0)
+
+    def _file(self, number: int) -> Path:
+        return self.folder / str(number)
+
+
+def _beat(path: Path, done: threading.Event) -> None:
+    while not done.wait(HEARTBEAT_S):
+        try:
+            os.utime(path)
+        except OSError:  # the folder is away for a while; the next beat may come through
+            continue
+
+
+def _replace(path: Path, facts: dict[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(facts), encoding="utf-8")
+        temporary.replace(path)
+    except OSError:  # a full disk must not hide how the cell ended; others will see this process gone
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The holder's facts; None where the file is gone or not written yet."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _identity() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "where": _where(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+@cache
+def _where() -> str:
+    """Names the set of processes among which a pid is unique: host, boot and pid namespace."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+    with contextlib.suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)
+
+
+def _is_alive(facts: dict[str, Any]) -> bool:
+    pid = facts.get("pid")
+    if not isinstance(pid, int):
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _started(pid) == facts.get("started")
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, in the kernel's ticks: a pid that was given out again is another process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else fields[19]
