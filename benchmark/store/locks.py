@@ -124,7 +124,8 @@ def _replace(path: Path, facts: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(facts), encoding="utf-8")
         temporary.replace(path)
     except OSError:  # a full disk must not hide how the cell ended; others will see this process gone
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

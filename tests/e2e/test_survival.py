@@ -146,7 +146,7 @@ def test_a_results_folder_that_turns_read_only_is_one_line_and_the_work_goes_on_
     results, log = small_disk / "results", tmp_path / "log"
     process = start(results, log)
     until(lambda: "epoch 3/40" in log.read_text())
-    process.send_signal(signal.SIGSTOP)  # no file is open for writing while it sleeps between two steps, or it is soon
+    process.send_signal(signal.SIGSTOP)  # no file may be open for writing then
     for _ in range(50):
         if subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], capture_output=True).returncode == 0:
             break
