@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 from benchmark.data.items import Item
 from benchmark.data.reading import read_mask_grey
 from benchmark.data.storage import default_cache_dir
+from benchmark.data.stream import ahead
 from benchmark.errors import BenchError
 from benchmark.metrics import PlanCache, Protocol, Scores, get_protocol, mask_facts, plan, score_all
 from benchmark.metrics.aggregate import Accumulator
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PLAN_CACHE_MB = 4096
-_MAX_WORKERS = 8
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 @dataclass(frozen=True)
@@ -135,23 +130,6 @@ class _Scorer:
             facts = mask_facts(mask)
             results |= {name: (scores, facts) for name, scores in scored.items()}
         return item, results
-
-
-def ahead(function: Callable[[In], Out], values: Iterable[In]) -> Iterator[Out]:
-    """Yield ``function`` of each value, in order, computed on all cores a few values ahead of the reader."""
-    workers = min(_MAX_WORKERS, os.cpu_count() or 1)
-    waiting: deque[Future[Out]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for value in values:
-                waiting.append(pool.submit(function, value))
-                if len(waiting) >= 3 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def read_map(path: Path) -> NDArray[np.uint8]:

@@ -13,16 +13,18 @@ from benchmark.config import config_hash, load_recipe
 from benchmark.data.datasets import dataset_info, list_dataset
 from benchmark.data.hashing import fingerprint
 from benchmark.data.items import Item
+from benchmark.data.map_files import SUFFIXES
 from benchmark.data.published import published_ids
+from benchmark.data.truth import read_truth
 from benchmark.errors import BenchError
 from benchmark.evaluate import Scored, score_maps
-from benchmark.foreign import SUFFIXES, collect, find_folder
+from benchmark.foreign import FOLDER_NAMES, collect, find_folder
 from benchmark.metrics import Protocol
 from benchmark.plan import Cell, Request, Study
 from benchmark.registry import get_spec, load_checkpoint
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.store import io
-from benchmark.store.layout import ResultsLayout, cell_id
+from benchmark.store.layout import CellPaths, ResultsLayout, cell_id
 from benchmark.store.schema import Record, SplitInfo, TestResult
 
 if TYPE_CHECKING:
@@ -33,13 +35,14 @@ ORIGIN_MAPS = "maps by their authors"
 
 @dataclass(frozen=True)
 class TestSet:
-    """Some images under a name, and how many there should be."""
+    """Some images under a name, how many there should be, and what folders of their maps may be called."""
 
     __test__ = False
     name: str
     title: str
     items: tuple[Item, ...]
     of: int
+    folders: tuple[str, ...] = ()
 
 
 def listed_set(name: str, *, root: Path | None, part: str = "pranet", cache_dir: Path | None = None) -> TestSet:
@@ -58,7 +61,8 @@ def listed_set(name: str, *, root: Path | None, part: str = "pranet", cache_dir:
         listed = set(ids)
         items = [item for item in items if item.id in listed]
     info = dataset_info(name)
-    return TestSet(name, info.title, tuple(items), len(ids) or info.expected or len(items))
+    folders = (name, *FOLDER_NAMES.get(name, ()))
+    return TestSet(name, info.title, tuple(items), len(ids) or info.expected or len(items), folders)
 
 
 def folder_set(masks: Path) -> TestSet:
@@ -75,7 +79,7 @@ def folder_set(masks: Path) -> TestSet:
         raise BenchError(f"--masks {masks}: holds no mask (expected {', '.join(SUFFIXES)})")
     if len({item.id for item in items}) < len(items):
         raise BenchError(f"--masks {masks}: two files share a name; keep one mask per image")
-    return TestSet(_slug(masks.name), masks.name, items, len(items))
+    return TestSet(_slug(masks.name), masks.name, items, len(items), (masks.name, masks.absolute().parent.name))
 
 
 def evaluate_maps(
@@ -87,10 +91,13 @@ def evaluate_maps(
     protocols: Sequence[Protocol],
     engine: str,
     allow_partial: bool,
+    boundary: bool = False,
     cache_dir: Path | None,
     watcher: Watcher,
 ) -> Record:
     """Score maps that others made and write a record that stands beside our own.
+
+    What the record of the same name holds of other test sets, scored alike, is kept.
 
     Raises:
         BenchError: Maps are missing, surplus, of another size, constant, unreadable or NaN, and ``allow_partial`` is
@@ -99,13 +106,14 @@ def evaluate_maps(
     tests: dict[str, TestResult] = {}
     parts: list[Scored] = []
     for one in sets:
-        scored, chosen = _score_set(predictions, one, protocols, engine, allow_partial, cache_dir, watcher)
+        scored, chosen = _score_set(predictions, one, protocols, engine, allow_partial, boundary, cache_dir, watcher)
         parts.append(scored)
         tests[one.name] = _test_result(one, chosen, scored)
-    payload = {"maps": name, "tests": {key: value.fingerprint for key, value in tests.items()}}
+    payload = {"maps": name, "engine": engine, "boundary": boundary, "protocols": {p.name: p.hash for p in protocols}}
     cell = cell_id(_slug(name), ablation=(), recipe="maps", config=config_hash(payload), seed=0)
-    record = _record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
     paths = ResultsLayout(results).cell(cell)
+    tests, parts = _with_others(paths, tests, parts)
+    record = _record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
     _write_scores(paths, parts)
     io.write_record(paths, record)
     return record
@@ -138,9 +146,11 @@ def evaluate_checkpoint(
     cell = Cell(cell_id(spec.name, ablation=(), recipe="checkpoint", config=config, seed=0), spec, recipe, seed=0)
     layout = ResultsLayout(request.results)
     study = Study.of_tests(request, cell, {one.name: one.items for one in sets})
-    tests, timing = score_cell(study, cell, network, fabric, watcher)
+    tests, timing = score_cell(study, cell, network, fabric, watcher, old=_scored_alike(layout, cell.id, request))
     wholes = {one.name: one.of for one in sets}
-    tests = {key: t.model_copy(update={"of": wholes[key] if t.n < wholes[key] else t.of}) for key, t in tests.items()}
+    for key, whole in wholes.items():
+        if tests[key].n < whole:
+            tests[key] = tests[key].model_copy(update={"of": whole})
     record = _record(
         cell.id,
         spec.name,
@@ -163,10 +173,11 @@ def _score_set(
     protocols: Sequence[Protocol],
     engine: str,
     allow_partial: bool,
+    boundary: bool,
     cache_dir: Path | None,
     watcher: Watcher,
 ) -> tuple[Scored, list[Item]]:
-    folder = find_folder(predictions, one.name)
+    folder = find_folder(predictions, one.folders)
     maps = collect(folder, one.items)
     for line in maps.describe():
         watcher.message(f"{one.name}: {line}")
@@ -187,9 +198,34 @@ def _score_set(
         engine=engine,
         cache_dir=cache_dir,
         read=maps.read,
+        read_mask=read_truth,
+        boundary=boundary,
         progress=lambda done, total: watcher.phase(f"score {one.name}", done, total),
     )
     return scored, chosen
+
+
+def _with_others(
+    paths: CellPaths, tests: dict[str, TestResult], parts: list[Scored]
+) -> tuple[dict[str, TestResult], list[Scored]]:
+    """Add what the record on disk holds of test sets that were not scored now."""
+    if not paths.record.is_file():
+        return tests, parts
+    others = {key: result for key, result in io.read_record(paths.record).tests.items() if key not in tests}
+    if not others:
+        return tests, parts
+    rows = io.read_scores(paths.scores)
+    curves = {key: array for key, array in io.read_npz(paths.curves).items() if key.split("/")[1] in others}
+    return {**others, **tests}, [Scored(rows[rows["dataset"].isin(list(others))], curves, {}), *parts]
+
+
+def _scored_alike(layout: ResultsLayout, cell: str, request: Request) -> Record | None:
+    """The record of a cell, if it was scored by the same engine under the same protocols."""
+    path = layout.cell(cell).record
+    if not path.is_file():
+        return None
+    old = io.read_record(path)
+    return old if (old.engine, old.protocols) == (request.engine, request.protocol_hashes) else None
 
 
 def _test_result(one: TestSet, chosen: Sequence[Item], scored: Scored) -> TestResult:
@@ -235,7 +271,7 @@ def _record(
     )
 
 
-def _write_scores(paths: io.CellPaths, parts: Sequence[Scored]) -> None:
+def _write_scores(paths: CellPaths, parts: Sequence[Scored]) -> None:
     import pandas as pd
 
     io.write_parquet(paths.scores, pd.concat([part.rows for part in parts], ignore_index=True))

@@ -27,6 +27,7 @@ def evaluate(
     ] = "pranet",
     protocol: Annotated[str, typer.Option(help="Protocol that is printed: name or FILE.toml.")] = "pranet",
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Score what exists, print n of N.")] = False,
+    boundary: Annotated[bool, typer.Option("--boundary", help="Also HD95 and surface Dice, 2 px (maps only).")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this JSON file.")] = None,
     data_root: DataRoot = None,
     results: Results = Path("results"),
@@ -63,6 +64,7 @@ def evaluate(
         checkpoint=checkpoint,
         images=choice(images, "--images", ("pranet", "all")),
         allow_partial=allow_partial,
+        boundary=boundary,
         json_file=json_file,
         quiet=quiet,
     )

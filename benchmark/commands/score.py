@@ -29,6 +29,7 @@ def evaluate(
     checkpoint: Path | None,
     images: str,
     allow_partial: bool,
+    boundary: bool,
     json_file: Path | None,
     quiet: bool,
 ) -> None:
@@ -43,6 +44,8 @@ def evaluate(
         raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
     if checkpoint is not None and masks is not None:
         raise BenchError("--masks holds no images for --checkpoint to look at; name a --dataset instead")
+    if checkpoint is not None and boundary:
+        raise BenchError("--boundary is for --predictions; give the maps that the checkpoint makes")
     if bool(datasets) == (masks is not None):
         raise BenchError("give either --dataset NAME or --masks DIR")
     protocol = request.printed.name
@@ -66,32 +69,38 @@ def evaluate(
                 protocols=list(request.protocols.values()),
                 engine=request.engine,
                 allow_partial=allow_partial,
+                boundary=boundary,
                 cache_dir=request.cache_dir,
                 watcher=watcher,
             )
-    rows = [_figures(record, dataset, protocol) for dataset in record.tests]
+    rows = [_figures(record, one.name, protocol) for one in sets]
     if json_file is not None:
         io.write_json(json_file, rows[0] if len(rows) == 1 else rows)
     for row in rows:
-        figures = "  ".join(f"{key} {row['metrics'][key]:.4f}" for key in _PRINTED if key in row["metrics"])
+        figures = "  ".join(f"{key} {row['metrics'][key]:.4f}" for key in row["metrics"])
         of = f" of {row['of']}" if row["of"] else ""
         facts = f"{row['n']}{of} images, {row['protocol']} {row['protocol_hash']}"
         print(f"{row['method']} on {row['dataset']} ({facts}): {figures}")
 
 
-_PRINTED = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE", "dice_half", "iou_half")
+FIGURES: tuple[str, ...] = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
+FIGURES += ("maxDSC", "maxIoU", "meanEm", "dice_half", "iou_half")
+"""The keys of ``metrics`` in the JSON, in order; ``hd95`` and ``surface_dice`` follow where they were asked for."""
 
 
 def _figures(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
+    """Return one object of the JSON: method, dataset, protocol, n, metrics; and what they rest on."""
     result = record.tests[dataset]
+    figures = result.scores[protocol]
     return {
         "method": record.model_title,
         "dataset": dataset,
         "protocol": protocol,
         "protocol_hash": record.protocols[protocol],
+        "engine": record.engine,
         "n": result.n,
         "of": result.of,
-        "metrics": result.scores[protocol],
+        "metrics": {key: figures[key] for key in (*FIGURES, "hd95", "surface_dice") if key in figures},
     }
 
 

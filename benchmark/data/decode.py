@@ -61,16 +61,24 @@ def decode_mask_grey(path: Path, *, threshold: int = MASK_THRESHOLD) -> Pixels:
             foreground values that never exceed ``threshold`` (labels 0 and 1 cut at 127), which would give an empty
             mask.
     """
-    pixels = _read(path)
-    if pixels.ndim == 3:
-        pixels = _grey(pixels, path)
+    pixels = decode_grey(path)
     top = int(pixels.max())
     if 0 < top <= threshold and path.suffix.lower() not in (".jpg", ".jpeg"):
         raise BenchError(
             f"mask {path}: its greatest value is {top}, so no pixel exceeds {threshold}; "
             "expected 0 and 255: multiply it and save it again, or set mask_threshold in a manifest"
         )
-    return np.ascontiguousarray(pixels)
+    return pixels
+
+
+def decode_grey(path: Path) -> Pixels:
+    """Read a mask as (H, W) uint8 grey, whatever its levels.
+
+    Raises:
+        BenchError: If the file cannot be read, is coloured, or holds the mask in its alpha channel only.
+    """
+    pixels = _read(path)
+    return np.ascontiguousarray(_grey(pixels, path) if pixels.ndim == 3 else pixels)
 
 
 def _grey(pixels: Pixels, path: Path) -> Pixels:

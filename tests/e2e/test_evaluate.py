@@ -74,9 +74,11 @@ def test_every_form_of_a_map_gives_the_same_figures(bench: Bench, tmp_path: Path
         score((prob * 255).round().astype(np.uint8), np.asarray(Image.open(tmp_path / "masks" / f"{name}.png")) > 127)
         for name, prob in truth.items()
     )
-    assert got["metrics"] == pytest.approx(mine, abs=1e-12)
-    assert {"mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE", "maxDSC", "maxIoU"} <= set(got["metrics"])
-    assert {"meanEm", "dice_half", "iou_half"} <= set(got["metrics"])
+    names = ["mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE", "maxDSC", "maxIoU"]
+    names += ["meanEm", "dice_half", "iou_half"]
+    assert list(got["metrics"]) == names
+    assert got["metrics"] == pytest.approx({key: mine[key] for key in names}, abs=1e-12)
+    assert list(got) == ["method", "dataset", "protocol", "protocol_hash", "engine", "n", "of", "metrics"]
 
 
 def _drop(folder: Path) -> None:
@@ -123,7 +125,7 @@ def _torn(folder: Path) -> None:
         (_surplus, "surplus", 6),
         (_small, "wrong size", 5),
         (_constant, "constant", 6),
-        (_colour, "unreadable", 5),
+        (_colour, "coloured", 5),
         (_torn, "unreadable", 5),
         (_overshoot, "out of range", 5),
         (_logits, "out of range", 5),
@@ -188,6 +190,88 @@ def test_nothing_to_do_is_explained(bench: Bench) -> None:
     assert "--model" in bench("evaluate", "--checkpoint", "x.pth", "--dataset", "kvasir", code=2).stderr
     both = ("evaluate", "--predictions", ".", "--dataset", "kvasir", "--masks", ".")
     assert "--dataset NAME or --masks DIR" in bench(*both, code=2).stderr
+
+
+def test_odd_masks_are_taken_with_a_warning_by_name(bench: Bench, tmp_path: Path, truth) -> None:
+    write(tmp_path / "maps", truth)
+    call(bench)
+    expected = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    folder = tmp_path / "masks"
+    grey = {p.stem: np.asarray(Image.open(p)) for p in folder.iterdir()}
+    Image.fromarray(grey["m0"] // 255).save(folder / "m0.png")
+    Image.fromarray(grey["m1"] > 0).save(folder / "m1.png")
+    Image.fromarray(grey["m2"].astype(np.uint16) * 257).save(folder / "m2.png")
+    soft = grey["m3"].copy()
+    soft[7], soft[8] = 100, np.where(soft[8] > 0, 180, 0)
+    Image.fromarray(soft).save(folder / "m3.png")
+    done = call(bench)
+    for kind, name in {"0/1": "m0", "1-bit": "m1", "16-bit": "m2", "soft": "m3"}.items():
+        assert any(f"{kind} masks (1)" in line and f"{name}.png" in line for line in done.stderr.splitlines()), kind
+    assert json.loads((tmp_path / "out.json").read_text())["metrics"] == pytest.approx(expected, abs=1e-12)
+
+    Image.fromarray(255 - grey["m4"]).save(folder / "m4.png")
+    Image.fromarray(np.stack([grey["m5"], grey["m5"] // 2, grey["m5"]], 2)).save(folder / "m5.png")
+    done = call(bench, code=2)
+    assert any("inverted masks (1)" in line and "m4.png" in line for line in done.stderr.splitlines())
+    assert any("unusable mask (1): m5.png (is coloured" in line for line in done.stderr.splitlines())
+    assert "1 unusable mask" in done.stderr.splitlines()[-1]
+
+
+def test_a_results_folder_nested_by_dataset(bench: Bench, tmp_path: Path, truth) -> None:
+    """As in PraNet's results folder, `<method>/<dataset>/*.png`; and one set after the other joins one record."""
+    sets = tmp_path / "TestDataset"
+    for name in ("CVC-300", "Kvasir"):
+        (sets / name).mkdir(parents=True)
+        (tmp_path / "masks").rename(tmp_path / "kept") if not (tmp_path / "kept").exists() else None
+        for path in (tmp_path / "kept").iterdir():
+            (sets / name / "masks").mkdir(exist_ok=True)
+            (sets / name / "masks" / path.name).write_bytes(path.read_bytes())
+        write(tmp_path / "PraNet" / name, truth)
+    fixed = ("evaluate", "--predictions", "PraNet", "--name", "PraNet", "--json", "out.json")
+    bench(*fixed, "--masks", "TestDataset/Kvasir/masks")
+    assert json.loads((tmp_path / "out.json").read_text())["n"] == 6
+    (tmp_path / "PraNet" / "Kvasir").rename(tmp_path / "PraNet" / "Other")
+    error = bench(*fixed, "--masks", "TestDataset/Kvasir/masks", code=2).stderr
+    assert "several folders hold maps" in error
+
+
+def test_one_set_after_the_other_joins_one_record(bench: Bench, tmp_path: Path, truth) -> None:
+    write(tmp_path / "maps", truth)
+    (tmp_path / "second").mkdir()
+    for path in (tmp_path / "masks").iterdir():
+        (tmp_path / "second" / path.name).write_bytes(path.read_bytes())
+    call(bench)
+    first = json.loads((tmp_path / "out.json").read_text())
+    bench("evaluate", "--predictions", "maps", "--masks", "second", "--name", "Theirs", "--boundary")
+    bench("evaluate", "--predictions", "maps", "--masks", "second", "--name", "Theirs")
+    rows = json.loads(bench("tables", "--json").stdout)
+    assert [(row["dataset"], row["n"]) for row in rows] == [("masks", 6), ("second", 6)]
+    assert rows[0]["mDSC"] == pytest.approx(first["metrics"]["mDSC"], abs=1e-6)
+    assert all(row["origin"] == "maps by their authors" for row in rows)
+
+
+def test_boundary_measures_on_request(bench: Bench, tmp_path: Path, truth) -> None:
+    from benchmark.metrics import hd95
+
+    write(tmp_path / "maps", truth)
+    call(bench, "--boundary", "--protocol", "half")
+    got = json.loads((tmp_path / "out.json").read_text())["metrics"]
+    expected = [
+        hd95(
+            (prob * 255).round().astype(np.uint8) >= 128,
+            np.asarray(Image.open(tmp_path / "masks" / f"{name}.png")) > 127,
+        )
+        for name, prob in truth.items()
+    ]
+    assert got["hd95"] == pytest.approx(np.mean(expected)) and 0 <= got["surface_dice"] <= 1
+
+
+def test_partial_sets_are_printed_as_n_of_all(bench: Bench, tmp_path: Path, truth) -> None:
+    write(tmp_path / "maps", truth)
+    _drop(tmp_path / "maps")
+    assert "missing (1): m2" in call(bench, "--allow-partial").stderr
+    table = bench("tables").stdout
+    assert "5 of 6" in table and "Theirs†" in table and "maps by their authors" in table
 
 
 def test_protocols_are_explained_with_their_hashes(bench: Bench) -> None:

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from benchmark.data.items import Item
+from benchmark.data.stream import ahead
 from benchmark.errors import BenchError
-from benchmark.evaluate import ahead, score_maps
+from benchmark.evaluate import score_maps
 from benchmark.metrics import PROTOCOLS, aggregate, score
 
 MakeSet = Callable[..., list[Item]]

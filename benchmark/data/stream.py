@@ -1,0 +1,30 @@
+"""A function over many files: on all cores, in order, in memory that does not grow with their number."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+MAX_WORKERS = 8
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def ahead(function: Callable[[In], Out], values: Iterable[In]) -> Iterator[Out]:
+    """Yield ``function`` of each value, in order, computed on all cores a few values ahead of the reader."""
+    workers = min(MAX_WORKERS, os.cpu_count() or 1)
+    waiting: deque[Future[Out]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for value in values:
+                waiting.append(pool.submit(function, value))
+                if len(waiting) >= 3 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
