@@ -98,14 +98,17 @@ def profile(
 
 
 @app.command()
-def protocols(as_json: Json = False) -> None:
+def protocols(
+    name: Annotated[str | None, typer.Argument(help="Only this one: name, or FILE.toml of your own.")] = None,
+    as_json: Json = False,
+) -> None:
     """Explain the scoring protocols in words.
 
     Example: bench protocols
     """
     from benchmark.commands import score
 
-    score.protocols(as_json=as_json)
+    score.protocols(name, as_json=as_json)
 
 
 @app.command()

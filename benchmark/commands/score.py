@@ -104,12 +104,15 @@ def _figures(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
     }
 
 
-def protocols(*, as_json: bool) -> None:
-    """Print the named protocols with their hashes, in words."""
-    from benchmark.metrics import PROTOCOLS
+def protocols(wanted: str | None, *, as_json: bool) -> None:
+    """Print the named protocols, or one by name or TOML file, with their hashes, in words."""
+    from benchmark.metrics import PROTOCOLS, get_protocol
 
+    chosen = list(PROTOCOLS.values()) if wanted is None else [get_protocol(wanted)]
     if as_json:
-        print_json([{"hash": p.hash, **asdict(p)} for p in PROTOCOLS.values()])
+        print_json([{"hash": p.hash, **asdict(p)} for p in chosen])
         return
-    for p in PROTOCOLS.values():
-        print(f"{p.name} ({p.hash})\n  {p.description}\n")
+    for p in chosen:
+        gap = f"engine 'reference' cannot follow it: {p.reference_gap}" if p.reference_gap else ""
+        lines = (f"{p.name} ({p.hash})", p.description, p.in_words, gap)
+        print("\n  ".join(line for line in lines if line) + "\n")

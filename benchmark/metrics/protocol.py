@@ -91,6 +91,34 @@ class Protocol:
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     @property
+    def in_words(self) -> str:
+        """Every choice that changes a number, in one sentence each."""
+        size = "the mask's own size" if self.resize == "native" else f"{self.size_px} x {self.size_px} px"
+        if self.thresholds == "all":
+            cut = "the 256 levels 255..0"
+        else:
+            cut = f"p {self.compare} " + ", ".join(f"{t:g}" for t in self.thresholds)
+        rules = {
+            "formula": "as the formulas say, 0/0 = 0",
+            "zero": "specificity 0 too",
+            "one": "counted as one true positive",
+        }
+        return "; ".join(
+            (
+                f"scored at {size}",
+                "float maps rounded to 8 bit" if self.quantise == "round" else "float maps cut to 8 bit",
+                *(["stretched and rounded once more before scoring"] if self.postprocess == "minmax" else []),
+                "stretched to [0, 1]" if self.stretch else "not stretched",
+                f"mask foreground above {self.mask_threshold}",
+                f"averaged over {cut}",
+                f"columns *_half take p {self.compare} 0.5",
+                f"arithmetic of {'py_sod_metrics' if self.variant == 'pysod' else 'MATLAB'}",
+                f"no true positive: {rules[self.zero_tp]}",
+                "IoU of the polyp" if self.iou == "foreground" else "IoU is the mean of polyp and background",
+            )
+        )
+
+    @property
     def reference_gap(self) -> str:
         """Why py_sod_metrics cannot follow this protocol, in words; "" where it can."""
         gaps = {

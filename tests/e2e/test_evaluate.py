@@ -274,8 +274,15 @@ def test_partial_sets_are_printed_as_n_of_all(bench: Bench, tmp_path: Path, trut
     assert "5 of 6" in table and "Theirs†" in table and "maps by their authors" in table
 
 
-def test_protocols_are_explained_with_their_hashes(bench: Bench) -> None:
-    from benchmark.metrics import PROTOCOLS
+def test_protocols_are_explained_with_their_hashes(bench: Bench, tmp_path: Path) -> None:
+    from benchmark.metrics import PROTOCOLS, load_protocol
+
+    (tmp_path / "mine.toml").write_text('name = "mine"\nstretch = false\nthresholds = [0.7]\nquantise = "truncate"\n')
+    mine = bench("protocols", "mine.toml").stdout
+    assert mine.startswith(f"mine ({load_protocol(tmp_path / 'mine.toml').hash})")
+    for words in ("not stretched", "averaged over p > 0.7", "cut to 8 bit", "mask foreground above 127"):
+        assert words in mine
+    assert "did you mean 'half'" in bench("protocols", "halv", code=2).stderr
 
     text = bench("protocols").stdout
     assert all(f"{p.name} ({p.hash})" in text for p in PROTOCOLS.values())
