@@ -1,4 +1,4 @@
-"""Score what was not trained here: maps that others made, and released checkpoints. Both become ordinary records."""
+"""Score maps that others made; they become ordinary records. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.config import config_hash, load_recipe
+from benchmark.config import config_hash
 from benchmark.data.datasets import dataset_info, list_dataset
 from benchmark.data.hashing import fingerprint
 from benchmark.data.items import Item
@@ -20,9 +20,6 @@ from benchmark.errors import BenchError
 from benchmark.evaluate import Scored, score_maps
 from benchmark.foreign import FOLDER_NAMES, collect, find_folder
 from benchmark.metrics import Protocol
-from benchmark.plan import Cell, Request, Study
-from benchmark.registry import get_spec, load_checkpoint
-from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout, cell_id
 from benchmark.store.schema import Record, SplitInfo, TestResult
@@ -113,57 +110,9 @@ def evaluate_maps(
     cell = cell_id(_slug(name), ablation=(), recipe="maps", config=config_hash(payload), seed=0)
     paths = ResultsLayout(results).cell(cell)
     tests, parts = _with_others(paths, tests, parts)
-    record = _record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
+    record = make_record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
     _write_scores(paths, parts)
     io.write_record(paths, record)
-    return record
-
-
-def evaluate_checkpoint(
-    model: str,
-    checkpoint: Path,
-    sets: Sequence[TestSet],
-    *,
-    request: Request,
-    watcher: Watcher,
-) -> Record:
-    """Score a released checkpoint with its authors' test-time processing (recipe ``native`` unless told otherwise).
-
-    Raises:
-        BenchError: The file is missing, is no plain tensor file, or its keys or shapes are not the model's.
-    """
-    spec = get_spec(model)
-    overrides = {**request.overrides, "pretrained": False}
-    recipe = load_recipe(request.recipe, model=spec.name, overrides=overrides)
-    if not checkpoint.is_file():
-        raise BenchError(f"--checkpoint {checkpoint}: not found; give the file that the authors released")
-    fabric = make_fabric(request.device, recipe)
-    draft = Cell("", spec, recipe, seed=0)
-    network = build_cell_model(draft, pretrained=False)
-    weights = load_checkpoint(spec, network, checkpoint)
-    network.to(fabric.device)
-    config = config_hash({"model": spec.name, "recipe": recipe.hash, "weights": weights["sha256"]})
-    cell = Cell(cell_id(spec.name, ablation=(), recipe="checkpoint", config=config, seed=0), spec, recipe, seed=0)
-    layout = ResultsLayout(request.results)
-    study = Study.of_tests(request, cell, {one.name: one.items for one in sets})
-    tests, timing = score_cell(study, cell, network, fabric, watcher, old=_scored_alike(layout, cell.id, request))
-    wholes = {one.name: one.of for one in sets}
-    for key, whole in wholes.items():
-        if tests[key].n < whole:
-            tests[key] = tests[key].model_copy(update={"of": whole})
-    record = _record(
-        cell.id,
-        spec.name,
-        spec.title,
-        list(request.protocols.values()),
-        tests,
-        engine=request.engine,
-        origin=f"checkpoint {checkpoint.name}",
-        weights=weights,
-    ).model_copy(
-        update={"recipe": recipe.model_dump(mode="json"), "timing": timing, "environment": environment(fabric, spec)}
-    )
-    io.write_record(layout.cell(cell.id), record)
     return record
 
 
@@ -219,15 +168,6 @@ def _with_others(
     return {**others, **tests}, [Scored(rows[rows["dataset"].isin(list(others))], curves, {}), *parts]
 
 
-def _scored_alike(layout: ResultsLayout, cell: str, request: Request) -> Record | None:
-    """The record of a cell, if it was scored by the same engine under the same protocols."""
-    path = layout.cell(cell).record
-    if not path.is_file():
-        return None
-    old = io.read_record(path)
-    return old if (old.engine, old.protocols) == (request.engine, request.protocol_hashes) else None
-
-
 def _test_result(one: TestSet, chosen: Sequence[Item], scored: Scored) -> TestResult:
     return TestResult(
         title=one.title,
@@ -239,7 +179,7 @@ def _test_result(one: TestSet, chosen: Sequence[Item], scored: Scored) -> TestRe
     )
 
 
-def _record(
+def make_record(
     cell: str,
     model: str,
     title: str,

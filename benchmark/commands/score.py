@@ -58,7 +58,9 @@ def evaluate(
     with watch(Console(stderr=True), quiet=quiet) as watcher:
         if checkpoint is not None:
             assert model is not None
-            record = evaluation.evaluate_checkpoint(model, checkpoint, sets, request=request, watcher=watcher)
+            from benchmark.checkpoints import evaluate_checkpoint
+
+            record = evaluate_checkpoint(model, checkpoint, sets, request=request, watcher=watcher)
         else:
             assert predictions is not None
             record = evaluation.evaluate_maps(
