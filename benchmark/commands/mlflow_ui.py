@@ -92,7 +92,7 @@ def serve(results: Path, *, host: str, port: int | None, open_page: bool, compar
         return 0
     if not is_loopback(host):
         say(console, f"warning: MLflow has no login: whoever reaches {host} can read, change and delete these runs")
-    with _stoppable(), serving(layout, host=host, port=port) as server:
+    with stoppable(), serving(layout, host=host, port=port) as server:
         _show(console, server.url, mirror.experiment_id, run_ids, open_page)
         say(console, "Ctrl-C ends it")
         code = server.process.wait()
@@ -123,7 +123,7 @@ class _StopRequest(BaseException):
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Ctrl-C and SIGTERM end the body; the server is stopped on the way out."""
 
     def stop(*_: object) -> None:

@@ -16,9 +16,11 @@ from benchmark.store.schema import Record, TestResult
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
 
-FORMAT = 2
+FORMAT = 4
 """Part of every digest: raised when this file writes something else, so that mirrors are brought up to date."""
 MAIN_PROTOCOL = "pranet"
+FIGURES = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
+"""What becomes metrics; the others are in the run's ``run.json``, since MLflow draws a chart for every metric."""
 _LONGEST_PARAM = 6000
 _LONGEST_TAG = 5000
 
@@ -58,8 +60,8 @@ def params(record: Record) -> dict[str, str]:
         "engine": record.engine,
         "recipe": record.recipe_name or "none",
         "recipe_hash": record.recipe_hash,
-        **{f"ablation.{part}": "on" for part in record.parts},
-        **{f"ablation.{part}": "off" for part in record.ablation},
+        **{f"part.{part}": "on" for part in record.parts},
+        **{f"part.{part}": "off" for part in record.ablation},
         **{f"option.{key}": value for key, value in record.model_options.items()},
         **{f"protocol.{name}": value for name, value in record.protocols.items()},
         **flatten(record.recipe, "recipe."),
@@ -133,7 +135,9 @@ def score_key(test: TestResult, figure: str, protocol: str = MAIN_PROTOCOL) -> s
 def score_keys(records: Sequence[Record]) -> list[str]:
     """Every key of the printed protocol's figures."""
     tests = [test for record in records for test in record.tests.values()]
-    return [score_key(test, figure) for test in tests for figure in test.scores.get(MAIN_PROTOCOL, {})]
+    return [
+        score_key(test, figure) for test in tests for figure in FIGURES if figure in test.scores.get(MAIN_PROTOCOL, {})
+    ]
 
 
 def metrics(layout: ResultsLayout, record: Record) -> list[Metric]:
@@ -146,6 +150,7 @@ def metrics(layout: ResultsLayout, record: Record) -> list[Metric]:
         for test in record.tests.values()
         for protocol, scores in test.scores.items()
         for name, value in scores.items()
+        if name in FIGURES
     ]
     final += [Metric(safe(f"time/{name}"), value, begun, 0) for name, value in record.timing.items()]
     paths = layout.cell(record.cell)

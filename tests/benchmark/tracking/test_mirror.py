@@ -58,7 +58,7 @@ def test_a_cell_becomes_a_nested_run_with_all_that_the_record_says(store: Result
             "recipe.model_options.width": "8",
             "protocol.pranet": "11112222",
             "ablation": "none",
-            "ablation.isam": "on",
+            "part.isam": "on",
         }
         == run["params"]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from benchmark.commands.mlflow_ui import stoppable
 from benchmark.errors import BenchError
 from benchmark.tracking import server
 from benchmark.tracking.view import compare_url, study_url
@@ -53,4 +55,14 @@ def test_addresses_of_the_page() -> None:
     assert study_url("http://h:1/", "7") == (
         "http://h:1/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=bench"
     )
-    assert "runs=%5B%22a%22%2C+%22b%22%5D&experiments=%5B%227%22%5D" in compare_url("http://h:1", "7", ["a", "b"])
+    url = compare_url("http://h:1", "7", ["a", "b"])
+    assert url.startswith("http://h:1/#/compare-runs?runs=%5B%22a%22%2C+%22b%22%5D&experiments=%5B%227%22%5D")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_both_signals_end_the_page_with_success_and_give_the_handlers_back(sign: signal.Signals) -> None:
+    before = signal.getsignal(sign)
+    with pytest.raises(SystemExit) as ended, stoppable():
+        signal.raise_signal(sign)
+        time.sleep(1)
+    assert ended.value.code == 0 and signal.getsignal(sign) is before
