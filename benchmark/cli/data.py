@@ -97,3 +97,22 @@ def data_split(
         allow_missing=allow_missing,
         as_json=as_json,
     )
+
+
+@data_app.command("show")
+def data_show(
+    dataset: Annotated[str, typer.Argument(help="A dataset, or FILE.toml.")],
+    out: Annotated[Path | None, typer.Option(help="The picture; show-NAME.png if unset.")] = None,
+    num: Annotated[int, typer.Option(help="Images on the picture, evenly spaced.", min=1, max=600)] = 24,
+    data_root: DataRoot = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a contact sheet with the outlines of the masks, and print sizes, polyp areas and numbers of polyps.
+
+    Example: bench data show kvasir --out kvasir.png --num 36
+    """
+    from benchmark.commands import show
+
+    show.data_show(dataset, data_root, out=out, num=num, cache_dir=cache_dir, as_json=as_json, quiet=quiet)

@@ -26,7 +26,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_every_command_has_an_example_in_its_help(bench: Bench) -> None:
-    of_data = [["data", name] for name in ("list", "check", "fetch", "split")]
+    of_data = [["data", name] for name in ("list", "check", "fetch", "split", "show")]
     for command in (["run"], ["tables"], ["models"], *of_data):
         text = bench(*command, "--help").stdout
         assert "Example: bench " + " ".join(command) in " ".join(text.split()), command

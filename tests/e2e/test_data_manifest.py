@@ -52,6 +52,12 @@ def test_a_manifest_stands_where_a_name_does(bench: Bench, shared_cache: Path, t
         Image.fromarray(np.asarray(Image.open(label)) * np.uint8(255)).save(maps / label.name.replace("_seg", ""))
     scored = bench("evaluate", "--predictions", "maps", "--dataset", "site/clinic.toml", "--name", "Truth", "-q")
     assert "Truth on clinic (40 images" in scored.stdout and "dice_half 1.0000" in scored.stdout
+    shown = json.loads(bench("data", "show", "site/clinic.toml", "--num", "5", "--json", "-q").stdout)
+    assert shown["num_images"] == 40 and len(shown["shown"]) == 5 and shown["num_groups"] == 9
+    with Image.open(tmp_path / "show-clinic.png") as sheet:
+        assert sheet.width > 1000
+    error = bench("data", "show", "phantom", code=2).stderr
+    assert error.startswith("error: phantom is a group: show one of phantom-kvasir")
     shutil.rmtree(tmp_path / "site" / "labels")
     error = bench(*run, "--datasets", "site/clinic.toml", code=2).stderr
     assert error.startswith("error: manifest ") and "no image file matches" in error
