@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.data.decode import decode_image, decode_mask
 from benchmark.data.items import Item
+from benchmark.data.reading import read_image, read_mask
 from benchmark.evaluate import read_map
 from benchmark.store import io
 
@@ -42,8 +42,8 @@ def draw_worst(path: Path, rows: pd.DataFrame, items: Sequence[Item], map_of: Ca
     for number, (image_id, dice) in enumerate(zip(worst["id"], worst["dice"], strict=True)):
         item, top = by_id[image_id], number * (_SIDE_PX + _LINE_PX)
         pen.text((2, top + 1), f"{image_id}: Dice {dice:.3f} (image, truth, map)", fill="black")
-        truth = np.uint8(255) * decode_mask(item.mask_path).astype(np.uint8)
-        for column, pixels in enumerate((decode_image(item.image_path), truth, read_map(map_of(item)))):
+        truth = np.uint8(255) * read_mask(item).astype(np.uint8)
+        for column, pixels in enumerate((read_image(item), truth, read_map(map_of(item)))):
             sheet.paste(_tile(pixels), (column * _SIDE_PX, top + _LINE_PX))
     payload = buffers.BytesIO()
     sheet.save(payload, format="PNG")

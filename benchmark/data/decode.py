@@ -1,5 +1,7 @@
 """Read image and mask files into arrays; right for every trap that these datasets hold.
 
+Callers that hold an ``Item`` read it by ``benchmark.data.reading``, which knows its colour order and mask threshold.
+
 Rules, the same for images and masks:
 
 * Pixels are taken as stored: an EXIF orientation tag is ignored, since masks carry none.
