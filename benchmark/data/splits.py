@@ -19,6 +19,9 @@ __all__ = ["SPLITS", "Split", "count_leaks", "load_split", "make_split", "obtain
 WHOLLY_TEST = frozenset({"etis", "phantom-etis", "cvc300", "ph2"})
 """Sets that are never trained on under split ``paper``."""
 
+SKIN_TRAINING_FIRST = ("isic2018", "isic2016", "ph2")
+"""Which copy of an image trains where two sets hold it: the first of these."""
+
 PRANET_TESTS = ("kvasir", "clinicdb", "colondb", "etis", "cvc300")
 _VAL_SHARE = 0.1
 
@@ -142,17 +145,32 @@ def _listed(plan: _Plan, name: str, part: str, items: dict[str, Item]) -> list[I
 
 
 def _paper_skin(plan: _Plan, names: list[str]) -> None:
-    """ISIC 2016's and 2018's training parts train, a tenth held out; PH2 and the remaining images test."""
-    training: list[Item] = []
+    """ISIC 2016's and 2018's training parts train, a tenth held out; PH2 and the remaining images test.
+
+    The challenges draw on one archive, and many images are in both. By their ISIC ids: what tests does not train, and
+    what both training sets hold trains once, with the mask of ISIC 2018.
+    """
     for name in names:
-        if name not in ("isic2016", "isic2018", "ph2"):
+        if name not in SKIN_TRAINING_FIRST:
             raise BenchError(f"split 'paper-skin' has no dataset {name!r}: expected skin, isic2016, isic2018 or ph2")
-        items = plan.items(name)
-        training += [item for item in items if item.part == "train"]
+    found = {name: plan.items(name) for name in names}
+    for name, items in found.items():
         rest = tuple(item for item in items if item.part != "train")
         if rest:
             plan.tests[name] = rest
-    _hold_out(plan, training)
+    tested = {item.group for items in plan.tests.values() for item in items}
+    training: dict[str, Item] = {}
+    for name in sorted(found, key=SKIN_TRAINING_FIRST.index):
+        own = [item for item in found[name] if item.part == "train"]
+        left_out = sum(item.group in tested for item in own)
+        twice = sum(item.group in training for item in own)
+        training.update({item.group: item for item in own if item.group not in tested | training.keys()})
+        notes = [f"{left_out} of {len(own)} training images also test and do not train"] if left_out else []
+        notes += [f"{twice} of {len(own)} training images stand in isic2018 too and train once"] if twice else []
+        if notes:
+            plan.partial[name] = "; ".join([*filter(None, [plan.partial.get(name)]), *notes])
+    in_order = {item.group: item for name in names for item in found[name] if training.get(item.group) is item}
+    _hold_out(plan, list(in_order.values()))
 
 
 SPLITS: dict[str, Callable[[_Plan, list[str]], None]] = {

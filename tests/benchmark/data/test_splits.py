@@ -201,6 +201,44 @@ def test_paper_skin(tmp_path: Path, make_pairs: Maker) -> None:
         make_split("paper-skin", ["kvasir"], root=tmp_path)
 
 
+def write_isic(root: Path, make_pairs: Maker, parts: dict[str, list[str]]) -> None:
+    """Both challenges in small; ``parts`` maps "2016 Training" and the like to ISIC numbers."""
+    for part, numbers in parts.items():
+        year, name = part.split()
+        stem = f"ISBI2016_ISIC_Part1_{name}" if year == "2016" else f"ISIC2018_Task1-2_{name}"
+        images = root / (f"{stem}_Data" if year == "2016" else f"{stem}_Input")
+        masks = root / (f"{stem}_GroundTruth" if year == "2016" else f"ISIC2018_Task1_{name}_GroundTruth")
+        mask = "ISIC_{}_Segmentation.png" if year == "2016" else "ISIC_{}_segmentation.png"
+        make_pairs(images, masks, numbers, "ISIC_{}.jpg", mask)
+
+
+def test_skin_challenges_share_images_and_none_leaks(tmp_path: Path, make_pairs: Maker) -> None:
+    """By ISIC id: 2018 trains on images that 2016 tests, both train on the same image, 2016 trains on 2018's test."""
+    parts = {
+        "2016 Training": [f"{n:07d}" for n in range(40)],
+        "2016 Test": [f"{n:07d}" for n in range(100, 120)],
+        "2018 Training": [f"{n:07d}" for n in range(20, 110)],
+        "2018 Validation": ["0000300"],
+        "2018 Test": ["0000001", "0000400"],
+    }
+    write_isic(tmp_path, make_pairs, parts)
+    split = make_split("paper-skin", ["isic2016", "isic2018"], root=tmp_path)
+    assert {name: len(items) for name, items in split.tests.items()} == {"isic2016": 20, "isic2018": 3}
+    seen = split.train + split.val
+    tested = {item.id for items in split.tests.values() for item in items}
+    assert not {item.id for item in seen} & tested
+    assert len({item.id for item in seen}) == len(seen) == 19 + 80
+    assert {item.dataset for item in seen if 20 <= int(item.id[5:]) < 40} == {"isic2018"}
+    assert split.partial == {
+        "isic2018": "93 of 3694 images; 10 of 90 training images also test and do not train",
+        "isic2016": "60 of 1279 images; 1 of 40 training images also test and do not train; "
+        "20 of 40 training images stand in isic2018 too and train once",
+    }
+    assert split == make_split("paper-skin", ["isic2016", "isic2018"], root=tmp_path)
+    alone = make_split("paper-skin", ["isic2018"], root=tmp_path)
+    assert len(alone.train) + len(alone.val) == 90  # isic2016 tests nothing here
+
+
 def test_leaks_are_found_by_pixels_across_formats(small_root: Path, tmp_path: Path) -> None:
     split = make_split("paper", ["kvasir", "etis"], root=small_root, allow_missing=True)
     assert count_leaks(split, cache_dir=tmp_path) == {"kvasir": [], "etis": []}
