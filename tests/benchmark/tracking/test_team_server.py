@@ -1,0 +1,110 @@
+"""A team's server: a real `mlflow server` process, on sqlite and on a PostgreSQL cluster of the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
+from benchmark.tracking import connect
+from benchmark.tracking.mirror import mirror_all
+from benchmark.tracking.server import serving
+
+UNET = "unet/quick-12345678/seed0"
+
+pytestmark = pytest.mark.slow
+
+
+def postgres_program(name: str) -> str | None:
+    """On the path, or where Debian keeps it."""
+    kept = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(kept[-1]) if kept else shutil.which(name)
+
+
+def plain_user() -> str | None:
+    """PostgreSQL refuses to run as root: somebody else then, who owns the cluster."""
+    if os.geteuid() != 0:
+        return None
+    known = {user.pw_name for user in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        return int(bound.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """The address of an empty database; the cluster lives in a temporary folder and is deleted at the end."""
+    pytest.importorskip("psycopg2", reason="psycopg2 is not installed: no PostgreSQL test")
+    initdb, pg_ctl = postgres_program("initdb"), postgres_program("pg_ctl")
+    if initdb is None or pg_ctl is None:
+        pytest.skip("PostgreSQL is not installed: no PostgreSQL test")
+    folder, user, port = Path(tempfile.mkdtemp(prefix="bench-pg-")), plain_user(), free_port()
+    if user is not None:
+        shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
+
+    def call(*command: str) -> None:
+        log = folder.with_suffix(".log")
+        with log.open("wb") as file:  # a pipe would stay open for as long as the server runs
+            done = subprocess.run(command, cwd=folder, user=user, stdout=file, stderr=file, timeout=120)
+        text = log.read_text(errors="replace")
+        log.unlink()
+        assert done.returncode == 0, text
+
+    data = str(folder / "data")
+    try:
+        call(initdb, "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
+        options = f"-p {port} -k {folder} -h 127.0.0.1 -c fsync=off"
+        call(pg_ctl, "-D", data, "-o", options, "-l", str(folder / "server.log"), "-w", "start")
+        yield f"postgresql+psycopg2://bench:unused@127.0.0.1:{port}/postgres"
+    finally:
+        with contextlib.suppress(AssertionError):
+            call(pg_ctl, "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def team_server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """`mlflow server` on a port of its own, with `MLFLOW_TRACKING_URI` set to it."""
+    server = ResultsLayout(tmp_path / "server")
+    server.root.mkdir()
+    if request.param == "sqlite":
+        connect.lay_database(server.root / "team.db")
+        backend = f"sqlite:///{server.root}/team.db"
+    else:
+        backend = request.getfixturevalue("postgres")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", backend)
+    with serving(server, host="127.0.0.1", port=free_port()) as running:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", running.url)
+        yield running.url
+
+
+def test_a_study_is_sent_kept_up_to_date_and_rebuilt(store: ResultsLayout, team_server: str, tmp_path: Path) -> None:
+    mirror, counts = mirror_all(store)
+    assert (counts.written, counts.kept) == (2, 0) and not store.mlflow_db.exists()
+    assert mirror_all(store)[1].written == 0
+    run = mirror.run_of(UNET)
+    assert run is not None and run.data.metrics["Kvasir/mDSC"] == 0.81 and run.data.params["recipe.lr"] == "0.001"
+    history = mirror.client.get_metric_history(run.info.run_id, "train_loss")
+    assert [(point.step, point.value) for point in history] == [(1, 1.5), (2, 1.25)]
+    assert {i.dataset.digest for i in run.inputs.dataset_inputs} == {"aa11", "bb22", "cc33", "dd44"}
+    fetched = mirror.client.download_artifacts(run.info.run_id, "run.json", str(tmp_path))
+    assert io.read_record(Path(fetched)) == io.read_record(store.cell(UNET).record)
+    parent = mirror.client.get_run(run.data.tags["mlflow.parentRunId"])
+    assert [file.path for file in mirror.client.list_artifacts(parent.info.run_id, "tables")] == [
+        "tables/table-kvasir.md"
+    ]
+    assert mirror_all(store, rebuild=True)[1].written == 2
+    assert len(mirror.client.search_runs([mirror.experiment_id])) == 3
