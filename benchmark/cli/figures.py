@@ -1,4 +1,4 @@
-"""`bench plots`."""
+"""`bench plots` and `bench report`."""
 
 from __future__ import annotations
 
@@ -74,4 +74,39 @@ def plots(
         data_root=data_root,
         cache_dir=cache_dir,
         as_json=as_json,
+    )
+
+
+@app.command()
+def report(
+    results: Results = Path("results"),
+    out: Annotated[Path | None, typer.Option(help="HTML file; RESULTS/report.html if unset.")] = None,
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+    protocol: Annotated[str, typer.Option(help="Scoring protocol of the numbers.")] = "pranet",
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Embed images and maps where the data is at hand.")
+    ] = True,
+    worst: Annotated[
+        int, typer.Option(help="Worst images per test set, model and measure in the gallery.", min=1, max=20)
+    ] = 4,
+    data_root: DataRoot = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Write one self-contained HTML page: tables that sort, figures, worst images, data, environment, commands.
+
+    A page with images of real datasets must not be redistributed; --no-images leaves them out.
+
+    Example: bench report --results results --out report.html
+    """
+    from benchmark.commands import draw
+
+    draw.report(
+        results,
+        out=out,
+        title=title,
+        protocol=protocol,
+        images=images,
+        worst=worst,
+        data_root=data_root,
+        cache_dir=cache_dir,
     )

@@ -1,8 +1,9 @@
-"""`bench plots`: figures from the records alone; no torch."""
+"""`bench plots` and `bench report`: figures and a page from the records alone; no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,3 +99,26 @@ def choose(results: Path, *, models: Sequence[str] | None, datasets: Sequence[st
         members = [(name, [part for part in GROUPS.get(name, ()) if part in scored]) for name in datasets]
         datasets = [part for name, parts in members for part in parts or [name]]
     return gather(results, records, models=models, datasets=datasets, **chosen)
+
+
+def report(
+    results: Path,
+    *,
+    out: Path | None,
+    title: str | None,
+    protocol: str,
+    images: bool,
+    worst: int,
+    data_root: Path | None,
+    cache_dir: Path | None,
+) -> None:
+    """Write the page of a results folder and print its path."""
+    from benchmark.report.page import PageOptions, build_page
+
+    records = [record.to_json() for record in io.read_records(results)]
+    options = PageOptions(protocol=protocol, images=images, worst=worst, data_root=data_root, cache_dir=cache_dir)
+    page = build_page(results, records, replace(options, title=title) if title else options)
+    path = out or results / "report.html"
+    io.write_text(path, page)
+    print(path)
+    say(Console(stderr=True), f"{len(page.encode()) / 1e6:.1f} MB; open it in a browser, it needs no network")

@@ -263,9 +263,7 @@ PLOTS: dict[str, Plot] = {
         "maps/ beside the records, and the images (--data-root)",
         _qualitative,
     ),
-    "curves": Plot(
-        "precision against recall, and F and E by threshold, on each test set", "curves.npz beside the records", _curves
-    ),
+    "curves": Plot("precision against recall, and F and E by threshold", "curves.npz beside the records", _curves),
     "training": Plot(
         "training loss and validation score by epoch, with the range over seeds",
         "history.csv beside the records",

@@ -9,59 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from benchmark.data.datasets import list_dataset
-from benchmark.data.hashing import fingerprint
 from benchmark.errors import BenchError
 from benchmark.report.draw import DEFAULT_ROWS, PLOTS, Drawn, Options, draw, latencies
 from benchmark.report.evidence import Evidence, gather, group_studies
 from benchmark.report.pictures import Pictures, stretched
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
-from benchmark.store.schema import Record
 
 SET = "phantom-colondb"
-MakeCell = MakeRecord = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def make_cell(tmp_path: Path, make_record: MakeRecord, shared_cache: Path) -> MakeCell:
-    """Write a cell as `bench run` does: record, rows, curves, history, maps of the first images of a phantom set."""
-
-    def make(model: str = "bsanet", *, seed: int = 0, n: int = 6, value: float = 0.7, **fields: Any) -> dict[str, Any]:
-        items = list_dataset(SET, cache_dir=shared_cache)[:n]
-        record = make_record(
-            model, seed=seed, tests={SET: value}, n=n, fingerprint=fingerprint(items), synthetic=True, **fields
-        )
-        paths = ResultsLayout(tmp_path).cell(record["cell"])
-        noise = np.random.default_rng([seed, len(model)]).uniform(-0.1, 0.1, n)
-        rows = pd.DataFrame(
-            {"protocol": "pranet", "dataset": SET, "id": [i.id for i in items], "group": [i.group for i in items]}
-        ).assign(
-            dice=value + noise,
-            iou=value,
-            sm=value,
-            wfm=value,
-            em_max=value,
-            mae=0.1,
-            area_rel=np.linspace(0.01, 0.3, n),
-        )
-        io.write_parquet(paths.scores, rows)
-        ramp = np.linspace(0.1, 0.9, 256) * n
-        curves = dict.fromkeys([f"pranet/{SET}/{key}" for key in ("em", "dice", "precision", "recall")], ramp)
-        io.write_npz(paths.curves, {**curves, f"pranet/{SET}/n": np.array(n)})
-        history = pd.DataFrame({"epoch": [1, 2], "train_loss": [1.0, 0.5], "val_mdsc": [0.2, 0.3]})
-        io.write_text(paths.history, history.to_csv(index=False))
-        for item in items:
-            path = paths.map(SET, item.id)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with Image.open(item.mask_path) as mask:
-                mask.convert("L").point(lambda v: v // 2).save(path)
-        io.write_record(paths, Record.model_validate(record))
-        return record
-
-    return make
+MakeCell = Callable[..., dict[str, Any]]
 
 
 def _all(evidence: Evidence, cache: Path, options: Options | None = None) -> dict[str, Drawn]:
