@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.hashing import content_hash
 from benchmark.data.items import Item
 from benchmark.data.reading import read_mask_grey
 from benchmark.data.storage import default_cache_dir
@@ -82,8 +83,9 @@ def score_maps(
     sums = {protocol.name: Accumulator() for protocol in chosen}
     one = _Scorer(path_of, read or read_map, read_mask, chosen, engine, cache_dir, boundary)
     for done, (item, results) in enumerate(ahead(one, items), start=1):
+        who = {"dataset": dataset, "id": item.id, "group": item.group, "content": content_hash(item)}
         for name, (scores, facts) in results.items():
-            sums[name].add(scores, protocol=name, dataset=dataset, id=item.id, group=item.group, **facts)
+            sums[name].add(scores, protocol=name, **who, **facts)
         progress(done, len(items))
     curves = {
         f"{name}/{dataset}/{measure}": np.asarray(values)

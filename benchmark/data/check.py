@@ -13,14 +13,15 @@ import numpy as np
 
 from benchmark.data.cache import load_pair
 from benchmark.data.datasets import DATASETS, MANIFESTS, dataset_info, list_dataset, resolve_root
-from benchmark.data.decode import describe
+from benchmark.data.decode import decode_mask_grey, describe
 from benchmark.data.folders import IMAGE_SUFFIXES, same_name
-from benchmark.data.hashing import fingerprint
+from benchmark.data.hashing import content_hash, fingerprint
 from benchmark.data.items import MASK_THRESHOLD, DatasetMissing, Item
 from benchmark.errors import BenchError
 
 THREADS = 2
 _SHOWN = 10
+_NEAR, _MOSTLY = 40, 0.95  # a JPEG mask has values near 0 and 255, a photograph all others too
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class CheckReport:
         num_empty_masks: Masks without foreground.
         strays: Files in the folders that belong to no pair.
         fingerprint: Content hash of the set, "" where a file could not be read.
+        hashes: Content hash of each sound pair by id, as split files hold it.
         faults: One line each; empty for a sound dataset.
     """
 
@@ -85,6 +87,7 @@ class CheckReport:
     strays: tuple[str, ...] = ()
     fingerprint: str = ""
     faults: tuple[str, ...] = ()
+    hashes: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -115,6 +118,7 @@ class _Seen:
     """What one pair showed."""
 
     fault: str = ""
+    swapped: bool = False
     size: str = ""
     image_kind: str = ""
     mask_kind: str = ""
@@ -180,7 +184,7 @@ def _look(item: Item) -> _Seen:
         image_kind, mask_kind = describe(item.image_path), describe(item.mask_path)
         image, grey = load_pair(item)
     except BenchError as error:
-        return _Seen(fault=str(error))
+        return _Seen(fault=str(error), swapped=_is_swapped(item))
     some, strong = int(np.count_nonzero(grey)), int(np.count_nonzero(grey > MASK_THRESHOLD))
     return _Seen(
         size=f"{image.shape[1]}x{image.shape[0]}",
@@ -192,9 +196,25 @@ def _look(item: Item) -> _Seen:
     )
 
 
+def _is_swapped(item: Item) -> bool:
+    """Tell whether the mask file looks like a photograph and the image file like a mask."""
+    try:
+        grey = decode_mask_grey(item.image_path, threshold=0)
+    except BenchError:  # coloured, as an image should be
+        return False
+    return float(np.mean((grey < _NEAR) | (grey > 255 - _NEAR))) > _MOSTLY
+
+
 def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckReport:
     info = dataset_info(name)
-    faults = [look.fault for look in seen if look.fault]
+    faults = [look.fault for look in seen if look.fault and not look.swapped]
+    swapped = [item for item, look in zip(items, seen, strict=True) if look.swapped]
+    if swapped:
+        where, there = swapped[0].image_path.parent, swapped[0].mask_path.parent
+        faults.insert(
+            0,
+            f"{len(swapped)} pairs look swapped: masks lie in {where} and images in {there}; exchange the two folders",
+        )
     good = [look for look in seen if not look.fault]
     if info.expected and len(items) != info.expected:
         faults.insert(0, f"{len(items)} images found, {info.expected} expected; get the rest from {info.source}")
@@ -214,6 +234,7 @@ def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckRep
         strays=_strays(items),
         fingerprint="" if len(good) < len(seen) else fingerprint(items),
         faults=tuple(faults),
+        hashes={item.id: content_hash(item) for item, look in zip(items, seen, strict=True) if not look.fault},
     )
 
 

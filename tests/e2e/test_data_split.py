@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 from harness import TINY, Bench
 from PIL import Image
 
@@ -32,6 +33,9 @@ def test_export_elsewhere_import_and_a_changed_image(bench: Bench, shared_cache:
     bench(*run, "--split", "p.json", "--data-root", str(moved))
     record = json.loads(next((tmp_path / "results" / "runs").rglob("run.json")).read_text())
     assert record["split"] == plan["split"] and [record["cell"]] == plan["cells"]
+    scores = pd.read_parquet(next((tmp_path / "results" / "runs").rglob("scores.parquet")))
+    hashes = {name: content for _, name, content in json.loads(first)["tests"]["clinic"]}
+    assert len(scores) and all(hashes[row.id] == row.content for row in scores.itertuples())
     kept = json.loads(next((tmp_path / "results" / "splits").glob("paper-*.json")).read_text())
     assert kept == json.loads(first)
     victim = sorted((moved / "clinic" / "images").iterdir())[3]
