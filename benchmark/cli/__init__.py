@@ -9,6 +9,7 @@ import sys
 # isort: off
 from benchmark.cli.app import app
 from benchmark.cli import train, reports, figures, tracking, models, data  # noqa: F401
+from benchmark.cli import audit  # noqa: F401
 
 # isort: on
 from benchmark.errors import BenchError

@@ -6,10 +6,15 @@ import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.data.decode import decode_image
 from benchmark.data.items import MASK_THRESHOLD, Item
 from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DIGEST_BYTES = 16
 
@@ -56,7 +61,11 @@ def pixel_hash(path: Path) -> str:
 
 @lru_cache(maxsize=65536)
 def _pixel_hash(path: Path, size: int, mtime_ns: int) -> str:
-    pixels = decode_image(path)
+    return hash_array(decode_image(path))
+
+
+def hash_array(pixels: NDArray[np.uint8]) -> str:
+    """Return the pixel hash of an image that is decoded already, (H, W, 3) uint8."""
     state = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=DIGEST_BYTES)
     state.update(pixels.data)
     return state.hexdigest()

@@ -9,12 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from benchmark.data.hashing import file_hash, pixel_hash
 from benchmark.data.items import Item
 from benchmark.data.partition import Split
 from benchmark.data.storage import default_cache_dir
+from benchmark.data.twins import Twins, find_twins
 
 LeakKind = Literal["exact", "near", "sequence"]
 
@@ -46,16 +47,42 @@ def find_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, list
     Raises:
         BenchError: If an image cannot be read.
     """
-    exact = count_leaks(split, cache_dir=cache_dir)
-    sequence = _sequence_leaks(split)
-    found: dict[str, list[Leak]] = {}
-    for name, items in split.tests.items():
-        twins: dict[str, tuple[str, LeakKind]] = {}
-        for kind, pairs in (("exact", exact[name]), ("sequence", sequence[name])):
-            for test, twin in pairs:
-                twins.setdefault(test, (twin, cast(LeakKind, kind)))
-        found[name] = [Leak(item.id, *twins[item.id]) for item in items if item.id in twins]
-    return found
+    everything = dict.fromkeys(item for part in (split.train, split.val, *split.tests.values()) for item in part)
+    return leaks_of(split, find_twins(list(everything), cache_dir=cache_dir))
+
+
+def leaks_of(split: Split, twins: Twins) -> dict[str, list[Leak]]:
+    """Return the leaked images of every test set, given which images of the split are one picture."""
+    trains = {*split.train, *split.val}
+    partner: dict[Item, tuple[str, LeakKind]] = {}
+    for cluster in twins.exact:
+        _mark(partner, cluster, cluster, trains, "exact")
+    for trained, tested in twins.near_clusters():
+        _mark(partner, trained, tested, trains, "near")
+    for name, pairs in _sequence_leaks(split).items():
+        frames = dict(pairs)
+        for item in split.tests[name]:
+            if item.id in frames:
+                partner.setdefault(item, (frames[item.id], "sequence"))
+    return {
+        name: [Leak(item.id, *partner[item]) for item in items if item in partner]
+        for name, items in split.tests.items()
+    }
+
+
+def _mark(
+    partner: dict[Item, tuple[str, LeakKind]],
+    trained: Sequence[Item],
+    tested: Sequence[Item],
+    trains: set[Item],
+    kind: LeakKind,
+) -> None:
+    """Name the first training image of one cluster as the partner of the test images of another."""
+    twin = next((item for item in trained if item in trains), None)
+    if twin is not None:
+        for item in tested:
+            if item not in trains:
+                partner.setdefault(item, (_name(twin), kind))
 
 
 def leak_facts(leaks: Iterable[Leak], items: Iterable[Item]) -> dict[str, Any]:
