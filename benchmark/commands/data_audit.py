@@ -44,7 +44,10 @@ def audit_data(
 def _audit(
     names: Sequence[str], root: Path | None, split: str | None, seed: int, cache_dir: Path | None, quiet: bool
 ) -> Audit:
+    from dataclasses import replace
+
     from benchmark.data.audit import audit_items, audit_split
+    from benchmark.data.datasets import dataset_info
     from benchmark.data.splits import make_split
 
     console = Console(stderr=True)
@@ -57,7 +60,10 @@ def _audit(
         wanted = list(names) or ["skin" if split == "paper-skin" else "polyp"]
         made = make_split(split, wanted, root=root, seed=seed, allow_missing=True, cache_dir=cache_dir)
         return audit_split(made, cache_dir=cache_dir, progress=progress)
-    return audit_items(_sets(names, root, cache_dir), cache_dir=cache_dir, progress=progress)
+    sets = _sets(names, root, cache_dir)
+    expected = {name: dataset_info(name).expected for name in sets}
+    partial = {n: f"{len(sets[n])} of {full} images" for n, full in expected.items() if full and full != len(sets[n])}
+    return replace(audit_items(sets, cache_dir=cache_dir, progress=progress), partial=partial)
 
 
 def _sets(names: Sequence[str], root: Path | None, cache_dir: Path | None) -> dict[str, Sequence[Item]]:

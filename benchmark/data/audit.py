@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmark.data.decode import decode_mask
 from benchmark.data.items import Item
 from benchmark.data.leaks import Leak, leaks_of
+from benchmark.data.reading import read_mask
 from benchmark.data.twins import NearPair, Twins, find_twins
 from benchmark.errors import BenchError
 
@@ -145,7 +145,7 @@ def compare_masks(items: tuple[Item, ...]) -> Conflict | None:
     faults = []
     for position, item in enumerate(items):
         try:
-            masks[position] = decode_mask(item.mask_path)
+            masks[position] = read_mask(item)
         except BenchError as error:
             faults.append(str(error))
     dice = {}

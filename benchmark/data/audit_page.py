@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.data.audit_text import dice_of, name_of
-from benchmark.data.decode import decode_image, decode_mask
+from benchmark.data.reading import read_image, read_mask
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _conflict(one: Conflict) -> Entry:
 @cache
 def _show(item: Item) -> Picture:
     try:
-        return _picture(name_of(item), decode_image(item.image_path))
+        return _picture(name_of(item), read_image(item))
     except BenchError:
         return Picture(name_of(item), "", 0, 0)
 
@@ -146,7 +146,7 @@ def _outlined(item: Item) -> Picture:
     from scipy.ndimage import binary_erosion
 
     try:
-        pixels, mask = decode_image(item.image_path), decode_mask(item.mask_path)
+        pixels, mask = read_image(item), read_mask(item)
     except BenchError:
         return _show(item)
     if mask.shape == pixels.shape[:2]:

@@ -1,6 +1,7 @@
 """Which images of a dataset show the same scene: sequences and clusters of identical pixels.
 
-Sources: the table of sequences that comes with CVC-ClinicDB; CVC-ColonDB's clusters were measured on its files.
+Sources: the table of sequences that comes with CVC-ClinicDB; the clusters of CVC-ColonDB and Kvasir-SEG were measured
+on their files.
 """
 
 from __future__ import annotations
@@ -29,9 +30,28 @@ COLONDB_CLUSTERS = (
 )
 """Frames of CVC-ColonDB with identical pixels, as far as known; the rest is found from the files."""
 
+KVASIR_CLUSTERS = (
+    ("cju2i6acqvo6l0799u20fift8", "cjz14qsk2wci60794un9ozwmw"),
+    ("cju30bmab08bi0835mvlr6e0r", "cju77k828z46w0871r0avuoo9"),
+    ("cju3xhpvvimda0987ygrpzni2", "cju5bf6hxa6m50817rbwettgu"),
+    ("cju42dwedlmk60871jbgu4ehi", "cju43b8daly4408170e5ev06g", "cju8bbznkrf5g0871jncffynk"),
+    ("cju45jpvfn6c809873pv1i34s", "cjyzkmjy8evns070165gf9dmq"),
+    ("cju5ddda9bkkt0850enzwatb1", "cjyzkpsbjdsjq07211dfi4sru"),
+    ("cju5fydrud94708507vo6oy21", "cju7avvi51iox0817ym55y6tt"),
+    ("cju5jx7jzf7c90871c2i9aiov", "cjyzl833ndne80838pzuq6ila"),
+    ("cju76lsehyia10987u54vn8rb", "cju772304yw5t0818vbw8kkjf"),
+    ("cju7ehljc2or70871261br8ai", "cjyzufihqquiw0a46jatrbwln"),
+    ("cju7fnfv02tt90801djnix9m8", "cjyzuio1qgh040763k56deohv"),
+    ("cju886ryxnsl50801r93jai7q", "cju8amfdtqi4x09871tygrgqe"),
+)
+"""Images of Kvasir-SEG that show one polyp in one view, by ``bench audit data kvasir`` and by eye."""
+
 
 def assign_groups(dataset: str, pairs: list[Pair]) -> dict[str, str]:
     """Return the group of each id of ``dataset``; an image without known relatives is its own group."""
+    if dataset == "kvasir":
+        first = {name: cluster[0] for cluster in KVASIR_CLUSTERS for name in cluster}
+        return {pair.id: f"kvasir-{first.get(pair.id, pair.id)}" for pair in pairs}
     if dataset == "clinicdb":
         return {pair.id: clinicdb_group(pair.id) for pair in pairs}
     if dataset in ("colondb", "cvc300"):

@@ -117,7 +117,7 @@ def find_candidates(thumbs: NDArray[np.uint8], *, radius: int = RADIUS) -> list[
         thumbs: (N, S, S) uint8 grey.
         radius: Greatest distance in bits.
     """
-    varied = np.flatnonzero(thumbs.reshape(len(thumbs), -1).std(axis=1) >= MIN_CONTRAST)
+    varied = np.flatnonzero(thumbs.std(axis=(1, 2)) >= MIN_CONTRAST)
     if len(varied) < 2:
         return []
     shown = thumbs[varied]

@@ -22,6 +22,9 @@ WHOLLY_TEST = frozenset({"etis", "phantom-etis", "cvc300", "ph2"})
 SKIN_TRAINING_FIRST = ("isic2018", "isic2016", "ph2")
 """Which copy of an image trains where two sets hold it: the first of these."""
 
+GROUPED = frozenset({"kvasir", "clinicdb", "colondb", "cvc300", "endoscene", "etis"})
+"""Sets whose sequences or duplicates are known (or that are never divided); the others' are found by an audit."""
+
 PRANET_TESTS = ("kvasir", "clinicdb", "colondb", "etis", "cvc300")
 _VAL_SHARE = 0.1
 
@@ -97,7 +100,7 @@ def _grouped(plan: _Plan, names: list[str]) -> None:
     CVC-ColonDB's sequences are not published, so it is not divided: it tests wholly, and CVC-300, which lies in it,
     with it.
     """
-    found = {name: plan.items(name) for name in names}
+    found = _merge_by_audit(plan, {name: plan.items(name) for name in names})
     sides: dict[str, str] = {}
     for name in sorted(found):
         free = [item for item in found[name] if not item.group.startswith("colondb-")]
@@ -111,6 +114,15 @@ def _grouped(plan: _Plan, names: list[str]) -> None:
         test = tuple(item for item in items if sides.get(item.group, "test") == "test")
         if test:
             plan.tests[name] = test
+
+
+def _merge_by_audit(plan: _Plan, found: dict[str, list[Item]]) -> dict[str, list[Item]]:
+    """Give the look-alikes of datasets whose groups are not published one group, found by looking at the images."""
+    from benchmark.data.twins import merge_groups
+
+    unknown = [name for name in found if not (name in GROUPED or dataset_info(name).synthetic)]
+    merged = merge_groups([item for name in unknown for item in found[name]], cache_dir=plan.cache_dir)
+    return {name: [merged.get(item, item) for item in items] for name, items in found.items()}
 
 
 def _pranet(plan: _Plan, names: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -97,3 +97,24 @@ def find_twins(items: Sequence[Item], *, cache_dir: Path | None = None, progress
 def _rounded(window: Window) -> Window:
     top, bottom, left, right = (round(edge, 3) for edge in window)
     return top, bottom, left, right
+
+
+def merge_groups(items: Sequence[Item], *, cache_dir: Path | None = None) -> dict[Item, Item]:
+    """Return the images whose group must change so that no two groups hold one picture, each with its new item.
+
+    Groups that share a picture become one, under the name that comes first in the alphabet.
+    """
+    twins = find_twins(items, cache_dir=cache_dir)
+    parent: dict[str, str] = {}
+
+    def root(group: str) -> str:
+        while group in parent:
+            group = parent[group]
+        return group
+
+    pairs = [(cluster[0], other) for cluster in twins.exact for other in cluster[1:]]
+    for first, second in (*pairs, *((pair.first, pair.second) for pair in twins.near)):
+        low, high = sorted((root(first.group), root(second.group)))
+        if low != high:
+            parent[high] = low
+    return {item: replace(item, group=root(item.group)) for item in items if item.group in parent}
