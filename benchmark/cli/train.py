@@ -13,7 +13,7 @@ from benchmark.cli.app import CacheDir, DataRoot, Json, LogCheckpoints, Quiet, R
 @app.command()
 def run(
     models: Annotated[str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.")] = "all",
-    datasets: Annotated[str, typer.Option(help="Names or groups: polyp, skin, phantom (synthetic).")] = "polyp",
+    datasets: Annotated[str, typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.")] = "polyp",
     split: Annotated[
         str, typer.Option(help="Who trains, who tests: paper, grouped, pranet, paper-skin, or FILE.json.")
     ] = "paper",
@@ -89,7 +89,7 @@ def ablate(
     model: Annotated[str, typer.Option(help="The model whose parts are dropped.")] = "bsanet",
     drop: Annotated[str | None, typer.Option(help="Parts, comma-separated; all that it declares if unset.")] = None,
     factorial: Annotated[bool, typer.Option("--factorial", help="Every subset of the parts.")] = False,
-    datasets: Annotated[str, typer.Option(help="Names or groups: polyp, skin, phantom (synthetic).")] = "polyp",
+    datasets: Annotated[str, typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.")] = "polyp",
     split: Annotated[str, typer.Option(help="Who trains, who tests: paper, grouped, pranet, ...")] = "paper",
     split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
     recipe: Annotated[str, typer.Option(help="Packaged recipe or TOML file.")] = "paper",

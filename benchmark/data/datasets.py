@@ -97,7 +97,9 @@ def dataset_info(name: str) -> DatasetInfo:
     own = MANIFESTS.get(name)
     if own is not None:
         return DatasetInfo(name, own.title or name, own.expected, own.source, own.licence)
-    return DATASETS.get(name) or DatasetInfo(name, name, 0, "a folder with images/ and masks/", "the owner's")
+    return DATASETS.get(name) or DatasetInfo(
+        name, name, 0, "a folder with images/ and masks/, or its manifest (--datasets FILE.toml)", "the owner's"
+    )
 
 
 def expand_datasets(names: Iterable[str], root: Path | None = None) -> list[str]:
@@ -186,7 +188,7 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
     base = materialise_phantom(cache_dir) if info.synthetic else resolve_root(root)
     pairs = find_pairs(name, base, info.expected)
     if not pairs:
-        raise DatasetMissing(name, info.source, looked_in=base)
+        raise DatasetMissing(name, info.source, looked_in=base, fetchable=name in DATASETS)
     groups = assign_groups(name, pairs)
     return [_item(name, pair, groups[pair.id]) for pair in pairs]
 

@@ -49,12 +49,13 @@ class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
         reason: Where to get it, for records and table notes: names no folder of this machine.
     """
 
-    def __init__(self, dataset: str, source: str, *, looked_in: Path) -> None:
+    def __init__(self, dataset: str, source: str, *, looked_in: Path, fetchable: bool = True) -> None:
         """Say what is missing, where it was looked for (in the message only) and where to get it."""
+        how = f" ('bench data fetch {dataset}' does it or says how)" if fetchable else ""
         self.dataset = dataset
         self.reason = f"not found; get it from {source}"
         super().__init__(
-            f"dataset {dataset!r} is missing: not found below {looked_in}; get it from {source}; "
+            f"dataset {dataset!r} is missing: not found below {looked_in}; get it from {source}{how}; "
             "or pass --allow-missing to run the rest"
         )
 

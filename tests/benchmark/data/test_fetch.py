@@ -315,6 +315,19 @@ def test_gdown_resumes_and_reports(site: Site, root: Path) -> None:
         fetch("pranet-test", bundle, root)
 
 
+def test_gdown_without_range_starts_again(site: Site, root: Path) -> None:
+    """A part that cannot be continued must not block every later call."""
+    content = zipped({"TestDataset/a.png": os.urandom(3_000_000)})
+    site.files["/uc"] = content
+    one = Archive(file="t.zip", url=f"{site.url}/uc?id=1", folder="TestDataset", via="gdown", checksum=md5(content))
+    bundle = Source(title="t", page="p", terms="t", files=(one,), datasets=("kvasir",))
+    site.ranges, site.cut_after, site.cuts = False, 1_000_000, 1
+    with pytest.raises(BenchError, match="the same command goes on from there"):
+        fetch("pranet-test", bundle, root)
+    assert fetch("pranet-test", bundle, root).status == "fetched"
+    assert site.log[-1][1:] == ("", 200) and not (root / DOWNLOADS).exists()
+
+
 def test_two_at_once_are_kept_apart(site: Site, root: Path) -> None:
     from filelock import FileLock
 
