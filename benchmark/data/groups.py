@@ -46,11 +46,27 @@ KVASIR_CLUSTERS = (
 )
 """Images of Kvasir-SEG that show one polyp in one view, by ``bench audit data kvasir`` and by eye."""
 
+KVASIR_SCENES = (
+    ("cju1g20bdwq6u0835e16xugcd", "cjyzurzvohqnr0794es1itzek"),
+    ("cju1hhj6mxfp90835n3wofrap", "cju3x9lttikfb0818a0g104zn"),
+    ("cju33za6l2qy70988jhrlp2ev", "cjyzjzssvd8pq0838f4nolj5l"),
+    ("cju3tp94kfstl08181awh6z49", "cjyzk8qieoboa0848ogj51wwm"),
+    ("cju6wuojavt740818b5qcv3iw", "cju88rl5eo94l0850kf5wtrm1"),
+    ("cju77g99iyxc00817zqi2ppor", "cjyztzaqtrv430848l8xgcerw"),
+    ("cju7b10ce1mnm08011c5bwyr4", "cjyzu3reghjya0794w7pwoi50"),
+    ("cju7d8m3b2e210755l8fj1yph", "cju7dglf226g50987ohbthl19"),
+)
+"""Further images of Kvasir-SEG that show one polyp: the same frame cropped otherwise, or a frame soon after.
+
+Found by SIFT matches that one similarity transform explains (among the thirty most alike of each image, and for the
+names from cjyz on among all), and by eye; there may be more.
+"""
+
 
 def assign_groups(dataset: str, pairs: list[Pair]) -> dict[str, str]:
     """Return the group of each id of ``dataset``; an image without known relatives is its own group."""
     if dataset == "kvasir":
-        first = {name: cluster[0] for cluster in KVASIR_CLUSTERS for name in cluster}
+        first = {name: cluster[0] for cluster in (*KVASIR_CLUSTERS, *KVASIR_SCENES) for name in cluster}
         return {pair.id: f"kvasir-{first.get(pair.id, pair.id)}" for pair in pairs}
     if dataset == "clinicdb":
         return {pair.id: clinicdb_group(pair.id) for pair in pairs}

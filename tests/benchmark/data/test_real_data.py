@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -13,7 +15,7 @@ from PIL import Image
 from benchmark.data.check import check_dataset
 from benchmark.data.datasets import list_dataset
 from benchmark.data.decode import decode_image, decode_mask, decode_mask_grey, describe
-from benchmark.data.groups import COLONDB_CLUSTERS
+from benchmark.data.groups import COLONDB_CLUSTERS, KVASIR_CLUSTERS, KVASIR_SCENES
 from benchmark.data.hashing import pixel_hash
 from benchmark.data.published import published_ids
 from benchmark.data.splits import count_leaks, make_split
@@ -132,3 +134,44 @@ def test_paper_split_leaks_cvc300_through_colondb(data_root: Path, tmp_path: Pat
         assert train_id.startswith(("endoscene/cvc300-", "colondb/")), (frame, train_id)
     grouped = make_split("grouped", names, root=data_root, allow_missing=True)
     assert count_leaks(grouped, cache_dir=tmp_path) == {"colondb": [], "endoscene": []}
+
+
+def test_kvasirs_scenes_are_those_of_the_pixels(data_root: Path) -> None:
+    """Features of both images agree under one similarity transform, or their thumbnails do; not so of strangers."""
+    paths = {item.id: item.image_path for item in list_dataset("kvasir", data_root)}
+    likeness = [_likeness(paths[one], paths[two]) for one, two in KVASIR_SCENES]
+    assert all(inliers >= 8 or alike > 0.96 for inliers, alike in likeness), likeness
+    strangers = [_likeness(paths[a[0]], paths[b[1]]) for a, b in pairwise(KVASIR_SCENES)]
+    assert all(inliers < 8 and alike < 0.96 for inliers, alike in strangers), strangers
+    groups = {item.id: item.group for item in list_dataset("kvasir", data_root)}
+    for cluster in (*KVASIR_CLUSTERS, *KVASIR_SCENES):
+        assert {groups[name] for name in cluster} == {f"kvasir-{cluster[0]}"}
+    assert len(set(groups.values())) == 1000 - sum(len(c) - 1 for c in (*KVASIR_CLUSTERS, *KVASIR_SCENES))
+
+
+def _likeness(one: Path, two: Path) -> tuple[int, float]:
+    """SIFT matches that one similarity transform explains, and the correlation of 48 px thumbnails."""
+    greys = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in (one, two)]
+    small = [cv2.resize(grey, (48, 48), interpolation=cv2.INTER_AREA).astype(float).ravel() for grey in greys]
+    (points, first), (others, second) = map(_features, greys)
+    pairs = cv2.BFMatcher().knnMatch(first, second, k=2)
+    good = [near for near, far in pairs if near.distance < 0.8 * far.distance]
+    inliers = 0
+    if len(good) >= 4:
+        _, found = cv2.estimateAffinePartial2D(
+            np.float32([points[m.queryIdx].pt for m in good]),
+            np.float32([others[m.trainIdx].pt for m in good]),
+            ransacReprojThreshold=4,
+        )
+        inliers = int(found.sum())
+    return inliers, float(np.corrcoef(*small)[0, 1])
+
+
+def _features(grey: np.ndarray) -> tuple:
+    """SIFT at 320 px, away from the frame, the overlay at the left and highlights."""
+    scale = 320 / max(grey.shape)
+    grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    tissue = cv2.erode((grey > 25).astype(np.uint8) * 255, np.ones((9, 9), np.uint8))
+    tissue[:, : int(0.3 * grey.shape[1])] = 0
+    tissue[cv2.dilate((grey > 240).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0] = 0
+    return cv2.SIFT_create(300).detectAndCompute(grey, tissue)
