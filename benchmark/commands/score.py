@@ -12,6 +12,8 @@ from rich.console import Console
 from benchmark.commands.printing import print_json
 from benchmark.errors import BenchError
 from benchmark.store import io
+from benchmark.store.commands import Command, write_command
+from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ def evaluate(
                 cache_dir=request.cache_dir,
                 watcher=watcher,
             )
+    _note_command(request, record, [one.name for one in sets])
     rows = [_figures(record, one.name, protocol) for one in sets]
     if json_file is not None:
         io.write_json(json_file, rows[0] if len(rows) == 1 else rows)
@@ -88,6 +91,14 @@ def evaluate(
 FIGURES: tuple[str, ...] = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
 FIGURES += ("maxDSC", "maxIoU", "meanEm", "dice_half", "iou_half")
 """The keys of ``metrics`` in the JSON, in order; ``hd95`` and ``surface_dice`` follow where they were asked for."""
+
+
+def _note_command(request: Request, record: Record, datasets: list[str]) -> None:
+    """Leave on file which command made the record; `bench track` and `bench ui` take both to MLflow."""
+    layout = ResultsLayout(request.results)
+    asked = {"model": record.model_title, "datasets": datasets, "engine": request.engine}
+    command = Command.start("evaluate", asked).with_record(record)
+    write_command(layout, command.end("finished", layout, []))
 
 
 def _figures(record: Record, dataset: str, protocol: str) -> dict[str, Any]:

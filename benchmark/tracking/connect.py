@@ -29,6 +29,8 @@ _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # its database set-up is nobody's news
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # its own 120 s and 7 retries would hold up a study for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }

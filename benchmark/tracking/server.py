@@ -101,13 +101,13 @@ def serving(layout: ResultsLayout, *, host: str, port: int | None) -> Iterator[S
 
 def _start(layout: ResultsLayout, host: str, port: int, log: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", place_of(layout).uri]
     command += ["--artifacts-destination", str(layout.mlflow_artifacts.resolve())]
-    plain = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "PYTHONPATH")}
+    plain = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    backend = {"MLFLOW_BACKEND_STORE_URI": place_of(layout).uri}  # not an argument: it may hold a password
     return subprocess.Popen(
         command,
-        env={**settings, **plain},
+        env={**settings, **plain, **backend},
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

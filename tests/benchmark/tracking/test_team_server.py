@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.commands.mlflow_ui import serve
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.tracking import connect
@@ -91,7 +92,9 @@ def team_server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
         yield running.url
 
 
-def test_a_study_is_sent_kept_up_to_date_and_rebuilt(store: ResultsLayout, team_server: str, tmp_path: Path) -> None:
+def test_a_study_is_sent_kept_up_to_date_and_rebuilt(
+    store: ResultsLayout, team_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mirror, counts = mirror_all(store)
     assert (counts.written, counts.kept) == (2, 0) and not store.mlflow_db.exists()
     assert mirror_all(store)[1].written == 0
@@ -106,5 +109,8 @@ def test_a_study_is_sent_kept_up_to_date_and_rebuilt(store: ResultsLayout, team_
     assert [file.path for file in mirror.client.list_artifacts(parent.info.run_id, "tables")] == [
         "tables/table-kvasir.md"
     ]
+    assert serve(store.root, host="127.0.0.1", port=None, open_page=False, compare=["all"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{team_server}/#/compare-runs?runs=") and out.count("\n") == 1, "opened, not started"
     assert mirror_all(store, rebuild=True)[1].written == 2
     assert len(mirror.client.search_runs([mirror.experiment_id])) == 3
