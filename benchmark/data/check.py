@@ -16,7 +16,7 @@ from benchmark.data.datasets import DATASETS, MANIFESTS, dataset_info, list_data
 from benchmark.data.decode import decode_mask_grey, describe
 from benchmark.data.folders import IMAGE_SUFFIXES, same_name
 from benchmark.data.hashing import content_hash, fingerprint
-from benchmark.data.items import MASK_THRESHOLD, DatasetMissing, Item
+from benchmark.data.items import MASK_THRESHOLD, RECORD_NAME, DatasetMissing, Item
 from benchmark.errors import BenchError
 
 THREADS = 2
@@ -253,6 +253,7 @@ def _strays(items: Sequence[Item]) -> tuple[str, ...]:
     for folder in _folders(items):
         passing = IMAGE_SUFFIXES if shared or same_name(folder.parent.name) == "traindataset" else frozenset()
         files = (path for path in sorted(folder.iterdir()) if path.is_file() and path not in known)
+        files = (path for path in files if path.name != RECORD_NAME)  # what 'bench data fetch' writes beside the data
         names += [path.name for path in files if path.suffix.lower() not in passing]
     return tuple(names)
 

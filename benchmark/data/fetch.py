@@ -14,6 +14,7 @@ from benchmark.data.datasets import DATASETS, dataset_info, list_dataset
 from benchmark.data.fetch_download import download, drop_leftovers, file_checksum
 from benchmark.data.fetch_sources import Archive, Source
 from benchmark.data.fetch_unpack import ArchiveFault, unpack
+from benchmark.data.items import RECORD_NAME
 from benchmark.data.storage import replacing
 from benchmark.errors import BenchError
 
@@ -21,9 +22,6 @@ DOWNLOADS = ".bench-downloads"
 """Folder below the data root for archives and parts of them; gone when nothing is under way."""
 
 LOCK_NAME = "bench-data.lock.json"
-RECORD_NAME = ".bench-source.json"
-"""File in each fetched folder: address, date, checksum, terms."""
-
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, and bytes done and in all."""
 

@@ -12,6 +12,9 @@ from benchmark.errors import BenchError
 MASK_THRESHOLD = 127
 """A mask pixel is foreground where its 8-bit grey value is greater than this."""
 
+RECORD_NAME = ".bench-source.json"
+"""File that ``bench data fetch`` puts into a dataset's folder: address, date, checksum, terms."""
+
 Channels = Literal["rgb", "bgr"]
 
 

@@ -20,9 +20,10 @@ from serving import Site, serve
 
 from benchmark.data import fetch_download
 from benchmark.data.check import check_dataset
-from benchmark.data.fetch import DOWNLOADS, LOCK_NAME, RECORD_NAME, Fetched, fetch
+from benchmark.data.fetch import DOWNLOADS, LOCK_NAME, Fetched, fetch
 from benchmark.data.fetch_sources import Archive, Source, expand_sources, load_sources
 from benchmark.data.fetch_unpack import unpack
+from benchmark.data.items import RECORD_NAME
 from benchmark.errors import BenchError
 
 Zip = Callable[..., bytes]
@@ -112,6 +113,30 @@ def test_kvasir_ends_in_a_layout_that_check_accepts(site: Site, root: Path, kvas
     assert json.loads((root / LOCK_NAME).read_text())["archives"]["kvasir/kvasir-seg.zip"]["checksum"] == digest
     assert get(site, b"another", root).status == "present"
     assert len(site.log) == 1
+
+
+def test_isic_is_several_archives_and_a_later_call_takes_up_the_rest(site: Site, root: Path) -> None:
+    """Each archive becomes its folder by itself; the record in it is no stray."""
+    files = []
+    for part, kind, number in (("Training", "Data", 1), ("Test", "Data", 2)):
+        images, masks = f"ISBI2016_ISIC_Part1_{part}_{kind}", f"ISBI2016_ISIC_Part1_{part}_GroundTruth"
+        contents = {images: f"ISIC_{number:07d}.jpg", masks: f"ISIC_{number:07d}_Segmentation.png"}
+        for folder, name in contents.items():
+            content = zipped({f"{folder}/{name}": picture(number, mask=folder == masks)})
+            site.files[f"/{folder}.zip"] = content
+            url = f"{site.url}/{folder}.zip"
+            files.append(Archive(file=f"{folder}.zip", url=url, folder=folder, checksum=md5(content)))
+    isic = Source(title="ISIC", page="p", terms="t", files=tuple(files))
+    last = site.files.pop(f"/{files[-1].file}")
+    with pytest.raises(BenchError, match="404"):
+        fetch("isic2016", isic, root)
+    assert len(list(root.iterdir())) == 4  # three folders and the lock file
+    site.files[f"/{files[-1].file}"] = last
+    site.log.clear()
+    result = fetch("isic2016", isic, root)
+    assert (result.status, result.counts, len(site.log)) == ("fetched", ("isic2016 2 of 1279",), 1)
+    report = check_dataset("isic2016", root)
+    assert report.strays == () and len(report.faults) == 1 and report.num_images == 2
 
 
 def test_what_exists_is_left_alone(site: Site, root: Path) -> None:
