@@ -228,12 +228,11 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
             return draft.model_copy(update={**facts, "status": outcome.status, "error": outcome.error})
         waiting = {"status": "interrupted", "error": "trained; its test images are still to be scored"}
         io.write_record(paths, draft.model_copy(update={**facts, **waiting}))
-    tests, seconds = score_cell(
-        study, cell, model, fabric, watcher, old=old if old is not None and _same_scoring(old, study) else None
-    )
+    kept = old if old is not None and _agrees(old, study) else None
+    tests, seconds = score_cell(study, cell, model, fabric, watcher, old=kept)
     paths.last.unlink(missing_ok=True)
     timing = {**facts["timing"], **seconds}
-    protocols = study.request.protocol_hashes
+    protocols = {**(kept.protocols if kept else {}), **study.request.protocol_hashes}
     return draft.model_copy(update={**facts, "tests": tests, "timing": timing, "protocols": protocols, "status": "ok"})
 
 
@@ -314,6 +313,12 @@ def _covers(old: Record, study: Study, cell: Cell) -> bool:
 def _same_scoring(old: Record, study: Study) -> bool:
     request = study.request
     return old.engine == request.engine and request.protocol_hashes.items() <= old.protocols.items()
+
+
+def _agrees(old: Record, study: Study) -> bool:
+    """Whether scores of other test sets in an old record may stand beside new ones: no name means two things."""
+    shared = {name: digest for name, digest in study.request.protocol_hashes.items() if name in old.protocols}
+    return old.engine == study.request.engine and shared.items() <= old.protocols.items()
 
 
 def _is_trained(old: Record | None, paths: CellPaths, if_exists: IfExists) -> bool:

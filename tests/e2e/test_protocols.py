@@ -36,3 +36,16 @@ def test_the_reference_engine_says_what_it_cannot_follow(bench: Bench, tiny: Ben
     tiny("--engine", "reference")
     error = bench("tables", "--protocol", "ldnet", code=2).stderr
     assert "engine 'reference' cannot follow it" in error and "--engine fast" in error
+
+
+def test_a_new_protocol_on_one_set_keeps_the_scores_of_the_others(tiny: Bench, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('name = "mine"\nstretch = false\nthresholds = [0.3]\n')
+    tiny("--datasets", "phantom-kvasir,phantom-etis")
+    (path,) = (tmp_path / "results" / "runs").rglob("run.json")
+    before = json.loads(path.read_text())
+    tiny("--datasets", "phantom-kvasir", "--protocol", "mine.toml")
+    after = json.loads(path.read_text())
+    assert after["tests"]["phantom-etis"] == before["tests"]["phantom-etis"]
+    assert "mine" in after["tests"]["phantom-kvasir"]["scores"] and "mine" in after["protocols"]
+    rows = pd.read_parquet(path.with_name("scores.parquet")).groupby("dataset")["protocol"].unique()
+    assert "mine" in rows["phantom-kvasir"] and set(rows["phantom-etis"]) == set(before["protocols"])
