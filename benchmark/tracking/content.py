@@ -26,8 +26,8 @@ _LONGEST_TAG = 5000
 
 
 def digest(record: Record, parent: str | None) -> str:
-    """What a mirrored run is compared by: two equal digests, one run."""
-    return _hash([FORMAT, record.to_json(), parent])
+    """What a mirrored run is compared by: two equal digests, one run. Fields that a later version adds change none."""
+    return _hash([FORMAT, record.model_dump(mode="json", exclude_defaults=True), parent])
 
 
 def command_digest(command: Command) -> str:

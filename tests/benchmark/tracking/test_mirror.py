@@ -16,8 +16,10 @@ from benchmark.store.commands import read_commands, study_id
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 from benchmark.tracking import connect
+from benchmark.tracking.content import digest
 from benchmark.tracking.mirror import Mirror, mirror_all
 
+MakeRecord = Callable[..., Record]
 UNET = "unet/quick-12345678/seed0"
 
 
@@ -98,7 +100,7 @@ def test_mirroring_twice_leaves_one_run_each(store: ResultsLayout) -> None:
     assert len(second.client.search_runs([second.experiment_id])) == 3 and content_of(second) == before
 
 
-def test_a_record_that_changed_replaces_its_run(store: ResultsLayout, make_record: Callable[..., Record]) -> None:
+def test_a_record_that_changed_replaces_its_run(store: ResultsLayout, make_record: MakeRecord) -> None:
     mirror, _ = mirror_all(store)
     changed = make_record("unet", status="failed", error="no space", tests={})
     io.write_record(store.cell(UNET), changed)
@@ -186,6 +188,12 @@ def test_the_page_is_preset_to_cells_and_their_figures(store: ResultsLayout) -> 
         "metrics.`Phantom-ETIS/mDSC`",
         "metrics.`Phantom-ETIS/mIoU`",
     ]
+
+
+def test_a_digest_counts_what_was_recorded_not_what_a_newer_version_could_record(make_record: MakeRecord) -> None:
+    plain, spelt_out = make_record(), make_record(origin=None, missing={})
+    assert digest(plain, "p") == digest(spelt_out, "p") != digest(plain, "q")
+    assert digest(plain, "p") != digest(make_record(origin="PraNet"), "p")
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://me:secret@127.0.0.1:9/mlflow"])
