@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.commands.printing import say
+from benchmark.data.items import DatasetMissing
 from benchmark.errors import BenchError
 from benchmark.store import io
 
@@ -60,14 +61,20 @@ def _audit(
         wanted = list(names) or ["skin" if split == "paper-skin" else "polyp"]
         made = make_split(split, wanted, root=root, seed=seed, allow_missing=True, cache_dir=cache_dir)
         return audit_split(made, cache_dir=cache_dir, progress=progress)
-    sets = _sets(names, root, cache_dir)
+    sets, faults = _sets(names, root, cache_dir)
     expected = {name: dataset_info(name).expected for name in sets}
     partial = {n: f"{len(sets[n])} of {full} images" for n, full in expected.items() if full and full != len(sets[n])}
-    return replace(audit_items(sets, cache_dir=cache_dir, progress=progress), partial=partial)
+    found = audit_items(sets, cache_dir=cache_dir, progress=progress)
+    return replace(found, partial=partial, unreadable=(*faults, *found.unreadable))
 
 
-def _sets(names: Sequence[str], root: Path | None, cache_dir: Path | None) -> dict[str, Sequence[Item]]:
-    """List the datasets asked for, or every real one that is there (endoscene's parts, not endoscene itself)."""
+def _sets(
+    names: Sequence[str], root: Path | None, cache_dir: Path | None
+) -> tuple[dict[str, Sequence[Item]], list[str]]:
+    """List the datasets asked for, or every real one that is there (endoscene's parts, not endoscene itself).
+
+    A dataset of several that cannot be listed is left out, with the reason in the second list.
+    """
     from benchmark.data.check import list_datasets
     from benchmark.data.datasets import dataset_info, expand_datasets, list_dataset
 
@@ -78,4 +85,15 @@ def _sets(names: Sequence[str], root: Path | None, cache_dir: Path | None) -> di
         wanted = [name for name in found if name != "endoscene" or not {"clinicdb", "cvc300"} <= set(found)]
     if not wanted:
         raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
-    return {name: list_dataset(name, root, cache_dir=cache_dir) for name in wanted}
+    sets: dict[str, Sequence[Item]] = {}
+    faults = []
+    for name in wanted:
+        try:
+            sets[name] = list_dataset(name, root, cache_dir=cache_dir)
+        except DatasetMissing:
+            raise
+        except BenchError as error:
+            if len(wanted) == 1:
+                raise
+            faults.append(str(error))
+    return sets, faults

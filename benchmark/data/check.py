@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from benchmark.data.decode import decode_mask_grey, describe
 from benchmark.data.folders import IMAGE_SUFFIXES, same_name
 from benchmark.data.hashing import content_hash, fingerprint
 from benchmark.data.items import MASK_THRESHOLD, RECORD_NAME, DatasetMissing, Item
+from benchmark.data.mask_faults import find_inverted
 from benchmark.errors import BenchError
 
 THREADS = 2
@@ -176,7 +177,9 @@ def check_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path 
         return CheckReport(name, info.title, 0, info.expected, faults=(str(error),))
     with ThreadPoolExecutor(THREADS) as pool:
         seen = list(pool.map(_look, items))
-    return _report(name, items, seen)
+    report = _report(name, items, seen)
+    inverted = find_inverted(items)
+    return replace(report, faults=(*report.faults, inverted)) if inverted else report
 
 
 def _look(item: Item) -> _Seen:

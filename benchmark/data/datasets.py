@@ -14,6 +14,7 @@ from benchmark.data.groups import assign_groups
 from benchmark.data.items import MASK_THRESHOLD, DatasetMissing, Item
 from benchmark.data.layouts import find_pairs
 from benchmark.data.phantom import DOMAINS, materialise_phantom
+from benchmark.data.phantom_faults import FAULTS, materialise_faulty
 from benchmark.errors import BenchError, unknown_name
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "polyp": ("kvasir", "etis", "colondb", "endoscene"),  # the order of the paper's tables
     "skin": ("isic2016", "isic2018", "ph2"),
     "phantom": tuple(DOMAINS),
+    "phantom-faulty": tuple(FAULTS),
 }
 """Names that stand for several datasets."""
 
@@ -97,6 +99,9 @@ def dataset_info(name: str) -> DatasetInfo:
     own = MANIFESTS.get(name)
     if own is not None:
         return DatasetInfo(name, own.title or name, own.expected, own.source, own.licence)
+    if name in FAULTS:
+        title = f"{name.capitalize()} (synthetic; {FAULTS[name].title})"
+        return DatasetInfo(name, title, 0, "drawn by this package", "MIT, as this package", synthetic=True)
     return DATASETS.get(name) or DatasetInfo(
         name, name, 0, "a folder with images/ and masks/, or its manifest (--datasets FILE.toml)", "the owner's"
     )
@@ -138,7 +143,7 @@ def register_manifest(path: Path) -> str:
 
 
 def _is_known(name: str, root: Path | None) -> bool:
-    return name in DATASETS or name in MANIFESTS or _is_own_folder(name, root)
+    return name in DATASETS or name in FAULTS or name in MANIFESTS or _is_own_folder(name, root)
 
 
 def _is_own_folder(name: str, root: Path | None) -> bool:
@@ -185,12 +190,19 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
         return manifest_items(MANIFESTS[name])
     if name == "endoscene":
         return _endoscene(resolve_root(root))
-    base = materialise_phantom(cache_dir) if info.synthetic else resolve_root(root)
+    base = _base(name, root, cache_dir)
     pairs = find_pairs(name, base, info.expected)
     if not pairs:
         raise DatasetMissing(name, info.source, looked_in=base, fetchable=name in DATASETS)
     groups = assign_groups(name, pairs)
     return [_item(name, pair, groups[pair.id]) for pair in pairs]
+
+
+def _base(name: str, root: Path | str | None, cache_dir: Path | None) -> Path:
+    """Return the folder below which a dataset lies; drawn ones are drawn first."""
+    if name in FAULTS:
+        return materialise_faulty(cache_dir)
+    return materialise_phantom(cache_dir) if dataset_info(name).synthetic else resolve_root(root)
 
 
 def _item(dataset: str, pair: Pair, group: str) -> Item:

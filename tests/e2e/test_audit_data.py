@@ -42,3 +42,15 @@ def test_a_mistake_is_one_line(bench: Bench) -> None:
     assert "unknown dataset" in bench("audit", "data", "kvasr", code=2).stderr
     assert "unknown split" in bench("audit", "data", "phantom", "--split", "papr", code=2).stderr
     assert "no data root" in bench("audit", "data", "kvasir", code=2).stderr
+
+
+def test_every_fault_of_phantom_faulty_is_named(bench: Bench) -> None:
+    text = bench("data", "check", "phantom-faulty", code=1).stdout
+    for words in ("look swapped", "look inverted", "image without mask", "is coloured", "expected equal sizes"):
+        assert words in text
+    assert "Phantom-faulty-none (synthetic; sound) (phantom-faulty-none): ok" in text
+    text = bench("audit", "data", "phantom-faulty", "-q").stdout
+    assert "phantom-faulty-duplicate/1 = phantom-faulty-duplicate/5" in text
+    assert "phantom-faulty-conflict/1 = phantom-faulty-conflict/5: Dice of masks 1/5 0." in text
+    assert "phantom-faulty-near-duplicate/5 (correlation" in text and "mirrored left to right" in text
+    assert "truncated" in text and "image without mask" in text

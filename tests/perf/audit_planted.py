@@ -161,7 +161,7 @@ def grow(largest: int) -> None:
         seconds = time.perf_counter() - clock
         hit = sum((int(p), int(p) + 1) in found for p in planted)
         chance = number * number / (1 << 16) * NUM_KEYS * 17
-        compared = f"{chance:,.0f} pairs compared of {number * number:,}"
+        compared = f"about {chance:,.0f} pairs compared of {number * number:,}"
         print(f"  {number:8,} hashes: {seconds:6.2f} s, {hit} of {len(planted)} twins found; {compared}", flush=True)
 
 
