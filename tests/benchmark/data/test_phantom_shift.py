@@ -17,7 +17,7 @@ Part = tuple[np.ndarray, np.ndarray]  # features (N, S, S, F), masks (N, S, S)
 
 def _features(image: np.ndarray) -> np.ndarray:
     """Colour here, colour around, and the squares of the first, (S, S, 12)."""
-    channels = [channel for channel in np.moveaxis(image.astype(np.float32) / 255, 2, 0)]
+    channels = list(np.moveaxis(image.astype(np.float32) / 255, 2, 0))
     around = [gaussian_filter(channel, sigma) for channel in channels for sigma in (3, 8)]
     return np.stack([*channels, *around, *(channel**2 for channel in channels)], axis=-1)
 
