@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from benchmark.data.hashing import file_hash, pixel_hash
+from benchmark.data.hashing import file_hash, hash_array, pixel_hash
 from benchmark.data.items import Item
 from benchmark.data.partition import Split
+from benchmark.data.reading import read_image
 from benchmark.data.storage import default_cache_dir
 from benchmark.data.twins import Twins, find_twins
 
@@ -139,6 +140,7 @@ def count_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, lis
     known = split.train + split.val
     tests = [item for items in split.tests.values() for item in items]
     hashes = hash_pixels([item.image_path for item in (*known, *tests)], cache_dir=cache_dir)
+    hashes |= {one.image_path: hash_array(read_image(one)) for one in (*known, *tests) if one.channels != "rgb"}
     seen: dict[str, Item] = {}
     for item in known:
         seen.setdefault(hashes[item.image_path], item)

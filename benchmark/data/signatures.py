@@ -14,6 +14,8 @@ import numpy as np
 
 from benchmark.data.decode import decode_image
 from benchmark.data.hashing import file_hash, hash_array
+from benchmark.data.items import Item
+from benchmark.data.reading import read_image
 from benchmark.data.storage import default_cache_dir
 
 if TYPE_CHECKING:
@@ -73,6 +75,16 @@ def read_signatures(
     for row, name in enumerate(names):
         thumbs[row] = np.frombuffer(known[name][1], np.uint8).reshape(SIDE, SIDE)
     return Signatures(tuple(known[name][0] for name in names), thumbs)
+
+
+def with_channels(signatures: Signatures, items: Sequence[Item]) -> Signatures:
+    """Return signatures of files as their datasets mean them: those of images stored as BGR are made anew, not kept."""
+    pixels, thumbs = list(signatures.pixels), signatures.thumbs
+    for row, item in enumerate(items):
+        if item.channels != "rgb":
+            image = read_image(item)
+            pixels[row], thumbs[row] = hash_array(image), thumbnail(image)
+    return Signatures(tuple(pixels), thumbs)
 
 
 def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.data.items import Item
 from benchmark.data.near import FLIPS, Window, find_candidates
-from benchmark.data.signatures import Progress, read_signatures
+from benchmark.data.signatures import Progress, read_signatures, with_channels
 from benchmark.data.verify import THRESHOLD, verify
 
 Cluster = tuple[Item, ...]
@@ -79,6 +79,7 @@ def find_twins(items: Sequence[Item], *, cache_dir: Path | None = None, progress
         BenchError: If an image cannot be read.
     """
     signatures = read_signatures([item.image_path for item in items], cache_dir=cache_dir, progress=progress)
+    signatures = with_channels(signatures, items)
     clusters: dict[str, list[int]] = defaultdict(list)
     for position, name in enumerate(signatures.pixels):
         clusters[name].append(position)

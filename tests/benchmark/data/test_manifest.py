@@ -16,6 +16,8 @@ from benchmark.data.check import check_dataset
 from benchmark.data.datasets import dataset_info, expand_datasets, list_dataset
 from benchmark.data.hashing import content_hash, fingerprint
 from benchmark.data.items import Item
+from benchmark.data.leaks import count_leaks, find_leaks
+from benchmark.data.partition import Split
 from benchmark.data.reading import read_image, read_mask
 from benchmark.data.splits import load_split, make_split, obtain_split, save_split
 from benchmark.errors import BenchError
@@ -214,3 +216,19 @@ def test_grouped_split_and_its_file(tmp_path: Path, make_pairs: Maker) -> None:
     with pytest.raises(BenchError, match="no data root"):
         load_split(tmp_path / "s.json")
     assert obtain_split(str(tmp_path / "s.json"), [path, "polyp"]) == split
+
+
+def test_a_copy_in_another_colour_order_is_a_leak(tmp_path: Path, make_pairs: Maker) -> None:
+    make_pairs(tmp_path / "frames", tmp_path / "labels", [f"i{n}" for n in range(10)])
+    (tmp_path / "copy").mkdir()
+    for path in (tmp_path / "frames").iterdir():
+        Image.fromarray(np.asarray(Image.open(path))[..., ::-1]).save(tmp_path / "copy" / path.name)
+    mine = items_of(written(tmp_path, PLAIN))
+    other = items_of(
+        written(tmp_path, PLAIN.replace("mine", "bgr").replace("frames", "copy") + 'channels = "bgr"\n', "b.toml")
+    )
+    split = Split("x", 0, tuple(mine[:5]), tuple(mine[5:7]), {"bgr": tuple(other)})
+    expected = [(f"i{n}", f"mine/i{n}") for n in range(7)]
+    assert count_leaks(split, cache_dir=tmp_path / "cache") == {"bgr": expected}
+    found = find_leaks(split, cache_dir=tmp_path / "cache")["bgr"]
+    assert [(leak.id, leak.twin) for leak in found if leak.kind == "exact"] == expected
