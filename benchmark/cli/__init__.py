@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 # Each module registers its commands; the order of the imports is the order of the help.
 # isort: off
-from benchmark.cli.app import app
-from benchmark.cli import train, reports, figures, tracking, models, data  # noqa: F401
+from benchmark.cli.app import app  # noqa: F401
+from benchmark.cli import train, reports, figures, tracking, models, data, house  # noqa: F401
 from benchmark.cli import audit  # noqa: F401
 
 # isort: on
+from benchmark.cli.tree import Verbosity, command_tree
 from benchmark.errors import BenchError
 from benchmark.signals import EXIT_SIGTERM, Terminated, raise_on_sigterm
 
@@ -21,8 +23,10 @@ def main() -> None:
     raise_on_sigterm()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's spinning threads collapse when a core is shared
     try:
-        app()
+        command_tree()(prog_name="bench")
     except BenchError as error:
+        if Verbosity.verbose:
+            traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Terminated:

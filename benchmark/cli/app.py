@@ -27,7 +27,7 @@ Results = Annotated[Path, typer.Option("--results", help="Results folder.", envv
 DataRoot = Annotated[Path | None, typer.Option(help="Folder with the datasets.", envvar="BENCH_DATA_ROOT")]
 CacheDir = Annotated[Path | None, typer.Option(help="Folder for decoded pixels.", envvar="BENCH_CACHE_DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors are still told.")]
 LogCheckpoints = Annotated[bool, typer.Option("--log-checkpoints", help="Keep the best weights in MLflow too.")]
 
 

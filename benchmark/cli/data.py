@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import complete
 from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, data_app, names
 
 
@@ -24,7 +25,8 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
 @data_app.command("check")
 def data_check(
     datasets: Annotated[
-        list[str] | None, typer.Argument(help="Datasets or groups; all that are found if unset.")
+        list[str] | None,
+        typer.Argument(help="Datasets or groups; all that are found if unset.", autocompletion=complete.datasets),
     ] = None,
     data_root: DataRoot = None,
     as_json: Json = False,
@@ -40,7 +42,12 @@ def data_check(
 
 @data_app.command("fetch")
 def data_fetch(
-    datasets: Annotated[list[str], typer.Argument(help="Datasets, pranet (both bundles), or the groups polyp, skin.")],
+    datasets: Annotated[
+        list[str],
+        typer.Argument(
+            help="Datasets, pranet (both bundles), or the groups polyp, skin.", autocompletion=complete.datasets
+        ),
+    ],
     data_root: DataRoot = None,
     mirror: Annotated[
         str | None,
@@ -70,8 +77,15 @@ def data_fetch(
 
 @data_app.command("split")
 def data_split(
-    split: Annotated[str, typer.Argument(help="paper, grouped, pranet, paper-skin, or an exported FILE.json.")],
-    datasets: Annotated[str, typer.Option(help="Names, groups or FILE.toml, comma-separated.")] = "polyp",
+    split: Annotated[
+        str,
+        typer.Argument(
+            help="paper, grouped, pranet, paper-skin, or an exported FILE.json.", autocompletion=complete.splits
+        ),
+    ],
+    datasets: Annotated[
+        str, typer.Option(help="Names, groups or FILE.toml, comma-separated.", autocompletion=complete.datasets)
+    ] = "polyp",
     split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
     export: Annotated[Path | None, typer.Option(help="Write ids and content hashes to this file.")] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Go on without absent images.")] = False,
@@ -101,7 +115,7 @@ def data_split(
 
 @data_app.command("show")
 def data_show(
-    dataset: Annotated[str, typer.Argument(help="A dataset, or FILE.toml.")],
+    dataset: Annotated[str, typer.Argument(help="A dataset, or FILE.toml.", autocompletion=complete.datasets)],
     out: Annotated[Path | None, typer.Option(help="The picture; show-NAME.png if unset.")] = None,
     num: Annotated[int, typer.Option(help="Images on the picture, evenly spaced.", min=1, max=600)] = 24,
     data_root: DataRoot = None,

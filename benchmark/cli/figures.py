@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import complete
 from benchmark.cli.app import CacheDir, DataRoot, Json, Results, app, integers, names
 
 
@@ -18,14 +19,20 @@ def plots(
     list_: Annotated[bool, typer.Option("--list", help="Name the kinds of figure and what each needs.")] = False,
     results: Results = Path("results"),
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/figures if unset.")] = None,
-    models: Annotated[str | None, typer.Option(help="Only these models.")] = None,
-    datasets: Annotated[str | None, typer.Option(help="Only these test sets or groups.")] = None,
-    protocol: Annotated[str, typer.Option(help="Scoring protocol of the numbers.")] = "pranet",
+    models: Annotated[str | None, typer.Option(help="Only these models.", autocompletion=complete.models)] = None,
+    datasets: Annotated[
+        str | None, typer.Option(help="Only these test sets or groups.", autocompletion=complete.datasets)
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Scoring protocol of the numbers.", autocompletion=complete.protocols)
+    ] = "pranet",
     measure: Annotated[
         str, typer.Option(help="Score that is drawn: mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE.")
     ] = "mDSC",
-    recipe: Annotated[str | None, typer.Option(help="Only this recipe (name or name-hash8).")] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Only this recipe (name or name-hash8).", autocompletion=complete.recipes)
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.", autocompletion=complete.splits)] = None,
     seeds: Annotated[str | None, typer.Option(help="Average these seeds; all that were run if unset.")] = None,
     reference: Annotated[
         str | None, typer.Option(help="Model that others are compared with; bsanet, else the first, if unset.")

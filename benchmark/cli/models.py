@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import complete
 from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, choice, integers, names
 
 
@@ -15,17 +16,26 @@ def evaluate(
     predictions: Annotated[
         Path | None, typer.Option(help="Folder of maps, one per image, or nested by dataset.")
     ] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", "--datasets", help="Test sets, comma-separated.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", "--datasets", help="Test sets, comma-separated.", autocompletion=complete.datasets),
+    ] = None,
     masks: Annotated[Path | None, typer.Option(help="Folder of masks, for a set of your own.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the method in tables.")] = None,
-    model: Annotated[str | None, typer.Option(help="Network of a released checkpoint.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Network of a released checkpoint.", autocompletion=complete.models)
+    ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Released checkpoint of --model.")] = None,
-    recipe: Annotated[str, typer.Option(help="Test-time processing of the checkpoint.")] = "native",
+    recipe: Annotated[
+        str, typer.Option(help="Test-time processing of the checkpoint.", autocompletion=complete.recipes)
+    ] = "native",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
     images: Annotated[
         str, typer.Option(help="pranet: the images of PraNet's test lists; all: every image.")
     ] = "pranet",
-    protocol: Annotated[str, typer.Option(help="Protocol that is printed: name or FILE.toml.")] = "pranet",
+    protocol: Annotated[
+        str, typer.Option(help="Protocol that is printed: name or FILE.toml.", autocompletion=complete.protocols)
+    ] = "pranet",
     allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Score what exists, print n of N.")] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also HD95 and surface Dice, 2 px (maps only).")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this JSON file.")] = None,
@@ -72,7 +82,9 @@ def evaluate(
 
 @app.command()
 def profile(
-    models: Annotated[str, typer.Option(help="Names, comma-separated, or all.")] = "all",
+    models: Annotated[
+        str, typer.Option(help="Names, comma-separated, or all.", autocompletion=complete.models)
+    ] = "all",
     size: Annotated[int, typer.Option(help="Side of the square input, px.")] = 256,
     batches: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,16",
     repeats: Annotated[int, typer.Option(help="Timed forward passes, after two of warm-up.", min=1)] = 10,
@@ -99,7 +111,10 @@ def profile(
 
 @app.command()
 def protocols(
-    name: Annotated[str | None, typer.Argument(help="Only this one: name, or FILE.toml of your own.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Only this one: name, or FILE.toml of your own.", autocompletion=complete.protocols),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Explain the scoring protocols in words.
@@ -113,7 +128,9 @@ def protocols(
 
 @app.command()
 def models(
-    name: Annotated[str | None, typer.Argument(help="Build this model and describe it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Build this model and describe it.", autocompletion=complete.models)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the models, or describe one: parameters, options, parts that an ablation can drop.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import complete
 from benchmark.cli.app import Json, OptionalValue, Results, app, audit_app, integers, names
 from benchmark.errors import BenchError
 
@@ -18,11 +19,17 @@ def tables(
     markdown: Annotated[bool, typer.Option("--markdown", help="Write and print Markdown (the default).")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write and print HTML.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write and print CSV.")] = False,
-    protocol: Annotated[str, typer.Option(help="Scoring protocol of the printed numbers.")] = "pranet",
-    models: Annotated[str | None, typer.Option(help="Only these models.")] = None,
-    datasets: Annotated[str | None, typer.Option(help="Only these test sets or groups.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Only this recipe (name or name-hash8).")] = None,
-    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Scoring protocol of the printed numbers.", autocompletion=complete.protocols)
+    ] = "pranet",
+    models: Annotated[str | None, typer.Option(help="Only these models.", autocompletion=complete.models)] = None,
+    datasets: Annotated[
+        str | None, typer.Option(help="Only these test sets or groups.", autocompletion=complete.datasets)
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Only this recipe (name or name-hash8).", autocompletion=complete.recipes)
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.", autocompletion=complete.splits)] = None,
     seeds: Annotated[str | None, typer.Option(help="Average these seeds; all that were run if unset.")] = None,
     std: Annotated[bool, typer.Option("--std", help="Print the standard deviation over seeds.")] = False,
     ci: Annotated[bool, typer.Option("--ci", help="Print 95 % intervals below the means.")] = False,

@@ -7,18 +7,31 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import complete
 from benchmark.cli.app import CacheDir, DataRoot, Json, LogCheckpoints, Quiet, Results, app, choice, integers, names
 
 
 @app.command()
 def run(
-    models: Annotated[str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.")] = "all",
-    datasets: Annotated[str, typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.")] = "polyp",
+    models: Annotated[
+        str,
+        typer.Option(help="Names, comma-separated, or all; also FILE.py:function.", autocompletion=complete.models),
+    ] = "all",
+    datasets: Annotated[
+        str,
+        typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.", autocompletion=complete.datasets),
+    ] = "polyp",
     split: Annotated[
-        str, typer.Option(help="Who trains, who tests: paper, grouped, pranet, paper-skin, or FILE.json.")
+        str,
+        typer.Option(
+            help="Who trains, who tests: paper, grouped, pranet, paper-skin, or FILE.json.",
+            autocompletion=complete.splits,
+        ),
     ] = "paper",
     split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
-    recipe: Annotated[str, typer.Option(help="Packaged recipe or TOML file.")] = "paper",
+    recipe: Annotated[
+        str, typer.Option(help="Packaged recipe or TOML file.", autocompletion=complete.recipes)
+    ] = "paper",
     seeds: Annotated[str, typer.Option(help="Training seeds, comma-separated.")] = "0",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
     data_root: DataRoot = None,
@@ -32,8 +45,13 @@ def run(
     weights_dir: Annotated[
         Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
-    protocol: Annotated[str, typer.Option(help="Protocol of the printed tables: name, or FILE.toml.")] = "pranet",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)
+    ] = "auto",
+    protocol: Annotated[
+        str,
+        typer.Option(help="Protocol of the printed tables: name, or FILE.toml.", autocompletion=complete.protocols),
+    ] = "pranet",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
     track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
     log_checkpoints: LogCheckpoints = False,
@@ -86,13 +104,26 @@ def run(
 
 @app.command()
 def ablate(
-    model: Annotated[str, typer.Option(help="The model whose parts are dropped.")] = "bsanet",
+    model: Annotated[
+        str, typer.Option(help="The model whose parts are dropped.", autocompletion=complete.models)
+    ] = "bsanet",
     drop: Annotated[str | None, typer.Option(help="Parts, comma-separated; all that it declares if unset.")] = None,
     factorial: Annotated[bool, typer.Option("--factorial", help="Every subset of the parts.")] = False,
-    datasets: Annotated[str, typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.")] = "polyp",
-    split: Annotated[str, typer.Option(help="Who trains, who tests: paper, grouped, pranet, ...")] = "paper",
+    datasets: Annotated[
+        str,
+        typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.", autocompletion=complete.datasets),
+    ] = "polyp",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Who trains, who tests: paper, grouped, pranet, paper-skin, or FILE.json.",
+            autocompletion=complete.splits,
+        ),
+    ] = "paper",
     split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
-    recipe: Annotated[str, typer.Option(help="Packaged recipe or TOML file.")] = "paper",
+    recipe: Annotated[
+        str, typer.Option(help="Packaged recipe or TOML file.", autocompletion=complete.recipes)
+    ] = "paper",
     seeds: Annotated[str, typer.Option(help="Training seeds, comma-separated.")] = "0",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
     data_root: DataRoot = None,
@@ -106,7 +137,9 @@ def ablate(
     weights_dir: Annotated[
         Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)
+    ] = "auto",
     engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
     track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
     log_checkpoints: LogCheckpoints = False,

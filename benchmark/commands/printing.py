@@ -44,7 +44,16 @@ def print_json(payload: Any) -> None:
     print(json.dumps(payload, indent=1, ensure_ascii=False, default=str))
 
 
+class Notes:
+    """Whether ``say`` is heard: --quiet on a command without progress of its own turns it off."""
+
+    silent = False
+
+
 def say(console: Console, text: str) -> None:
+    """Tell the user something beside the results, on standard error."""
+    if Notes.silent:
+        return
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -67,6 +67,11 @@ class Lock:
         facts = _read(self._file(newest)) if newest else None
         return f"process {facts.get('pid', '?')} on {facts.get('host', '?')}" if facts else "another process"
 
+    def is_held(self) -> bool:
+        """Whether somebody holds it now, without taking it; a holder on another machine counts as alive."""
+        newest = self._newest()
+        return bool(newest) and not self._is_free(newest)
+
     def _take(self) -> int | None:
         with explain_os_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,81 @@
+"""`bench doctor`, `bench clean`, `bench init`, `bench reference`: the house around a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.app import CacheDir, DataRoot, Json, Results, app, names
+
+
+@app.command()
+def doctor(
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    weights: Annotated[bool, typer.Option(help="Build each model from its ImageNet weights, without network.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Say what is here and what is missing: versions, devices, datasets, ImageNet weights, space, tools.
+
+    Each missing thing comes with how to get it. Exit code 1 where something is broken that every study needs.
+
+    Example: bench doctor --data-root ~/datasets
+    """
+    from benchmark.commands import house
+
+    raise typer.Exit(house.doctor(data_root, results, cache_dir, weights=weights, as_json=as_json))
+
+
+@app.command()
+def clean(
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only these kinds: unfinished, failed, locks, leftovers, outdated, caches.")
+    ] = None,
+    cell: Annotated[
+        list[str] | None, typer.Option(help="Also this cell, whatever its status: its path below RESULTS/runs.")
+    ] = None,
+    older_than: Annotated[str, typer.Option(help="Only what was last written so long ago: 12h, 7d, 0.")] = "0",
+    caches: Annotated[
+        bool, typer.Option("--caches", help="Also pixels, plans and phantom; made again on use.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only shown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what can go, and with --yes remove it: unfinished trainings, failed cells, locks, leftovers, old caches.
+
+    A cell that another process holds is left alone. A record with status ok goes only where --cell names it.
+
+    Example: bench clean --older-than 7d
+    """
+    from benchmark.commands import house
+
+    house.clean(
+        results,
+        cache_dir,
+        kinds=names(only) if only else None,
+        cells=cell or [],
+        older_than=older_than,
+        caches=caches,
+        yes=yes,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the model; the file is called after it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the file.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write a documented model file of ten lines that trains at once.
+
+    Example: bench init my-model
+    """
+    from benchmark.commands import house
+
+    house.init(name, out, as_json=as_json)

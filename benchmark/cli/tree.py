@@ -1,0 +1,75 @@
+"""The command tree as it is run, completed and listed in the reference: with the options that all commands share."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+import typer.main
+
+from benchmark.cli.app import app
+
+QUIET_HELP = "No progress and no notes; errors are still told."
+VERBOSE_HELP = "Also warnings and log messages of libraries, and where an error came from."
+
+
+class Verbosity:
+    """What -v asked for; read where an error is told."""
+
+    verbose = False
+
+
+def command_tree() -> Any:
+    """Build the tree; every command takes --quiet and --verbose."""
+    root = typer.main.get_command(app)
+    for _, command in leaves(root):
+        given = {name for option in command.params for name in option.opts}
+        command.params.extend(option for option in _shared_flags() if not given.intersection(option.opts))
+    return root
+
+
+def leaves(command: Any, path: tuple[str, ...] = ("bench",)) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command below a group with the words that call it, in the order of the help."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        if not command.hidden:
+            yield path, command
+        return
+    for name, one in below.items():
+        yield from leaves(one, (*path, name))
+
+
+def _shared_flags() -> list[Any]:
+    """Let typer make the two options, on a command that is never run."""
+    maker = typer.Typer(add_completion=False)
+
+    @maker.command()
+    def _never(
+        quiet: Annotated[
+            bool, typer.Option("--quiet", "-q", help=QUIET_HELP, expose_value=False, callback=_be_quiet)
+        ] = False,
+        verbose: Annotated[
+            bool, typer.Option("--verbose", "-v", help=VERBOSE_HELP, expose_value=False, callback=_be_verbose)
+        ] = False,
+    ) -> None: ...
+
+    return list(typer.main.get_command(maker).params)
+
+
+def _be_quiet(value: bool) -> None:
+    if value:
+        from benchmark.commands import printing
+
+        printing.Notes.silent = True
+
+
+def _be_verbose(value: bool) -> None:
+    if value:
+        import logging
+
+        Verbosity.verbose = True
+        warnings.simplefilter("default")
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")

@@ -1,0 +1,83 @@
+"""`bench doctor`, `bench clean`, `bench init`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.commands.printing import print_json, print_rows, say
+from benchmark.errors import BenchError
+
+
+def doctor(data_root: Path | None, results: Path, cache_dir: Path | None, *, weights: bool, as_json: bool) -> int:
+    """Print every finding; returns 1 where something needed is broken."""
+    from benchmark.doctor import examine
+
+    console = Console(stderr=True)
+    if weights:
+        say(console, "building each model from ImageNet weights (--no-weights leaves this out)")
+    findings = examine(data_root, results, cache_dir, weights=weights)
+    if as_json:
+        print_json([asdict(one) for one in findings])
+    else:
+        print_rows([asdict(one) for one in findings])
+    broken = [one.name for one in findings if one.state == "broken"]
+    if broken:
+        say(console, f"broken: {', '.join(broken)}")
+    return int(bool(broken))
+
+
+def clean(
+    results: Path,
+    cache_dir: Path | None,
+    *,
+    kinds: Sequence[str] | None,
+    cells: Sequence[str],
+    older_than: str,
+    caches: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """List what can go; with ``yes`` remove it."""
+    from benchmark.cleaning import find_clutter, parse_age, remove
+
+    found = find_clutter(results, cache_dir, kinds=kinds, cells=cells, min_age_s=parse_age(older_than), caches=caches)
+    gone = remove(found.items, results) if yes else []
+    rows = [
+        {"kind": one.kind, "path": str(one.path), "mb": round(one.num_bytes / 1e6, 1), "why": one.why}
+        for one in found.items
+    ]
+    if as_json:
+        print_json({"items": rows, "removed": [str(path) for path in gone], "left": found.left})
+        return
+    print_rows(rows)
+    console = Console(stderr=True)
+    for note in found.left:
+        say(console, f"left alone: {note}")
+    total = sum(one.num_bytes for one in found.items) / 1e6
+    verb = "removed" if yes else "would go (--yes removes them)"
+    say(console, f"{len(gone) if yes else len(rows)} things, {total:.1f} MB {verb}" if rows else "nothing to clean")
+
+
+def init(name: str, out: Path, *, as_json: bool) -> None:
+    """Write the file; one that is there is never overwritten."""
+    from benchmark.commands.starter import model_file
+
+    stem, text = model_file(name)
+    path = out / f"{stem}.py"
+    if path.exists():
+        raise BenchError(f"{path} is there already; give another name or --out")
+    from benchmark.store import io
+
+    io.write_text(path, text)
+    shown = path if path.is_absolute() else Path(path)
+    model = f"{shown}:build" if shown.is_absolute() else f"./{shown}:build"
+    command = f"bench run --models {model} --datasets phantom --recipe smoke"
+    if as_json:
+        print_json({"file": str(path), "model": model, "command": command})
+        return
+    print(path)
+    say(Console(stderr=True), f"it trains at once: {command}")
