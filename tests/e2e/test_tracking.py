@@ -15,6 +15,7 @@ def record_of(root: Path) -> dict:
     return json.loads(file.read_text())
 
 
+@pytest.mark.slow
 def test_a_run_is_mirrored_as_it_goes_and_track_finds_nothing_to_add(tiny: Bench, bench: Bench, tmp_path: Path) -> None:
     tiny("--track", "--seeds", "0,1", "--log-checkpoints")
     from mlflow import MlflowClient
@@ -43,6 +44,7 @@ def test_a_run_is_mirrored_as_it_goes_and_track_finds_nothing_to_add(tiny: Bench
     assert done.stdout.startswith("2 runs written, 0 were there already") and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_unreachable_server_is_one_line_and_seconds(tiny: Bench, bench: Bench, tmp_path: Path) -> None:
     away = "http://127.0.0.1:9"
     done = tiny("--track", MLFLOW_TRACKING_URI=away)
