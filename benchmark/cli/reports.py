@@ -103,7 +103,9 @@ def _one_kind(asked: dict[str, bool]) -> str:
 
 @audit_app.command("published")
 def audit_published(
-    files: Annotated[list[Path] | None, typer.Argument(help="CSV files; results/published/*.csv if unset.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="CSV files; those that come with polyp-bench if unset.")
+    ] = None,
     notes: Annotated[bool, typer.Option("--notes", help="Also what may well be so but should be known.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write one object per finding to this file.")] = None,
 ) -> None:

@@ -14,19 +14,13 @@ from benchmark.store import io
 def audit_published(files: Sequence[Path], *, notes: bool, json_file: Path | None) -> None:
     """Print and write what does not hold in printed tables."""
     from benchmark.report.published import audit_published as audit
-    from benchmark.report.published import findings_json, published_files
+    from benchmark.report.published import findings_json, published_files, published_folder
 
-    paths = list(files) or published_files(_published_folder())
-    findings = [one for one in audit(paths, notes=notes) if notes or one.severity != "note"]
+    paths = list(files) or published_files(published_folder())
+    findings = audit(paths, notes=notes)
     if json_file is not None:
         io.write_text(json_file, findings_json(findings))
     for one in findings:
         print(f"{one.severity} ({one.rule}) in {one.table}, {one.dataset}, {one.model}: {one.message}")
     checked = ", ".join(path.name for path in paths)
     say(Console(stderr=True), f"{len(findings)} findings in {checked}")
-
-
-def _published_folder() -> Path:
-    """``results/published`` here, or that of the source tree that this package was installed from."""
-    here = Path("results/published")
-    return here if here.is_dir() else Path(__file__).resolve().parents[2] / "results" / "published"

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report.names import MEASURE_KEYS, MEASURES
-from benchmark.report.published import Finding, PublishedRow
+from benchmark.report.published import Finding, PublishedRow, Severity, published_folder, read_published
 
 ClaimKind = Literal["best", "second", "num_best", "num_second"]
 _LOWER_IS_BETTER = {measure.key for measure in MEASURES if not measure.higher_is_better}
@@ -24,6 +24,7 @@ class Claim:
         location: Where the sentence stands. quote: Its words.
         kind: ``best`` or ``second`` in every one of ``measures``; ``num_best`` or ``num_second`` in exactly
             ``count`` of them. Equal printed values share their place.
+        loose: The sentence can be read so that it holds; a contradiction is then a note, not an error.
     """
 
     location: str
@@ -33,11 +34,28 @@ class Claim:
     kind: ClaimKind
     measures: tuple[str, ...]
     count: int | None = None
+    loose: bool = False
 
 
 def claims_file(table: Path) -> Path:
     """Return the path of the claims that go with a CSV: ``x.claims.toml`` beside ``x.csv``."""
     return table.with_name(f"{table.stem}.claims.toml")
+
+
+def claims_of(path: Path, rows: Sequence[PublishedRow]) -> Path | None:
+    """Return the claims that go with a table: those beside its file, or of the packaged table that it repeats."""
+    beside = claims_file(path)
+    if beside.is_file():
+        return beside
+    folder = published_folder()
+    for known in sorted(folder.glob("*.csv")):
+        if claims_file(known).is_file() and _content(rows) == _content(read_published(known)):
+            return claims_file(known)
+    return None
+
+
+def _content(rows: Sequence[PublishedRow]) -> list[tuple[Any, ...]]:
+    return sorted((row.dataset.lower(), row.model.lower(), *sorted(row.values.items())) for row in rows)
 
 
 def read_claims(path: Path) -> list[Claim]:
@@ -53,13 +71,16 @@ def read_claims(path: Path) -> list[Claim]:
     return [_read_claim(entry, where=f"{path}, claim {i}") for i, entry in enumerate(entries, start=1)]
 
 
-def check_claims(claims: Sequence[Claim], rows: Sequence[PublishedRow], *, where: Path) -> list[Finding]:
-    """Return one finding for each claim that the rows contradict.
+def check_claims(
+    claims: Sequence[Claim], rows: Sequence[PublishedRow], *, where: Path, notes: bool = False
+) -> list[Finding]:
+    """Return one finding for each claim that the rows contradict; of loose ones only with ``notes``.
 
     Raises:
         BenchError: A claim names a row or a number that the table lacks.
     """
-    return [finding for claim in claims if (finding := _check(claim, rows, where))]
+    asked = [claim for claim in claims if notes or not claim.loose]
+    return [finding for claim in asked if (finding := _check(claim, rows, where))]
 
 
 def _read_claim(entry: Mapping[str, Any], *, where: str) -> Claim:
@@ -68,7 +89,8 @@ def _read_claim(entry: Mapping[str, Any], *, where: str) -> Claim:
         if name not in known:
             raise BenchError(f"{where}: {unknown_name('field', name, known)}")
     for name in known:
-        if name not in entry and (name != "count" or str(entry.get("kind", "")).startswith("num_")):
+        optional = name == "loose" or (name == "count" and not str(entry.get("kind", "")).startswith("num_"))
+        if name not in entry and not optional:
             raise BenchError(f"{where}: field {name!r} is missing; expected {', '.join(known)}")
     if entry["kind"] not in get_args(ClaimKind):
         raise BenchError(f"{where}: {unknown_name('kind', str(entry['kind']), get_args(ClaimKind))}")
@@ -89,7 +111,8 @@ def _check(claim: Claim, rows: Sequence[PublishedRow], where: Path) -> Finding |
     if fault is None:
         return None
     message = f'the text says "{claim.quote}" ({claim.location}), but {fault}'
-    return Finding(mine[0].table, claim.dataset, claim.model, "claim", message, "error")
+    severity: Severity = "note" if claim.loose else "error"
+    return Finding(mine[0].table, claim.dataset, claim.model, "claim", message, severity)
 
 
 def _beats(measure: str, a: PublishedRow, b: PublishedRow) -> bool:

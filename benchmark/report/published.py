@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal
@@ -58,6 +58,16 @@ class Finding:
     severity: Severity
 
 
+def published_folder() -> Path:
+    """Return the folder of the numbers that come with this package, wherever it is called from.
+
+    In an installed package it lies inside; in a source tree it is ``results/published``.
+    """
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "published"
+    return inside if inside.is_dir() else package.parent / "results" / "published"
+
+
 def published_files(folder: Path) -> list[Path]:
     """Return the CSV files of a folder in order.
 
@@ -95,17 +105,19 @@ def read_published(path: Path) -> list[PublishedRow]:
 def audit_published(paths: Sequence[Path], *, notes: bool = False) -> list[Finding]:
     """Check printed tables: ranges, Dice against IoU, claims of being best, the same number across papers.
 
-    A file ``x.claims.toml`` beside ``x.csv`` holds what the paper's text says about its tables.
+    A file ``x.claims.toml`` beside ``x.csv`` holds what the paper's text says about its tables. A file of the user's
+    own that repeats a table which comes with the package is held against that table's claims.
 
     Args:
         paths: CSV files; numbers are compared across papers among the files given.
-        notes: Also report rows that are possible only at the very edge of the arithmetic.
+        notes: Also report what may well be so but should be known: rows possible only at the very edge of the
+            arithmetic, loose words of the text, numbers of other setups.
     Returns:
         Findings by file and row, then claims, then comparisons. Empty: nothing to object to.
     Raises:
         BenchError: A file is missing or malformed.
     """
-    from benchmark.report.claims import check_claims, claims_file, read_claims
+    from benchmark.report.claims import check_claims, claims_of, read_claims
     from benchmark.report.rules import check_across, check_row
 
     findings: list[Finding] = []
@@ -114,15 +126,16 @@ def audit_published(paths: Sequence[Path], *, notes: bool = False) -> list[Findi
         rows = read_published(path)
         every += rows
         findings += [finding for row in rows for finding in check_row(row, notes=notes)]
-        beside = claims_file(path)
-        if beside.is_file():
-            findings += check_claims(read_claims(beside), rows, where=beside)
-    return findings + check_across(every)
+        claims = claims_of(path, rows)
+        if claims is not None:
+            findings += check_claims(read_claims(claims), rows, where=claims, notes=notes)
+    return findings + [one for one in check_across(every) if notes or one.severity != "note"]
 
 
 def findings_json(findings: Sequence[Finding]) -> str:
-    """Return a JSON array, one object with table, dataset, model, rule, message and severity per finding."""
-    lines = ",\n".join(json.dumps(asdict(finding), ensure_ascii=False) for finding in findings)
+    """Return a JSON array: one object with table, dataset, model, rule and message per finding."""
+    keys = ("table", "dataset", "model", "rule", "message")
+    lines = ",\n".join(json.dumps({key: getattr(one, key) for key in keys}, ensure_ascii=False) for one in findings)
     return f"[\n{lines}\n]\n" if lines else "[]\n"
 
 

@@ -100,8 +100,7 @@ def check_across(rows: Sequence[PublishedRow]) -> list[Finding]:
     """Compare what papers print for one model on one test set.
 
     Returns:
-        One finding per pair of papers, model and test set that differ by more than rounding explains; the later
-        row carries it.
+        One finding per pair of papers, model and test set that differ by more than rounding explains.
     """
     by_cell: dict[tuple[str, str], list[PublishedRow]] = {}
     for row in rows:
@@ -126,9 +125,14 @@ def _compare(first: PublishedRow, second: PublishedRow) -> Finding | None:
         return None
     where = f"{first.paper} ({first.table}) and {second.paper} ({second.table}) print {', '.join(shown)}"
     if first.setup and first.setup == second.setup:
-        return _finding(second, "across-papers", f"{where}, though the setup is the same", "warning")
+        return _across(first, second, f"{where}, though the setup is the same", "warning")
     reason = f"{first.setup or 'setup not stated'} against {second.setup or 'setup not stated'}"
-    return _finding(second, "across-papers", f"{where}, in setups that differ ({reason})", "note")
+    return _across(first, second, f"{where}, in setups that differ ({reason})", "note")
+
+
+def _across(first: PublishedRow, second: PublishedRow, message: str, severity: Severity) -> Finding:
+    tables = f"{first.table} of {first.paper}, {second.table} of {second.paper}"
+    return Finding(tables, second.dataset, second.model, "across-papers", message, severity)
 
 
 def _differ(a: Decimal, b: Decimal) -> bool:
