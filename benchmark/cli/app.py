@@ -43,7 +43,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 class OptionalValue(typer.core.TyperCommand):
     """A command with options whose value may be left out: `--significance` alone stands for `--significance ""`."""
 
-    optional_value = ("--significance",)
+    optional_value = ("--significance", "--published")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         following = [*args, "--"][1:] if args else []

@@ -42,6 +42,10 @@ def tables(
     efficiency: Annotated[
         bool, typer.Option("--efficiency", help="Instead: parameters, MACs, latency, memory.")
     ] = False,
+    published: Annotated[
+        str | None,
+        typer.Option(metavar="[FILE.csv]", help="Instead: beside the numbers that papers print, with a verdict."),
+    ] = None,
     by: Annotated[
         str | None, typer.Option(help="Instead: scores and miss rate by size, group, polyps or border.")
     ] = None,
@@ -69,6 +73,7 @@ def tables(
                 {
                     "--ablation": ablation,
                     "--efficiency": efficiency,
+                    "--published": published is not None,
                     "--by": by is not None,
                     "--worst": worst is not None,
                 }
@@ -85,6 +90,7 @@ def tables(
             rank=rank,
             by=by,
             worst=worst,
+            published=Path(published) if published is not None else None,
             exclude=tuple(names(leak_kinds)) if exclude_leaked else (),
         ),
         formats=[name for name, on in wanted.items() if on] or ["markdown"],

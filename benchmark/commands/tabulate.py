@@ -39,6 +39,7 @@ class TableRequest:
     by: str | None = None
     worst: int | None = None
     exclude: Sequence[str] = ()
+    published: Path | None = None
 
     @property
     def choice(self) -> dict[str, Any]:
@@ -138,12 +139,27 @@ def _efficiency(request: TableRequest, records: Records) -> list[Printable]:
     return [*efficiency_sheets(chosen, profile, models=model_names(request.models))]
 
 
+def _published(request: TableRequest, records: Records) -> list[Printable]:
+    """Our numbers beside those that papers print."""
+    from benchmark.report.against import against_published
+    from benchmark.report.published import published_files, published_folder, read_published
+    from benchmark.report.tables import build_tables
+    from benchmark.report.uncertainty import score_reader
+
+    own = request.published is not None and request.published != Path()
+    files = [request.published] if own and request.published else published_files(published_folder())
+    rows = [row for file in files for row in read_published(file)]
+    read = score_reader(request.results, request.protocol)
+    return [*against_published(build_tables(records, ci=True, read=read, **request.choice), records, rows)]
+
+
 _KINDS: dict[str, Callable[[TableRequest, Records], list[Printable]]] = {
     "main": _scores,
     "ablation": _scores,
     "by": _strata,
     "worst": _worst,
     "efficiency": _efficiency,
+    "published": _published,
 }
 """Kind of table -> what makes it."""
 

@@ -27,6 +27,9 @@ class PublishedRow:
         table: Where it stands, such as "Table 1"; the file's name where the file has no such column.
         values: Printed numbers with their printed digits; a blank cell has no entry.
         paper: Which paper printed it. setup: Split, protocol and size; rows are comparable where it is equal.
+        protocol, split, pretrained, recipe, n: The same in our own terms, for a comparison with records: names of a
+            scoring protocol, of a split and of a recipe, ``yes`` or ``no``, images of the test set. Empty where the
+            paper does not say.
     """
 
     file: Path
@@ -38,6 +41,11 @@ class PublishedRow:
     paper: str = ""
     setup: str = ""
     source: str = ""
+    protocol: str = ""
+    split: str = ""
+    pretrained: str = ""
+    recipe: str = ""
+    n: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,8 @@ def published_files(folder: Path) -> list[Path]:
 def read_published(path: Path) -> list[PublishedRow]:
     """Read a table of printed numbers.
 
-    The columns ``dataset`` and ``model`` and at least one measure are needed; ``table``, ``paper``, ``setup`` and
-    ``source`` are taken where present, any other column is left alone.
+    The columns ``dataset`` and ``model`` and at least one measure are needed; the other fields of ``PublishedRow`` are
+    taken where present, any other column is left alone.
 
     Raises:
         BenchError: Not a readable CSV, a needed column or name is missing, or a cell is not a number.
@@ -170,7 +178,15 @@ def _read_row(path: Path, line: int, cells: dict[str, str]) -> PublishedRow:
         paper=cells.get("paper", "").strip() or path.stem,
         setup=cells.get("setup", "").strip(),
         source=cells.get("source", "").strip(),
+        n=_read_count(path, line, cells.get("n", "").strip()),
+        **{key: cells.get(key, "").strip() for key in ("protocol", "split", "pretrained", "recipe")},
     )
+
+
+def _read_count(path: Path, line: int, text: str) -> int | None:
+    if text and not text.isdigit():
+        raise BenchError(f"{path}, row {line}, column 'n': {text!r} is not a number of images")
+    return int(text) if text else None
 
 
 def _read_number(path: Path, line: int, column: str, text: str) -> Decimal:

@@ -48,6 +48,19 @@ def test_cost(bench: Bench, results: Path) -> None:
     assert (results / "tables" / "efficiency.md").is_file()
 
 
+def test_beside_published_numbers(bench: Bench, results: Path, tmp_path: Path) -> None:
+    rows = json.loads(bench("tables", "--published", "--datasets", "kvasir", "--json").stdout)
+    assert {row["paper"] for row in rows} == {"BSANet", "PraNet", "SANet"}
+    assert {row["verdict"] for row in rows} == {"not comparable"} and all(row["differs"] for row in rows)
+    (tmp_path / "mine.csv").write_text(
+        "dataset,model,mDSC,protocol,split,pretrained,recipe,n\nETIS,BSANet,0.1,pranet,paper,no,quick,16\n",
+        encoding="utf-8",
+    )
+    assert "not reproduced" in bench("tables", "--published", "mine.csv", "--latex", "--markdown").stdout
+    text = (results / "tables" / "published-mine-etis.md").read_text(encoding="utf-8")
+    assert "| BSANet (ours) | mDSC | 0.1 |" in text and "not reproduced |" in text
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -55,6 +68,8 @@ def test_cost(bench: Bench, results: Path) -> None:
         (["--efficiency", "--significance"], "--significance does not apply to --efficiency"),
         (["--efficiency", "--datasets", "etis"], "--datasets does not apply to --efficiency"),
         (["--efficiency", "--worst", "3"], "give either --efficiency or --worst"),
+        (["--published", "--rank"], "--rank does not apply to --published"),
+        (["--published", "absent.csv"], "cannot read it"),
         (["--significance", "bsanett"], "did you mean 'bsanet'"),
         (["--significance", "--models", "unet,pranet"], "--significance unet"),
         (["--rank", "--models", "unet"], "ranks need two"),

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.report import escape
+from benchmark.report.against import against_published
 from benchmark.report.efficiency import efficiency_sheets
+from benchmark.report.published import published_files, published_folder, read_published
 from benchmark.report.rank_table import rank_sheet
 from benchmark.report.tables import build_tables
 from benchmark.report.uncertainty import score_reader
@@ -117,5 +119,7 @@ def test_tables_of_every_kind_compile_and_fit_the_line(make_results: Any, tmp_pa
     cost: dict[str, Any] = {**dict.fromkeys(numbers, 1.0), "model": "unet", "title": "U-Net", "device": "cpu"}
     cost |= {"device_name": NASTY[0], "torch": "2"}
     made += efficiency_sheets(records, [cost])
+    published = [row for file in published_files(published_folder()) for row in read_published(file)]
+    made += against_published(build_tables(records, ci=True, read=read), records, published)
     log = compile_latex("\n".join(one.sheet.to_latex() for one in made), tmp_path)
     assert not re.findall(r"Overfull .hbox .*", log)
