@@ -1,6 +1,48 @@
 """A benchmark and ablation harness for polyp segmentation.
 
-Importing this package loads nothing heavy; sub-modules are imported where they are used.
+Importing this package loads nothing heavy; sub-modules, and the functions of ``benchmark.api`` (``run``, ``ablate``,
+``evaluate_maps``, ``load_results``, ...), are loaded on first use.
 """
 
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+_API = (
+    "ablate",
+    "evaluate_checkpoint",
+    "evaluate_maps",
+    "load_results",
+    "plan_study",
+    "profile_models",
+    "run",
+    "tables",
+)
+
+__all__ = ["BenchError", "__version__", *_API]
+
+if TYPE_CHECKING:  # in the form that says to type checkers that these are meant for others
+    from benchmark.api import ablate as ablate
+    from benchmark.api import evaluate_checkpoint as evaluate_checkpoint
+    from benchmark.api import evaluate_maps as evaluate_maps
+    from benchmark.api import load_results as load_results
+    from benchmark.api import plan_study as plan_study
+    from benchmark.api import profile_models as profile_models
+    from benchmark.api import run as run
+    from benchmark.api import tables as tables
+    from benchmark.errors import BenchError as BenchError
+
+
+def __getattr__(name: str) -> Any:
+    """Load what was asked for on first use."""
+    from importlib import import_module
+
+    if name == "BenchError":
+        return import_module("benchmark.errors").BenchError
+    if name in _API:
+        return getattr(import_module("benchmark.api"), name)
+    raise AttributeError(f"module 'benchmark' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmark.plan import Request
 
 
-def evaluate(
+def figures(
     request: Request,
     *,
     predictions: Path | None,
@@ -32,10 +32,9 @@ def evaluate(
     images: str,
     allow_partial: bool,
     boundary: bool,
-    json_file: Path | None,
     quiet: bool,
-) -> None:
-    """Score maps or a checkpoint, write the record, print the figures."""
+) -> list[dict[str, Any]]:
+    """Score maps or a checkpoint and write the record; returns one object per test set, as ``--json`` writes it."""
     from benchmark import evaluation
     from benchmark.data.datasets import expand_datasets
     from benchmark.progress import watch
@@ -78,14 +77,19 @@ def evaluate(
                 watcher=watcher,
             )
     _note_command(request, record, [one.name for one in sets])
-    rows = [_figures(record, one.name, protocol) for one in sets]
+    return [_figures(record, one.name, protocol) for one in sets]
+
+
+def evaluate(request: Request, *, json_file: Path | None, **asked: Any) -> None:
+    """Score maps or a checkpoint (``figures`` says what is asked), write the record, print the figures."""
+    rows = figures(request, **asked)
     if json_file is not None:
         io.write_json(json_file, rows[0] if len(rows) == 1 else rows)
     for row in rows:
-        figures = "  ".join(f"{key} {row['metrics'][key]:.4f}" for key in row["metrics"])
+        numbers = "  ".join(f"{key} {row['metrics'][key]:.4f}" for key in row["metrics"])
         of = f" of {row['of']}" if row["of"] else ""
         facts = f"{row['n']}{of} images, {row['protocol']} {row['protocol_hash']}"
-        print(f"{row['method']} on {row['dataset']} ({facts}): {figures}")
+        print(f"{row['method']} on {row['dataset']} ({facts}): {numbers}")
 
 
 FIGURES: tuple[str, ...] = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -52,9 +53,7 @@ def _run(
     quiet: bool,
 ) -> int:
     from benchmark.plan import plan_study
-    from benchmark.progress import watch
-    from benchmark.report.files import write_tables
-    from benchmark.runner import check_weights, check_writable, run_study
+    from benchmark.runner import check_weights, check_writable
 
     study = plan_study(request, teller(console, quiet))
     if not dry_run:
@@ -66,13 +65,7 @@ def _run(
         if as_json:
             print_json(_plan_json(study))
         return 0
-    asked = asked_of(request)
-    with tracked(console, study.layout, "run", asked, track=track, checkpoints=checkpoints) as tracker:
-        with watch(console, quiet=quiet) as watcher:
-            records = run_study(study, TrackingWatcher(watcher, tracker))
-        made = _study_tables(study, records)
-        written = write_tables(made, study.layout.tables, ["latex", "markdown", "csv"])
-        tracker.files += written
+    records, made, written = perform(console, study, track=track, checkpoints=checkpoints, quiet=quiet)
     if as_json:
         print_json({"records": [record.to_json() for record in records], "files": [str(p) for p in written]})
     else:
@@ -82,6 +75,24 @@ def _run(
     for record in failed:
         say(console, f"{record.status}: {record.cell}: {record.error}")
     return EXIT_FAILED_CELL if failed else 0
+
+
+def perform(
+    console: Console, study: Study, *, track: bool, checkpoints: bool, quiet: bool
+) -> tuple[list[Record], list[Table], list[Path]]:
+    """Train, score, tabulate and mirror a study; returns its records, its tables and the files written."""
+    from benchmark.progress import watch
+    from benchmark.report.files import write_tables
+    from benchmark.runner import run_study
+
+    asked = asked_of(study.request)
+    with tracked(console, study.layout, "run", asked, track=track, checkpoints=checkpoints) as tracker:
+        with watch(console, quiet=quiet) as watcher:
+            records = run_study(study, TrackingWatcher(watcher, tracker))
+        made = _study_tables(study, records)
+        written = write_tables(made, study.layout.tables, ["latex", "markdown", "csv"])
+        tracker.files += written
+    return list(records), made, written
 
 
 def ablate(
@@ -115,6 +126,32 @@ def _ablate(
     as_json: bool,
     quiet: bool,
 ) -> int:
+    made, written, failed = perform_ablation(
+        console, request, drop, factorial, track=track, checkpoints=checkpoints, estimate=with_estimate, quiet=quiet
+    )
+    if failed:
+        say(console, "no table: every variant must have finished; the same command goes on from here")
+        return EXIT_FAILED_CELL
+    if as_json:
+        print_json([{"dataset": t.dataset, **row} for t in made for row in t.rows])
+    else:
+        print_tables(made, "markdown")
+        say(console, "wrote " + ", ".join(str(path) for path in written))
+    return 0
+
+
+def perform_ablation(
+    console: Console,
+    request: Request,
+    drop: Sequence[str],
+    factorial: bool,
+    *,
+    track: bool,
+    checkpoints: bool,
+    estimate: bool,
+    quiet: bool,
+) -> tuple[list[Any], list[Path], list[Record]]:
+    """Prove, train and compare the variants; returns tables, files written, and the records of failed cells."""
     from dataclasses import replace
 
     from benchmark.ablation import choose_variants, measure_costs, prove
@@ -133,7 +170,7 @@ def _ablate(
     study = plan_study(replace(request, ablations=variants), teller(console, quiet))
     proofs = prove(study.cells[0], variants)
     if not quiet:
-        _print_plan(console, study, with_estimate)
+        _print_plan(console, study, estimate)
         for proof in proofs:
             name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
             change = f", output changes by up to {proof.output_change:.3g}" if proof.drop else ""
@@ -146,16 +183,10 @@ def _ablate(
         for record in failed:
             say(console, f"{record.status}: {record.cell}: {record.error}")
         if failed:
-            say(console, "no table: every variant must have finished; the same command goes on from here")
-            return EXIT_FAILED_CELL
+            return [], [], failed
         made, written = _ablation_report(study, records, measure_costs(study, proofs))
         tracker.files += written
-    if as_json:
-        print_json([{"dataset": t.dataset, **row} for t in made for row in t.rows])
-    else:
-        print_tables(made, "markdown")
-        say(console, "wrote " + ", ".join(str(path) for path in written))
-    return 0
+    return list(made), written, []
 
 
 def _ablation_report(study: Study, records: Sequence[Record], costs: dict[tuple[str, ...], dict[str, float]]) -> Any:

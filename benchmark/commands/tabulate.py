@@ -76,18 +76,24 @@ def _check_options(request: TableRequest) -> None:
 def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, as_json: bool) -> None:
     """Build the tables of a results folder, write them, print the first format asked for."""
     from benchmark.report.files import write_tables
-    from benchmark.report.protocols import resolve_protocol
 
-    _check_options(request)
-    records = [record.to_json() for record in io.read_records(request.results)]
-    request = replace(request, protocol=resolve_protocol(records, request.protocol))
-    made = _KINDS[request.kind](request, records)
+    made = build(request)
     written = write_tables(made, out or ResultsLayout(request.results).tables, formats)
     if as_json:
         print_json([dict(row) for table in made for row in table.sheet.data])
         return
     print_tables(made, formats[0])
     say(Console(stderr=True), "wrote " + ", ".join(str(path) for path in written))
+
+
+def build(request: TableRequest) -> list[Printable]:
+    """Build the tables that a request asks for; nothing is written."""
+    from benchmark.report.protocols import resolve_protocol
+
+    _check_options(request)
+    records = [record.to_json() for record in io.read_records(request.results)]
+    request = replace(request, protocol=resolve_protocol(records, request.protocol))
+    return _KINDS[request.kind](request, records)
 
 
 def _scores(request: TableRequest, records: Records) -> list[Printable]:

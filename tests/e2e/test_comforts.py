@@ -13,7 +13,7 @@ from harness import TINY, Bench
 from benchmark.cli.tree import command_tree, leaves
 from benchmark.store.layout import ResultsLayout
 
-NO_JSON = {"bench ui": "prints an address"}
+NO_JSON = {"bench ui": "prints an address", "bench report": "writes one page"}
 
 
 def completions(bench: Bench, line: str) -> list[str]:

@@ -1,0 +1,325 @@
+"""The commands as functions: ``import benchmark as bench; bench.run(...)``. Mistakes raise ``BenchError``.
+
+Options bear the names of the command line's, in Python's spelling; names may be one string, comma-separated, or a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.plan import Request, Study
+    from benchmark.report.sheet import Sheet
+    from benchmark.store.schema import Record
+
+Names = str | Sequence[str]
+
+
+def run(
+    models: Names = "all",
+    datasets: Names = "polyp",
+    *,
+    seeds: int | Sequence[int] = (0,),
+    overrides: Mapping[str, Any] | None = None,
+    track: bool = False,
+    quiet: bool = True,
+    **options: Any,
+) -> list[Record]:
+    """Train and score models on the same set-up, as ``bench run`` does; finished cells are kept.
+
+    Args:
+        models: Names, or all.
+        datasets: Names or groups.
+        seeds: Training seeds.
+        overrides: Recipe fields, as ``--set`` gives them: ``{"epochs": 5}``.
+        track: Mirror the records into MLflow.
+        quiet: No progress on standard error.
+        **options: Further fields of ``benchmark.plan.Request``: split, recipe, results, data_root, device, ...
+    Returns:
+        One record per cell, in the study's order; a cell that failed has ``status`` and ``error``.
+    Raises:
+        BenchError: A mistake, told before anything is trained.
+    """
+    from rich.console import Console
+
+    from benchmark.commands.study import perform
+    from benchmark.runner import check_weights, check_writable
+
+    study = plan_study(models, datasets, seeds=seeds, overrides=overrides, **options)
+    check_writable(study.layout.root)
+    check_weights(study)
+    return perform(Console(stderr=True), study, track=track, checkpoints=False, quiet=quiet)[0]
+
+
+def plan_study(
+    models: Names = "all",
+    datasets: Names = "polyp",
+    *,
+    seeds: int | Sequence[int] = (0,),
+    overrides: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Study:
+    """Return what ``run`` would do, as ``bench run --dry-run``: cells, split, leaks. Arguments as for ``run``."""
+    from benchmark import plan
+
+    return plan.plan_study(_request(models, datasets, seeds, overrides, options))
+
+
+def ablate(
+    model: str = "bsanet",
+    drop: Names = (),
+    datasets: Names = "polyp",
+    *,
+    factorial: bool = False,
+    seeds: int | Sequence[int] = (0,),
+    overrides: Mapping[str, Any] | None = None,
+    track: bool = False,
+    quiet: bool = True,
+    **options: Any,
+) -> pd.DataFrame:
+    """Train a model whole and without its parts, and compare in pairs, as ``bench ablate`` does.
+
+    Args:
+        model: Model whose parts are dropped.
+        drop: Parts; empty: all that it declares.
+        datasets: Names or groups.
+        factorial: Every subset of the parts.
+        seeds: Training seeds.
+        overrides: Recipe fields.
+        track: Mirror the records into MLflow.
+        quiet: No progress on standard error.
+        **options: As for ``run``.
+    Returns:
+        One row per test set and variant.
+    Raises:
+        BenchError: A mistake, or a cell that failed: finished ones are kept.
+    """
+    import pandas as pd
+    from rich.console import Console
+
+    from benchmark.commands.study import perform_ablation
+
+    request = _request(model, datasets, seeds, overrides, options)
+    made, _, failed = perform_ablation(
+        Console(stderr=True),
+        request,
+        _names(drop),
+        factorial,
+        track=track,
+        checkpoints=False,
+        estimate=False,
+        quiet=quiet,
+    )
+    if failed:
+        raise BenchError(f"{failed[0].cell} {failed[0].status}: {failed[0].error}; finished cells are kept")
+    return pd.DataFrame([{"dataset": table.dataset, **row} for table in made for row in table.rows])
+
+
+def evaluate_maps(
+    predictions: str | Path,
+    dataset: Names = (),
+    *,
+    masks: str | Path | None = None,
+    name: str | None = None,
+    images: str = "pranet",
+    allow_partial: bool = False,
+    boundary: bool = False,
+    quiet: bool = True,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """Score maps that others made, as ``bench evaluate --predictions`` does; they become a record.
+
+    Args:
+        predictions: Folder of maps, one per image, or nested by dataset.
+        dataset: Test sets.
+        masks: Folder of masks instead, for a set of one's own.
+        name: Name of the method in tables; the folder's if unset.
+        images: ``pranet``: the images of PraNet's test lists; ``all``: every image.
+        allow_partial: Score what exists.
+        boundary: Also HD95 and surface Dice.
+        quiet: No progress on standard error.
+        **options: As for ``run``: results, data_root, protocol, engine, ...
+    Returns:
+        Per test set what ``--json`` writes: method, dataset, protocol, n, metrics.
+    Raises:
+        BenchError: Maps are missing, surplus or unusable; they are named on standard error.
+    """
+    from benchmark.commands.score import figures
+
+    return figures(
+        _request((), (), (0,), None, options),
+        predictions=Path(predictions),
+        datasets=_names(dataset),
+        masks=_path(masks),
+        name=name,
+        model=None,
+        checkpoint=None,
+        images=images,
+        allow_partial=allow_partial,
+        boundary=boundary,
+        quiet=quiet,
+    )
+
+
+def evaluate_checkpoint(
+    model: str,
+    checkpoint: str | Path,
+    dataset: Names,
+    *,
+    images: str = "pranet",
+    overrides: Mapping[str, Any] | None = None,
+    quiet: bool = True,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """Score a released checkpoint, as ``bench evaluate --checkpoint`` does; else as ``evaluate_maps``."""
+    from benchmark.commands.score import figures
+
+    return figures(
+        _request((), (), (0,), overrides, {"recipe": "native", **options}),
+        predictions=None,
+        datasets=_names(dataset),
+        masks=None,
+        name=None,
+        model=model,
+        checkpoint=Path(checkpoint),
+        images=images,
+        allow_partial=False,
+        boundary=False,
+        quiet=quiet,
+    )
+
+
+def tables(results: str | Path = "results", kind: str = "main", **options: Any) -> list[Sheet]:
+    """Build tables from the records alone, as ``bench tables`` does; nothing is written.
+
+    Args:
+        results: Results folder.
+        kind: main, ablation, efficiency, by (with ``by="size"``) or worst (with ``worst=10``).
+        **options: Further fields of ``benchmark.commands.tabulate.TableRequest``: models, protocol, ci, rank, ...
+    Returns:
+        Sheets, each with ``caption``, ``data`` (rows), ``to_markdown()``, ``to_latex()``, ``to_html()``, ``to_csv()``.
+    """
+    from benchmark.commands.tabulate import TableRequest, build
+
+    known = {field.name for field in fields(TableRequest)}
+    kinds = ("main", "ablation", "efficiency", "by", "worst")
+    if kind not in kinds:
+        raise unknown_name("kind of table", kind, kinds)
+    for option in options:
+        if option not in known:
+            raise unknown_name("option", option, known)
+    for option in ("models", "datasets"):
+        if isinstance(options.get(option), str):
+            options[option] = _names(options[option])
+    return [one.sheet for one in build(TableRequest(results=Path(results), kind=kind, **options))]
+
+
+def load_results(results: str | Path = "results", *, protocol: str = "pranet", per_image: bool = False) -> pd.DataFrame:
+    """Read the records of a results folder.
+
+    Args:
+        results: Results folder.
+        protocol: Whose scores.
+        per_image: One row per cell and test image (columns of scores.parquet) instead of one per cell and test set.
+    Returns:
+        Cell, model, title, ablation, recipe, split, seed, status, synthetic, dataset, then n and num_leaked with
+        the set's scores (mDSC, mIoU, ...), or id and that image's scores. A cell without scores has one row with
+        ``dataset`` None in the table of sets, and none in that of images.
+    Raises:
+        BenchError: No such folder, or an unreadable record.
+    """
+    import pandas as pd
+
+    from benchmark.store import io
+    from benchmark.store.layout import ResultsLayout
+
+    records = io.read_records(Path(results))
+    if not per_image:
+        return pd.DataFrame([row for record in records for row in _set_rows(record, protocol)])
+    layout, frames = ResultsLayout(Path(results)), []
+    for record in records:
+        if record.tests:
+            frame = io.read_scores(layout.cell(record.cell).scores)
+            frame = frame[(frame["protocol"] == protocol) & frame["dataset"].isin(list(record.tests))]
+            frames.append(frame.drop(columns="protocol").assign(**_facts(record)))
+    if not frames:
+        return pd.DataFrame()
+    joined = pd.concat(frames, ignore_index=True)
+    first = list(_facts(records[0]))
+    return joined[[*first, *(column for column in joined if column not in first)]]
+
+
+def profile_models(
+    models: Names = "all", *, size: int = 256, batches: Sequence[int] = (1, 16), repeats: int = 10, device: str = "cpu"
+) -> pd.DataFrame:
+    """Measure parameters, multiply-adds, latency and peak memory, as ``bench profile`` does; nothing is written."""
+    import pandas as pd
+
+    from benchmark.profiling import as_rows, profile
+    from benchmark.registry import expand_models
+
+    specs = expand_models(_names(models))
+    return pd.DataFrame(as_rows(profile(specs, size=size, batches=batches, repeats=repeats, device=device)))
+
+
+def _request(
+    models: Names,
+    datasets: Names,
+    seeds: int | Sequence[int],
+    overrides: Mapping[str, Any] | None,
+    options: dict[str, Any],
+) -> Request:
+    from benchmark.plan import Request
+
+    known = {field.name for field in fields(Request)} - {"models", "datasets", "seeds", "overrides", "ablations"}
+    for option in options:
+        if option not in known:
+            raise unknown_name("option", option, known)
+    paths = {name: _path(options.get(name)) for name in ("data_root", "results", "cache_dir", "weights_dir")}
+    return Request(
+        models=_names(models),
+        datasets=_names(datasets),
+        seeds=(seeds,) if isinstance(seeds, int) else tuple(seeds),
+        overrides=dict(overrides or {}),
+        **{**options, **{name: path for name, path in paths.items() if path is not None}},
+    )
+
+
+def _names(given: Names) -> list[str]:
+    parts = given.split(",") if isinstance(given, str) else given
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    return {
+        "cell": record.cell,
+        "model": record.model,
+        "title": record.model_title,
+        "ablation": ",".join(record.ablation),
+        "recipe": record.recipe_name,
+        "split": record.split.name,
+        "seed": record.seed,
+        "status": record.status,
+        "synthetic": record.synthetic,
+    }
+
+
+def _set_rows(record: Record, protocol: str) -> list[dict[str, Any]]:
+    facts = _facts(record)
+    rows = [
+        {**facts, "dataset": name, "n": test.n, "num_leaked": test.num_leaked, **test.scores[protocol]}
+        for name, test in record.tests.items()
+        if protocol in test.scores
+    ]
+    return rows or [{**facts, "dataset": None}]

@@ -1,0 +1,70 @@
+"""`import benchmark as bench`: instant, complete, and the README's snippet as written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import NET
+
+import benchmark as bench
+
+README = Path(__file__).parents[2] / "README.md"
+TINY = {"epochs": 1, "image_size": 64, "max_train_images": 16, "max_test_images": 3}
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "pandas", "pydantic", "typer", "rich")
+    code = f"import sys, benchmark; dir(benchmark); print([m for m in {heavy!r} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_every_name_is_there() -> None:
+    for name in bench.__all__:
+        assert getattr(bench, name) is not None and name in dir(bench)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = bench.nothing
+
+
+def test_a_mistake_raises_in_python() -> None:
+    with pytest.raises(bench.BenchError, match="did you mean 'unet'"):
+        bench.run("unett", "phantom")
+    with pytest.raises(bench.BenchError, match="unknown option 'recpe': did you mean 'recipe'"):
+        bench.run("unet", "phantom", recpe="smoke")
+    with pytest.raises(bench.BenchError, match="unknown kind of table"):
+        bench.tables(kind="other")
+
+
+def test_run_evaluate_load_and_tabulate(tmp_path: Path, shared_cache: Path) -> None:
+    (tmp_path / "tiny_net.py").write_text(NET)
+    common = {"results": tmp_path / "results", "cache_dir": shared_cache}
+    records = bench.run(f"{tmp_path}/tiny_net.py:build", "phantom", recipe="smoke", overrides=TINY, **common)
+    assert [record.status for record in records] == ["ok"]
+    frame = bench.load_results(tmp_path / "results")
+    assert len(frame) == 4 and frame["synthetic"].all()
+    etis = frame.set_index("dataset").loc["phantom-etis"]
+    assert etis["mDSC"] == records[0].tests["phantom-etis"].scores["pranet"]["mDSC"] and etis["n"] == 3
+    images = bench.load_results(tmp_path / "results", protocol="half", per_image=True)
+    assert len(images) == 12 and set(images["seed"]) == {0} and set(images.groupby("dataset")["id"].nunique()) == {3}
+    sheets = bench.tables(tmp_path / "results", datasets="phantom-etis")
+    assert len(sheets) == 1 and "mDSC" in sheets[0].to_markdown()
+
+    maps = tmp_path / "results" / "runs" / records[0].cell / "maps"
+    (row,) = bench.evaluate_maps(maps, "phantom-etis", name="again", allow_partial=True, **common)
+    assert row["n"] == 3 and row["metrics"]["mDSC"] == pytest.approx(etis["mDSC"])
+
+
+def test_the_readmes_snippet_runs_as_written(
+    tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (snippet,) = (
+        block for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.S) if "bench.run" in block
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(shared_cache))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    exec(compile(snippet, "README.md", "exec"), {})
+    assert (tmp_path / "scores.png").stat().st_size > 5000
