@@ -19,8 +19,8 @@ class Config:
     pretraining: bool = True
     """Swin blocks may start from ImageNet weights; off: random values. Changes no shape."""
 
-    stem_width: int = 32
-    """Channels at stride 2, twice as many at stride 4; the former are the rendering module's fine feature."""
+    stem_width: int = 64
+    """Channels of the stem, at stride 2; also the rendering module's fine feature."""
     encoder_widths: tuple[int, int, int, int] = (96, 192, 320, 512)
     """Channels at strides 4, 8, 16, 32."""
     encoder_inner: tuple[int, int, int, int] = (64, 128, 256, 512)
@@ -29,6 +29,9 @@ class Config:
     """ResNeXt blocks at each level."""
     groups: int = 32
     """Groups of the grouped convolution (the cardinality of ResNeXt)."""
+    conv_std: float = 0.01
+    """Standard deviation of the random values of a convolution that batch norm follows, > 0. Changes no output of the
+    fresh network, but how far a step of Adam turns it: see `weights.py`."""
 
     width: int = 96
     """Channels of every f_i: the width of Swin-T's first stage, so that its weights fit."""
@@ -98,6 +101,7 @@ def _check(config: Config) -> None:
         raise ValueError("width and point_width must be multiples of their numbers of heads")
     if not 0 <= config.drop_path < 1:
         raise ValueError(f"drop_path {config.drop_path}: expected 0 <= drop_path < 1")
-    if config.isam_weight <= 0:
-        # The convolution block ends in a ReLU: a weight of zero would never receive a gradient.
-        raise ValueError(f"isam_weight {config.isam_weight}: expected a number above 0")
+    # isam_weight: its convolution block ends in a ReLU, so that a weight of zero would never receive a gradient.
+    for name in ("conv_std", "isam_weight"):
+        if (value := getattr(config, name)) <= 0:
+            raise ValueError(f"{name} {value}: expected a number above 0")

@@ -36,7 +36,11 @@ class ConvBlock(nn.Sequential):
 
 
 class ResNeXtBlock(nn.Module):
-    """1x1, grouped 3x3, 1x1, each with batch norm, and a shortcut."""
+    """1x1, grouped 3x3, 1x1, each with batch norm, and a shortcut.
+
+    A shortcut that halves the map takes means of 2x2 pixels: a strided 1x1 convolution would never see three
+    quarters of them.
+    """
 
     def __init__(self, num_in: int, inner: int, num_out: int, *, stride: int, groups: int) -> None:
         super().__init__()
@@ -47,8 +51,9 @@ class ResNeXtBlock(nn.Module):
             nn.ReLU(inplace=True),
             *conv_norm(inner, num_out, 1),
         )
+        shrink: list[nn.Module] = [] if stride == 1 else [nn.AvgPool2d(stride)]
         same = stride == 1 and num_in == num_out
-        self.shortcut = nn.Sequential(*([] if same else conv_norm(num_in, num_out, 1, stride=stride)))
+        self.shortcut = nn.Sequential(*([] if same else [*shrink, *conv_norm(num_in, num_out, 1)]))
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,15 +62,16 @@ class ResNeXtBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Stem at stride 2 and four levels of ResNeXt blocks, each projected to the width of the Swin blocks."""
+    """ResNeXt's stem (7x7 at stride 2, maximum pooling) and four levels of blocks, each projected to the width of the
+    Swin blocks.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        stem = config.stem_width
-        self.stem = ConvBlock(3, stem, stride=2)
-        self.entry = ConvBlock(stem, 2 * stem, stride=2)
+        self.stem = nn.Sequential(*conv_norm(3, config.stem_width, 7, stride=2), nn.ReLU(inplace=True))
+        self.entry = nn.MaxPool2d(3, stride=2, padding=1)
         self.levels, self.projections = nn.ModuleList(), nn.ModuleList()
-        num_in, stride = 2 * stem, 1
+        num_in, stride = config.stem_width, 1
         for num_out, inner, depth in zip(
             config.encoder_widths, config.encoder_inner, config.encoder_depths, strict=True
         ):
@@ -87,7 +93,7 @@ class Encoder(nn.Module):
             (B, stem_width, H/2, W/2) and four maps (B, width, H/s, W/s), s = 4, 8, 16, 32.
         """
         fine = self.stem(image)  # (B, stem, H/2, W/2)
-        maps, x = [], self.entry(fine)  # (B, 2 * stem, H/4, W/4)
+        maps, x = [], self.entry(fine)  # (B, stem, H/4, W/4)
         for level, project in zip(self.levels, self.projections, strict=True):
             x = level(x)
             maps.append(project(x))

@@ -73,7 +73,8 @@ class BSANet(nn.Module):
         if self.rendering is None:
             return (logits,)
         points = self.rendering.draw(coarse, self.rendering.num_points(logits[0].numel()))
-        point_logits = self.rendering(points, fine, decoded, coarse)  # (B, N)
+        # Detached: the points are the hardest ones, and pulled the rest of the network away from the map (README).
+        point_logits = self.rendering(points, fine.detach(), decoded.detach(), coarse.detach())  # (B, N)
         return logits, point_logits[:, None, None], points
 
     def loss(self, outputs: tuple[Tensor, ...], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
@@ -127,7 +128,7 @@ def build(*, pretrained: bool = False, weights: str | None = None, drop: Iterabl
     seed = int(torch.randint(2**62, (1,)))
     with torch.random.fork_rng(devices=[]):
         model = BSANet(config)
-    initialise(model, seed)
+    initialise(model, seed, conv_std=config.conv_std)
     if config.isam and config.pretraining and (pretrained or weights):
         model.weights_info = load_swin(model, weights)
     return model

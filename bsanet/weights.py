@@ -25,15 +25,19 @@ _PART_KEYS = {"isam": "isam.0.conv.0.weight", "fsam": "fsam.0.conv.0.weight", "r
 """A tensor that is there exactly when the part is on."""
 
 
-def initialise(model: nn.Module, seed: int) -> None:
+def initialise(model: nn.Module, seed: int, *, conv_std: float) -> None:
     """Random values that depend on the seed and the tensor's name alone.
+
+    A convolution that batch norm follows starts with one small deviation, whatever its fan-in. Its scale changes no
+    output, only what a step of training does: Adam moves each weight by about the learning rate, so weights of
+    Kaiming's size, 0.05 to 0.33 here where fans are small, would turn several times slower than a wide network's.
 
     So two variants built under one seed share the values of every part that both have, and an ablation compares
     the parts, not two draws.
     """
     for name, module in model.named_modules():
         generator = torch.Generator().manual_seed((seed + crc32(name.encode())) % 2**63)
-        _draw(module, generator, in_swin=".blocks." in name)
+        _draw(module, generator, in_swin=".blocks." in name, conv_std=conv_std)
     for module in model.modules():
         if isinstance(module, ISAM):
             nn.init.constant_(module.conv.norm.weight, module.weight)
@@ -41,11 +45,12 @@ def initialise(model: nn.Module, seed: int) -> None:
             nn.init.zeros_(module.last.weight)  # rendering starts as "leave the coarse logit"
 
 
-def _draw(module: nn.Module, generator: torch.Generator, *, in_swin: bool) -> None:
+def _draw(module: nn.Module, generator: torch.Generator, *, in_swin: bool, conv_std: float) -> None:
     if isinstance(module, WindowAttention):
         nn.init.trunc_normal_(module.relative_position_bias_table, std=0.02, generator=generator)
+    elif isinstance(module, nn.Conv2d) and module.bias is None:  # batch norm follows
+        nn.init.normal_(module.weight, std=conv_std, generator=generator)
     elif isinstance(module, nn.Conv2d):
-        # fan_in counts a grouped convolution's true inputs; fan_out would not.
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
     elif isinstance(module, nn.Linear) and in_swin:
         nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)

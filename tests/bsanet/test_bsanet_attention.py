@@ -83,6 +83,18 @@ def test_both_attention_kernels_agree(isam: ISAM) -> None:
     assert not any(block.attn.fused_attn for block in isam.blocks)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_pieces_of_the_mlp_add_up_to_the_whole(isam: ISAM, batch: int) -> None:
+    mlp = isam.blocks[0].mlp
+    x = torch.randn(batch, 1500, 96)  # neither one piece nor a multiple of it
+    pieces: list[int] = []
+    handle = mlp.fc1.register_forward_hook(lambda _, args, __: pieces.append(args[0].shape[0]))
+    with torch.no_grad():
+        torch.testing.assert_close(mlp(x), mlp.train()(x), atol=1e-6, rtol=1e-5)
+    handle.remove()
+    assert pieces == ([1024, 476] if batch == 1 else [1024] * 4 + [404]) + [batch]
+
+
 def test_fsam_follows_its_formula() -> None:
     torch.manual_seed(0)
     fsam = FSAM(Config()).eval()

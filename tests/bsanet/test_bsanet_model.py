@@ -8,6 +8,7 @@ import torch
 
 from bsanet import SWITCHES, BSANet, build
 from bsanet.config import SWITCH_NAMES
+from bsanet.encoder import ResNeXtBlock
 
 SHAPE_SWITCHES = ("isam", "fsam", "rendering")
 
@@ -85,6 +86,42 @@ def test_another_seed_gives_other_values(model: BSANet) -> None:
         if torch.equal(a, b) and a.unique().numel() > 1
     ]
     assert same == []
+
+
+def test_normed_convolutions_start_small_whatever_their_fan_in() -> None:
+    network = seeded()
+    convs = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    for conv in convs:
+        if conv.bias is None:
+            assert conv.weight.std().item() == pytest.approx(network.config.conv_std, rel=0.1)
+    assert sum(conv.bias is not None for conv in convs) == 5, "the decoder's head and four shortcuts, without a norm"
+
+
+def test_the_starting_scale_of_convolutions_changes_no_output(image: torch.Tensor) -> None:
+    small, large = (seeded(conv_std=std, drop="rendering").train() for std in (0.01, 0.1))
+    batch = torch.cat((image, -image, image.flip(2)))
+    with torch.no_grad():
+        # Batch norm adds 1e-5 to a variance, which in the smallest layers is not nothing.
+        for module in (*small.modules(), *large.modules()):
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eps = 1e-12
+        torch.testing.assert_close(small(batch)[0], large(batch)[0], atol=1e-2, rtol=1e-2)
+
+
+def test_points_teach_the_rendering_module_and_nothing_else() -> None:
+    network = seeded()
+    torch.nn.init.normal_(network.rendering.last.weight)
+    _, point_logits, _ = network(torch.randn(2, 3, 64, 64))
+    point_logits.square().sum().backward()
+    taught = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+    assert taught == {name for name, _ in network.named_parameters() if name.startswith("rendering.")}
+
+
+def test_a_halving_shortcut_sees_every_pixel() -> None:
+    block = ResNeXtBlock(32, 32, 64, stride=2, groups=32).eval()
+    x = torch.randn(1, 32, 8, 8, requires_grad=True)
+    block.shortcut(x).sum().backward()
+    assert x.grad.ne(0).all()
 
 
 def test_building_draws_once_from_the_global_generator_whatever_is_built() -> None:
@@ -213,6 +250,7 @@ def test_bad_input_is_refused_with_what_was_expected(image: torch.Tensor, words:
         ({"wdith": 3}, "'wdith'"),
         ({"encoder_inner": (60, 128, 256, 512)}, "multiple of groups"),
         ({"isam_weight": 0.0}, "isam_weight"),
+        ({"conv_std": -0.1}, "conv_std"),
         ({"drop_path": 1.0}, "drop_path"),
         ({"point_width": 6}, "heads"),
     ],
