@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from pathlib import Path
 from typing import Any
 
@@ -331,13 +330,3 @@ def test_write_tables_names_its_files_and_joins_the_csv(six: Any, tmp_path: Path
     assert len((tmp_path / "tables" / "tables.csv").read_text(encoding="utf-8").splitlines()) == 13
     with pytest.raises(BenchError, match="did you mean 'latex'"):
         write_tables([], tmp_path, ["latx"])
-
-
-def test_120_records_take_less_than_two_seconds(make_record: Any) -> None:
-    sets = dict.fromkeys(("kvasir", "etis", "colondb", "endoscene"), 0.5)
-    records = [make_record(f"m{i}", seed=s, tests=sets, n=800) for i in range(24) for s in range(5)]
-    start = time.process_time()
-    tables = build_tables(records)
-    texts = [t.to_latex() + t.to_markdown() + t.to_csv() for t in tables]
-    assert len(texts) == 4
-    assert time.process_time() - start < 2
