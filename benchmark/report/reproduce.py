@@ -74,7 +74,7 @@ def _command(records: Sequence[RecordDict]) -> Command:
         models = ["all"]
     words = ["bench", "ablate", "--model", *models] if ablated else ["bench", "run", "--models", ",".join(models)]
     if ablated:
-        variants = {tuple(record["ablation"]) for record in records}
+        variants = list(dict.fromkeys(tuple(record["ablation"]) for record in records))  # a set's order is by chance
         parts = list(dict.fromkeys(part for variant in variants for part in variant))
         words += ["--drop", ",".join(parts), *(["--factorial"] if _is_factorial(variants, parts) else [])]
     split = first["split"]
@@ -120,7 +120,7 @@ def _sets(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _is_factorial(variants: set[tuple[str, ...]], parts: Sequence[str]) -> bool:
+def _is_factorial(variants: Sequence[tuple[str, ...]], parts: Sequence[str]) -> bool:
     """Whether every proper subset is there, which a plain ablation of three parts or more lacks."""
     if len(parts) < 3:
         return False
