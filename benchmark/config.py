@@ -98,10 +98,15 @@ class Recipe(BaseModel):
         description="Test-time processing: min-max of the probabilities, or SANet's probability correction.",
     )
 
+    tuned_trials: int | None = Field(
+        None, ge=1, description="Trials of bench tune that chose these fields; unset: nobody tuned them."
+    )
+
     @property
     def hash(self) -> str:
-        """Eight hex digits over everything but the name."""
-        return config_hash(self.model_dump(mode="json", exclude={"name"}))
+        """Eight hex digits over everything but the name; of the tuning only where there was one."""
+        untuned = {"tuned_trials"} if self.tuned_trials is None else set()
+        return config_hash(self.model_dump(mode="json", exclude={"name"} | untuned))
 
     @property
     def train_size(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,20 @@ def watch(console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
             yield live
     else:
         yield PlainWatcher(console)
+
+
+@contextmanager
+def bar(console: Console, text: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """One bar with ETA on a terminal, a line now and then elsewhere; yields what is told of (done, total)."""
+    if quiet:
+        yield lambda done, total: None
+    elif console.is_terminal:
+        with _bars(console) as progress:
+            task = progress.add_task(text, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+    else:
+        plain = PlainWatcher(console)
+        yield lambda done, total: plain.phase(text, done, total)
 
 
 class QuietWatcher:

@@ -22,6 +22,7 @@ class Facts:
         leaked: Leaked test images by kind; empty in older records.
         weights: What the networks started from, with names where they differ.
         commit: Of the code that made the records.
+        tuned: Number of trials of ``bench tune``, with names where it differs; empty where nothing was tuned.
     """
 
     protocol: str
@@ -37,6 +38,7 @@ class Facts:
     num_leaked: int | None = None
     leaked: Mapping[str, int] = field(default_factory=dict)
     commit: str = ""
+    tuned: str = ""
 
 
 def gather_facts(
@@ -63,6 +65,7 @@ def gather_facts(
         num_leaked=max((int(t.get("num_leaked") or 0) for t in tests), default=None) if ours else None,
         leaked=count_kinds(tests),
         commit=", ".join(commits),
+        tuned=_join_tuned(ours, dataset),
     )
 
 
@@ -77,6 +80,8 @@ def caption(what: str, title: str, facts: Facts, *, with_std: bool = False) -> s
     if facts.recipe:
         spaced = facts.recipe.replace(",", ", ")  # so that a long list of fields can break across lines
         sentences.append(f"Recipe {spaced}{_in_brackets(facts.recipe_hash)}")
+    if facts.tuned:
+        sentences.append(f"Recipe tuned on validation images {facts.tuned}")
     if facts.seeds:
         sentences.append(_seeds(facts.seeds, with_std))
     if facts.weights:
@@ -122,3 +127,22 @@ def _join_weights(rows: Sequence[Row]) -> str:
     if len(by_weights) <= 1:
         return "".join(by_weights)
     return "; ".join(f"{weights}: {', '.join(titles)}" for weights, titles in by_weights.items())
+
+
+def _join_tuned(records: Sequence[RecordDict], dataset: str) -> str:
+    """Say ``with 20 trials``, or which model with how many where they differ."""
+    by_trials: dict[int | None, list[str]] = {}
+    for record in records:
+        if dataset in (record.get("tests") or {}):
+            titles = by_trials.setdefault((record.get("recipe") or {}).get("tuned_trials"), [])
+            title = str(record.get("model_title") or record.get("model"))
+            titles += [title] if title not in titles else []
+    if not any(by_trials):
+        return ""
+    if len(by_trials) == 1:
+        return _trials(next(iter(by_trials)))
+    return "; ".join(f"{_trials(trials)}: {', '.join(titles)}" for trials, titles in by_trials.items())
+
+
+def _trials(number: int | None) -> str:
+    return "not at all" if number is None else f"with {number} trial{'s' if number > 1 else ''}"

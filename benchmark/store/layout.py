@@ -88,6 +88,25 @@ class ResultsLayout:
         return self.root / "locks" / cell_id.replace("/", "__")
 
     @property
+    def tuning(self) -> Path:
+        return self.root / "tuning"
+
+    @property
+    def tuning_journal(self) -> Path:
+        """The trials of ``bench tune``, where no database was named."""
+        return self.tuning / "studies.journal"
+
+    def tuned(self, name: str | None) -> Path:
+        """The recipe that was found for one model, or for all that were tuned together."""
+        return self.tuning / (
+            "tuned.toml" if name is None else f"tuned-{name.replace(':', '_').replace('/', '_')}.toml"
+        )
+
+    def trial_state(self, study: str, slot: int) -> Path:
+        """The state of an unfinished trial."""
+        return self.tuning / "unfinished" / study.replace("/", "__") / f"{slot}.pt"
+
+    @property
     def profile(self) -> Path:
         return self.root / "profile.csv"
 

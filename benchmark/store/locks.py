@@ -59,7 +59,7 @@ class Lock:
         finally:
             done.set()
             beat.join()
-            _replace(path, {**_identity(), "released": True})
+            _replace(path, {**identity(), "released": True})
 
     def holder(self) -> str:
         """Say who holds it, for a message."""
@@ -80,7 +80,7 @@ class Lock:
                 return None
             try:
                 with self._file(newest + 1).open("x", encoding="utf-8") as file:
-                    json.dump(_identity(), file)
+                    json.dump(identity(), file)
             except FileExistsError:
                 return None
             if self._newest() > newest + 1:  # others took, released and tidied while this process looked
@@ -101,8 +101,8 @@ class Lock:
         facts = _read(path)
         if facts is not None and facts.get("released"):
             return True
-        if facts is not None and facts.get("where") == _where():
-            return not _is_alive(facts)
+        if facts is not None and facts.get("where") == where():
+            return not is_alive(facts)
         now = time.monotonic()
         if self._seen != (number, stamp):
             self._seen, self._since = (number, stamp), now
@@ -142,12 +142,13 @@ def _read(path: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def _identity() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "where": _where(), "pid": os.getpid(), "started": _started(os.getpid())}
+def identity() -> dict[str, Any]:
+    """This process, for a lease that others read: host, where, pid, started."""
+    return {"host": socket.gethostname(), "where": where(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 @cache
-def _where() -> str:
+def where() -> str:
     """Names the set of processes among which a pid is unique: host, boot and pid namespace."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
@@ -157,7 +158,8 @@ def _where() -> str:
     return " ".join(parts)
 
 
-def _is_alive(facts: dict[str, Any]) -> bool:
+def is_alive(facts: dict[str, Any]) -> bool:
+    """Whether the process that wrote ``identity()`` still runs; asked where ``where()`` is the same."""
     pid = facts.get("pid")
     if not isinstance(pid, int):
         return True

@@ -1,0 +1,78 @@
+"""`bench tune`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, names
+
+
+@app.command()
+def tune(
+    models: Annotated[str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.")] = "all",
+    trials: Annotated[int, typer.Option(help="Trials per model, finished or stopped early; the same for all.")] = 20,
+    space: Annotated[Path | None, typer.Option(help="Search space (TOML); the packaged one if unset.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Journal file, or URL of a database that other machines share (sqlite, postgresql)."),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1)] = 1,
+    datasets: Annotated[str, typer.Option(help="Names or groups: polyp, skin, phantom (synthetic).")] = "polyp",
+    split: Annotated[
+        str, typer.Option(help="Who trains, who validates: paper, grouped, pranet, or FILE.json.")
+    ] = "paper",
+    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
+    recipe: Annotated[str, typer.Option(help="Base recipe: what is not searched.")] = "paper",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides the draws and the trainings of all trials.")] = 0,
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Seconds between two checkpoints of an unfinished trial.", min=0)
+    ] = 60.0,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Tune without absent datasets.")] = False,
+    weights_dir: Annotated[
+        Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tune models with an equal budget: the same trials, search space and pruner; judged by validation images only.
+
+    Writes RESULTS/tuning/tuned-<model>.toml and tuned.toml (all models) for bench run --recipe. The same command goes
+    on where it was stopped, joins workers on other machines, and redoes the trials of workers that died.
+
+    Example: bench tune --models unet,bsanet --trials 3 --datasets phantom --recipe smoke --workers 2
+    """
+    from benchmark.commands import tune as command
+    from benchmark.config import parse_overrides
+    from benchmark.plan import Request
+    from benchmark.tuning.plan import Asked
+
+    request = Request(
+        models=names(models),
+        datasets=names(datasets),
+        split=split,
+        split_seed=split_seed,
+        recipe=recipe,
+        overrides=parse_overrides(set_ or []),
+        seeds=[seed],
+        data_root=data_root,
+        results=results,
+        cache_dir=cache_dir,
+        checkpoint_every_s=checkpoint_every,
+        allow_missing=allow_missing,
+        device=device,
+        weights_dir=weights_dir,
+    )
+    typed = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", shlex.join(["bench", *sys.argv[1:]]))  # no password
+    asked = Asked(request, trials, space, storage, typed)
+    raise typer.Exit(command.tune(asked, workers=workers, as_json=as_json, quiet=quiet or as_json))

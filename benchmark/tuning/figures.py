@@ -1,0 +1,60 @@
+"""Draw what a tuning found."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.report.style import save_figure
+from benchmark.report.tuning_plots import tuning_history, tuning_importance
+from benchmark.tuning.plan import Tuning
+from benchmark.tuning.result import Found
+
+if TYPE_CHECKING:
+    from benchmark.tuning.slots import Slots
+
+_MEASURES = {"val_dice_half": "Dice at 0.5", "val_mdsc": "mDSC", "val_iou_mean": "mean IoU"}
+
+
+def draw_tuning(
+    tuning: Tuning, found: Sequence[Found], slots: Sequence[Slots], say: Callable[[str], None]
+) -> list[Path]:
+    """Write ``history`` and, where there are trials enough, ``importance`` as PDF and PNG."""
+    folder, note = tuning.images.layout.tuning, _note(tuning, found)
+    scores = {one.target.cell.spec.name: [row["score"] for row in one.rows] for one in found}
+    measure = _MEASURES[found[0].recipe.select_metric]
+    written = save_figure(tuning_history(scores, measure=measure, note=note), folder, "history")
+    shares = {
+        one.target.cell.spec.name: share for one, ours in zip(found, slots, strict=True) if (share := importances(ours))
+    }
+    if shares:
+        return written + save_figure(tuning_importance(shares, note=f"PED-ANOVA. {note}"), folder, "importance")
+    for suffix in ("pdf", "png"):
+        (folder / f"importance.{suffix}").unlink(missing_ok=True)  # of fewer or other trials
+    say("importance is not drawn: too few trials came to different scores; ask for more --trials")
+    return written
+
+
+def importances(ours: Slots) -> dict[str, float]:
+    """Share of each field in the variance of scores by PED-ANOVA; {} where the trials cannot tell."""
+    import optuna
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+            found = optuna.importance.get_param_importances(ours.study, evaluator=evaluator)
+    except (ValueError, RuntimeError):  # fewer than two finished trials, or all alike
+        return {}
+    return {field: float(share) for field, share in found.items() if share == share}
+
+
+def _note(tuning: Tuning, found: Sequence[Found]) -> str:
+    info, request = tuning.images.info, tuning.asked.request
+    counts = sorted({one.trials for one in found})
+    number = " or ".join(map(str, counts))
+    text = f"{number} trials per model, recipe {request.recipe}, split {info.name} (seed {info.seed}), "
+    text += f"{info.num_val} validation images."
+    return f"{text} Synthetic images: these scores say nothing about real polyps." if tuning.synthetic else text

@@ -1,0 +1,149 @@
+"""What a tuning found, as recipes that `bench run --recipe` takes, a table of all trials, and figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config import Recipe, load_recipe
+from benchmark.errors import BenchError
+from benchmark.store import io
+from benchmark.tuning.plan import Target, Tuning
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from benchmark.tuning.slots import Slots
+
+TrialRow = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one model's trials gave."""
+
+    target: Target
+    fields: dict[str, Any]
+    score: float
+    trials: int
+    rows: list[TrialRow]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The base recipe with the fields that were found, and the number of trials."""
+        return self.target.cell.recipe.model_copy(update={**self.fields, "tuned_trials": self.trials})
+
+
+def collect(tuning: Tuning, slots: Sequence[Slots]) -> list[Found]:
+    """Read the best trial of every model.
+
+    Raises:
+        BenchError: No trial of a model came to a score.
+    """
+    found = []
+    for target, ours in zip(tuning.targets, slots, strict=True):
+        finished = ours.finished()
+        rows = [_row(tuning, target, slot, trial) for slot, trial in finished.items()]
+        scored = [row for row in rows if row["score"] is not None]
+        if not scored:
+            reasons = "; ".join(dict.fromkeys(str(row["ended"]) for row in rows))
+            raise BenchError(
+                f"model {target.cell.spec.name}: none of its {len(rows)} trials came to a score: {reasons}"
+            )
+        best = max(scored, key=lambda row: (row["score"], -row["slot"]))
+        found.append(Found(target, best["fields"], best["score"], len(finished), rows))
+    return found
+
+
+def _row(tuning: Tuning, target: Target, slot: int, trial: FrozenTrial) -> TrialRow:
+    dims = tuning.space.search
+    fields = {f: json.loads(v) if dims[f].choices is not None else v for f, v in trial.params.items()}
+    return {
+        "model": target.cell.spec.name,
+        "slot": slot,
+        "state": trial.state.name.lower(),
+        "score": trial.value if trial.state.name == "COMPLETE" else None,
+        "fields": fields,
+        "epochs": len(trial.intermediate_values),
+        "seconds": trial.user_attrs.get("seconds"),
+        "ended": trial.user_attrs.get("ended", ""),
+    }
+
+
+def write_results(tuning: Tuning, found: Sequence[Found]) -> list[Path]:
+    """Write ``tuned-<model>.toml`` for each model, ``tuned.toml`` for all, and ``trials.csv``."""
+    layout = tuning.images.layout
+    texts = {layout.tuned(one.target.cell.spec.name): _recipe_text(tuning, [one], alone=True) for one in found}
+    texts[layout.tuned(None)] = _recipe_text(tuning, found, alone=False)
+    for path, text in texts.items():
+        io.write_text(path, text)
+    for one in found:  # what was written is what a run will read
+        name = one.target.cell.spec.name
+        for path in (layout.tuned(name), layout.tuned(None)):
+            assert load_recipe(str(path), model=name).hash == one.recipe.hash
+    table = layout.tuning / "trials.csv"
+    io.write_text(table, _trials_csv(found))
+    return [*texts, table]
+
+
+def _recipe_text(tuning: Tuning, found: Sequence[Found], *, alone: bool) -> str:
+    request = tuning.asked.request
+    info = tuning.images.info
+    lines = [
+        f"# Found by: {tuning.asked.command}",
+        f"# Base recipe {request.recipe}; search space {tuning.space.hash}; split {info.name} (seed {info.seed}), "
+        f"{info.num_train} training and {info.num_val} validation images; no test image was read.",
+    ]
+    if tuning.synthetic:
+        lines.append("# Tuned on SYNTHETIC images (phantom): it says nothing about real polyps.")
+    for one in found:
+        pruned = sum(row["state"] == "pruned" for row in one.rows)
+        lines.append(
+            f"# {one.target.cell.spec.name}: {one.trials} trials ({pruned} stopped early), best "
+            f"{one.recipe.select_metric} {one.score:.4f} on validation"
+        )
+    for one in found:
+        name = json.dumps(one.target.cell.spec.name)
+        fields = _differing(one.recipe)
+        if alone:  # for other models the same fields, but they were not tuned for those
+            lines += ["", *_toml(fields), "", f"[models.{name}]", f"tuned_trials = {one.trials}"]
+        else:
+            lines += ["", f"[models.{name}]", *_toml({**fields, "tuned_trials": one.trials})]
+    return "\n".join(lines) + "\n"
+
+
+def _differing(recipe: Recipe) -> dict[str, Any]:
+    """The fields that are not as a recipe has them by default."""
+    plain = Recipe().model_dump(mode="json")  # type: ignore[call-arg]
+    fields = recipe.model_dump(mode="json", exclude={"name", "tuned_trials"})
+    return {key: value for key, value in fields.items() if value != plain[key]}
+
+
+def _toml(fields: dict[str, Any]) -> list[str]:
+    lines = []
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            inside = ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in value.items())
+            lines.append(f"{key} = {{ {inside} }}")
+        else:
+            lines.append(f"{key} = {_value(value)}")
+    return lines
+
+
+def _value(value: Any) -> str:
+    """A TOML value: JSON agrees with TOML for strings, numbers, booleans and lists of them."""
+    return json.dumps(value)
+
+
+def _trials_csv(found: Sequence[Found]) -> str:
+    import pandas as pd
+
+    rows = [
+        {**{k: v for k, v in row.items() if k != "fields"}, **{k: json.dumps(v) for k, v in row["fields"].items()}}
+        for one in found
+        for row in one.rows
+    ]
+    return pd.DataFrame(rows).to_csv(index=False)

@@ -1,0 +1,109 @@
+"""One trial: draw a recipe, train it, judge it by the validation images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config import Recipe, derive_seed, validate_recipe
+from benchmark.errors import BenchError
+from benchmark.pixels import pool
+from benchmark.plan import Cell, subset
+from benchmark.resume import Keeper
+from benchmark.scoring import build_cell_model, make_fabric
+from benchmark.train import train
+from benchmark.tuning.plan import Target, Tuning
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+    from benchmark.watcher import Watcher
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended: its score, or None with the reason for which it was stopped."""
+
+    score: float | None
+    reason: str = ""
+
+
+def trial_recipe(tuning: Tuning, target: Target, trial: Trial) -> Recipe:
+    """Draw the searched fields; what does not apply to the model stays as the base recipe has it."""
+    base, spec = target.cell.recipe, target.cell.spec
+    drawn = {f: one.suggest(trial, f) for f, one in tuning.space.of(takes_encoder=spec.takes_encoder).items()}
+    return validate_recipe({**base.model_dump(), "tuned_trials": None, **drawn}, where=f"trial {trial.number}")
+
+
+def trial_seed(seed: int, slot: int) -> int:
+    """Seed of a trial's weights, order and augmentation: alike for all models."""
+    return derive_seed("tune", seed, slot) % 2**31
+
+
+def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) -> Ended:
+    """Train one draw and return its best validation score.
+
+    Raises:
+        BenchError: Device, weights, images or disk: the next trial would fail alike.
+        KeyboardInterrupt: Stopped by a signal; what was trained so far is on disk.
+    """
+    import optuna
+    import torch
+
+    slot = trial.user_attrs["slot"]
+    recipe = trial_recipe(tuning, target, trial)
+    cell = replace(target.cell, recipe=recipe, seed=trial_seed(tuning.seed, slot))
+    path = tuning.images.layout.trial_state(target.study, slot)
+    keeper = Keeper(
+        path,
+        owner=f"{target.study}/{slot}/{recipe.hash}",
+        every_s=tuning.asked.request.checkpoint_every_s,
+        say=watcher.message,
+    )
+
+    def on_epoch(row: dict[str, float]) -> None:
+        watcher.epoch(row)
+        trial.report(row[recipe.select_metric], int(row["epoch"]))
+        if row["epoch"] < recipe.epochs and trial.should_prune():
+            raise optuna.TrialPruned
+
+    fabric = make_fabric(tuning.asked.request.device, recipe)
+    torch.manual_seed(derive_seed("init", cell.seed))
+    try:
+        model = build_cell_model(cell, pretrained=recipe.pretrained)
+        outcome = train(
+            model,
+            recipe,
+            _pools(tuning, cell, watcher),
+            seed=cell.seed,
+            fabric=fabric,
+            keeper=keeper,
+            on_step=watcher.step,
+            on_epoch=on_epoch,
+        )
+    except optuna.TrialPruned:
+        path.unlink(missing_ok=True)
+        return Ended(None, "pruned: below the median of the others")
+    except (BenchError, OSError):
+        raise
+    except Exception as error:  # this draw only, such as a batch that does not fit the memory
+        path.unlink(missing_ok=True)
+        return Ended(None, f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+    path.unlink(missing_ok=True)
+    if outcome.status != "ok":
+        return Ended(None, f"diverged: {outcome.error}")
+    return Ended(_score(outcome.history, recipe))
+
+
+def _score(history: list[dict[str, Any]], recipe: Recipe) -> float:
+    """The score of the checkpoint that the recipe would keep."""
+    scores = [float(row[recipe.select_metric]) for row in history]
+    return max(scores) if recipe.select == "best" else scores[-1]
+
+
+def _pools(tuning: Tuning, cell: Cell, watcher: Watcher) -> Any:
+    study, recipe = tuning.images, cell.recipe
+    return (
+        pool(study, cell, subset(study.split.train, recipe.max_train_images), recipe.train_size, watcher),
+        pool(study, cell, subset(study.split.val, recipe.max_val_images), recipe.image_size, watcher),
+    )
