@@ -15,6 +15,7 @@ from benchmark.tuning.result import Found
 if TYPE_CHECKING:
     from benchmark.tuning.slots import Slots
 
+_FEWEST_SCORES = 5  # fewer cannot tell what a field matters
 _MEASURES = {"val_dice_half": "Dice at 0.5", "val_mdsc": "mDSC", "val_iou_mean": "mean IoU"}
 
 
@@ -23,30 +24,35 @@ def draw_tuning(
 ) -> list[Path]:
     """Write ``history`` and, where there are trials enough, ``importance`` as PDF and PNG."""
     folder, note = tuning.images.layout.tuning, _note(tuning, found)
-    scores = {one.target.cell.spec.name: [row["score"] for row in one.rows] for one in found}
+    scores = {_name(one): [row["score"] for row in one.rows] for one in found}
     measure = _MEASURES[found[0].recipe.select_metric]
     written = save_figure(tuning_history(scores, measure=measure, note=note), folder, "history")
-    shares = {
-        one.target.cell.spec.name: share for one, ours in zip(found, slots, strict=True) if (share := importances(ours))
-    }
+    shares = {_name(one): share for one, ours in zip(found, slots, strict=True) if (share := importances(ours))}
     if shares:
         return written + save_figure(tuning_importance(shares, note=f"PED-ANOVA. {note}"), folder, "importance")
     for suffix in ("pdf", "png"):
         (folder / f"importance.{suffix}").unlink(missing_ok=True)  # of fewer or other trials
-    say("importance is not drawn: too few trials came to different scores; ask for more --trials")
+    say(f"importance is not drawn: no model has {_FEWEST_SCORES} trials with scores that differ; ask for more --trials")
     return written
+
+
+def _name(one: Found) -> str:
+    spec = one.target.cell.spec
+    return spec.title if spec.path is not None else spec.name
 
 
 def importances(ours: Slots) -> dict[str, float]:
     """Share of each field in the variance of scores by PED-ANOVA; {} where the trials cannot tell."""
     import optuna
 
+    if len({trial.value for trial in ours.finished().values() if trial.state.name == "COMPLETE"}) < _FEWEST_SCORES:
+        return {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
             found = optuna.importance.get_param_importances(ours.study, evaluator=evaluator)
-    except (ValueError, RuntimeError):  # fewer than two finished trials, or all alike
+    except (ValueError, RuntimeError):  # a field that never varied
         return {}
     return {field: float(share) for field, share in found.items() if share == share}
 

@@ -1,0 +1,95 @@
+"""`bench predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from benchmark.commands.printing import print_json, say, teller
+from benchmark.errors import BenchError
+from benchmark.signals import exit_code
+
+if TYPE_CHECKING:
+    from benchmark.inference.network import Network
+    from benchmark.inference.outputs import Kind
+
+EXIT_UNREADABLE_INPUT = 1
+
+
+def predict(
+    inputs: Sequence[Path],
+    *,
+    run: str | None,
+    model: str | None,
+    checkpoint: Path | None,
+    recipe: str,
+    overrides: Mapping[str, Any],
+    results: Path,
+    out: Path,
+    kinds: Sequence[Kind],
+    threshold: float,
+    batch: int | None,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Predict and say where the files are. Returns 0, 1 when an input could not be read, 130 after Ctrl-C."""
+    from benchmark.inference.run import Job, predict_all
+    from benchmark.inference.sources import check_out, find_sources
+    from benchmark.progress import bar
+
+    console = Console(stderr=True)
+    sources = find_sources(inputs)
+    check_out(out, inputs, sources)
+    network = _network(run, model, checkpoint, recipe, overrides, results, device)
+    if not quiet:
+        _print_plan(console, network, len(sources), threshold)
+    try:
+        with bar(console, "predict", quiet=quiet) as tell:
+            size = batch or network.recipe.batch_size
+            job = Job(network, out, kinds, threshold, size, teller(console, quiet=False), tell)
+            faults = predict_all(job, sources)
+    except KeyboardInterrupt as stop:
+        say(console, f"stopped by a signal: what is finished lies in {out}")
+        return exit_code(stop)
+    if as_json:
+        print_json({"network": network.title, "rows": job.rows, "out": str(out)})
+    else:
+        print(f"{len(job.rows) - faults} images and frames: {out}/{{{','.join([*kinds, 'predictions.csv'])}}}")
+    return EXIT_UNREADABLE_INPUT if faults else 0
+
+
+def _network(
+    run: str | None,
+    model: str | None,
+    checkpoint: Path | None,
+    recipe: str,
+    overrides: Mapping[str, Any],
+    results: Path,
+    device: str,
+) -> Network:
+    from benchmark.inference.network import network_of_checkpoint, network_of_run
+
+    if (run is None) == (checkpoint is None):
+        raise BenchError("give either --run CELL (a cell of bench run) or --model NAME --checkpoint FILE")
+    if run is not None:
+        if overrides:
+            raise BenchError("--set is for --checkpoint; a cell is predicted with the recipe that it was trained by")
+        return network_of_run(run, results=results, model=model, device=device)
+    if model is None or checkpoint is None:
+        raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+    return network_of_checkpoint(model, checkpoint, recipe=recipe, overrides=overrides, device=device)
+
+
+def _print_plan(console: Console, network: Network, count: int, threshold: float) -> None:
+    recipe = network.recipe
+    say(console, f"network    {network.title} at {recipe.image_size} px, {network.fabric.device}")
+    say(console, f"input      {count} images and videos; polyp where the probability is above {threshold:g}")
+    if recipe.postprocess != "none":
+        how = "stretched to [0, 1] in each image" if recipe.postprocess == "minmax" else "corrected as SANet's (pcs)"
+        say(console, f"note       probabilities are {how}, as in this network's test: they are no confidence")
+    if network.synthetic:
+        say(console, "note       trained on synthetic images: what it predicts says nothing about real polyps")

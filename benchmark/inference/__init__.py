@@ -1,0 +1,1 @@
+"""A trained network on images and videos that have no masks: `bench predict`."""

@@ -1,0 +1,82 @@
+"""A study never holds more finished trials than its slots, whoever dies, sleeps or comes at the same moment."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from benchmark.tuning.slots import Slots, heartbeat, open_storage
+from benchmark.tuning.space import Pruner
+
+ELSEWHERE = {"where": "another machine", "pid": 1, "host": "there", "started": "0"}
+
+
+@pytest.fixture(params=["journal", "sqlite"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else str(tmp_path / "t.journal")
+
+
+def join(place: str, *, trials: int = 3) -> Slots:
+    storage = open_storage(place, Path("unused"))
+    return Slots.open(storage, "study", trials=trials, pruner=Pruner(), seed=0)
+
+
+def test_workers_that_come_at_once_fill_each_slot_once(place: str) -> None:
+    def work(slots: Slots) -> None:
+        while (trial := slots.claim()) is not None:
+            trial.suggest_float("lr", 0, 1)
+            slots.study.tell(trial, 0.5, skip_if_finished=True)
+
+    crowd = [join(place, trials=6) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, crowd))
+    done = [t for t in crowd[0].study.trials if t.state.name == "COMPLETE"]
+    assert sorted(t.user_attrs["slot"] for t in done) == list(range(6))
+
+
+def test_the_same_slot_draws_the_same_whoever_takes_it(tmp_path: Path) -> None:
+    draws = []
+    for name in ("a", "b"):
+        slots = join(str(tmp_path / name))
+        trial = slots.claim()
+        assert trial is not None
+        draws.append(trial.suggest_float("lr", 0, 1))
+    assert draws[0] == draws[1]
+
+
+def test_a_silent_worker_elsewhere_is_succeeded_and_its_late_result_is_dropped(place: str) -> None:
+    first, second = join(place, trials=1), join(place, trials=1)
+    second.silence_s = 0.2
+    lost = first.claim()
+    assert lost is not None
+    value = lost.suggest_float("lr", 0, 1)
+    lost.set_user_attr("lease", ELSEWHERE)
+    assert second.claim() is None, "it has just been seen for the first time"
+    time.sleep(0.3)
+    again = second.claim()
+    assert again is not None and again.suggest_float("lr", 0, 1) == value and again.user_attrs["redo_of"] == lost.number
+    first.study.tell(lost, 0.9, skip_if_finished=True)
+    second.study.tell(again, 0.1)
+    assert [t.value for t in first.finished().values()] == [0.1]
+
+
+def test_a_worker_elsewhere_whose_heart_beats_is_left_alone(place: str) -> None:
+    first, second = join(place, trials=1), join(place, trials=1)
+    second.silence_s = 1.0
+    trial = first.claim()
+    assert trial is not None
+    trial.set_user_attr("lease", ELSEWHERE)
+    with heartbeat(trial, every_s=0.1):
+        for _ in range(8):
+            assert second.claim() is None
+            time.sleep(0.25)
+
+
+def test_fewer_trials_than_there_are_change_nothing(place: str) -> None:
+    slots = join(place, trials=2)
+    while (trial := slots.claim()) is not None:
+        slots.study.tell(trial, 0.5)
+    assert join(place, trials=1).claim() is None and len(join(place, trials=1).finished()) == 1
