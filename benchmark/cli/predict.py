@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import complete
 from benchmark.cli.app import Json, Quiet, Results, app, choice, names
 
 
@@ -16,16 +17,23 @@ def predict(
     run: Annotated[
         str | None, typer.Option(help="Folder with run.json, or a cell below RESULTS/runs, or a part that fits one.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Network of --checkpoint; FILE.py:function of --run.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Network of --checkpoint; FILE.py:function of --run.", autocompletion=complete.models),
+    ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights of --model.")] = None,
-    recipe: Annotated[str, typer.Option(help="Size and test-time processing of the checkpoint.")] = "native",
+    recipe: Annotated[
+        str, typer.Option(help="Size and test-time processing of the checkpoint.", autocompletion=complete.recipes)
+    ] = "native",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a field of it: key=value.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the outputs.")] = Path("predictions"),
     save: Annotated[str, typer.Option(help="What to write beside the CSV.")] = "masks,probs,overlays",
     threshold: Annotated[float, typer.Option(help="Polyp where the probability is above.", min=0, max=1)] = 0.5,
     batch: Annotated[int | None, typer.Option(help="Images at once; the recipe's if unset.", min=1)] = None,
     results: Results = Path("results"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)
+    ] = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -10,12 +10,15 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli import complete
 from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, names
 
 
 @app.command()
 def tune(
-    models: Annotated[str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.")] = "all",
+    models: Annotated[
+        str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.", autocompletion=complete.models)
+    ] = "all",
     trials: Annotated[int, typer.Option(help="Trials per model, finished or stopped early; the same for all.")] = 20,
     space: Annotated[Path | None, typer.Option(help="Search space (TOML); the packaged one if unset.")] = None,
     storage: Annotated[
@@ -23,12 +26,19 @@ def tune(
         typer.Option(help="Journal file, or URL of a database that other machines share (sqlite, postgresql)."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1)] = 1,
-    datasets: Annotated[str, typer.Option(help="Names or groups: polyp, skin, phantom (synthetic).")] = "polyp",
+    datasets: Annotated[
+        str, typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.", autocompletion=complete.datasets)
+    ] = "polyp",
     split: Annotated[
-        str, typer.Option(help="Who trains, who validates: paper, grouped, pranet, or FILE.json.")
+        str,
+        typer.Option(
+            help="Who trains, who validates: paper, grouped, pranet, or FILE.json.", autocompletion=complete.splits
+        ),
     ] = "paper",
     split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
-    recipe: Annotated[str, typer.Option(help="Base recipe: what is not searched.")] = "paper",
+    recipe: Annotated[
+        str, typer.Option(help="Base recipe: what is not searched.", autocompletion=complete.recipes)
+    ] = "paper",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
     seed: Annotated[int, typer.Option(help="Decides the draws and the trainings of all trials.")] = 0,
     data_root: DataRoot = None,
@@ -41,7 +51,9 @@ def tune(
     weights_dir: Annotated[
         Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)
+    ] = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -14,8 +14,8 @@ from benchmark.store.io import write_bytes, write_text
 Pixels = NDArray[np.uint8]
 Kind = Literal["masks", "probs", "overlays"]
 KINDS: tuple[Kind, ...] = ("masks", "probs", "overlays")
-COLUMNS: tuple[str, ...] = ("input", "name", "frame", "time_s", "width_px", "height_px", "area_px", "area_share", "num_components")
-COLUMNS += ("confidence", "max_prob", "error")
+COLUMNS: tuple[str, ...] = ("input", "name", "frame", "time_s", "width_px", "height_px")
+COLUMNS += ("area_px", "area_share", "num_components", "confidence", "max_prob", "error")
 _OUTLINE = np.array([240, 228, 66], dtype=np.float32)  # Okabe and Ito's yellow: apart from red tissue
 _FILL = 0.25
 
