@@ -1,4 +1,4 @@
-"""`bench doctor`, `bench clean`, `bench init`, `bench reference`: the house around a study."""
+"""`bench doctor`, `bench clean`, `bench init`, `bench measure`: the house around a study."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import CacheDir, DataRoot, Json, Results, app, names
+from benchmark.cli import complete
+from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, names
 
 
 @app.command()
@@ -79,3 +80,36 @@ def init(
     from benchmark.commands import house
 
     house.init(name, out, as_json=as_json)
+
+
+@app.command()
+def measure(
+    metric: Annotated[str, typer.Argument(help="FILE.py:function of a map (H, W) uint8 and a mask (H, W) bool.")],
+    results: Results = Path("results"),
+    models: Annotated[str | None, typer.Option(help="Only these models.", autocompletion=complete.models)] = None,
+    datasets: Annotated[
+        str | None, typer.Option(help="Only these test sets or groups.", autocompletion=complete.datasets)
+    ] = None,
+    data_root: DataRoot = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute a metric of your own on the maps that finished cells keep, per image and on average; nothing is trained.
+
+    The values are kept beside each cell's scores, in metrics/NAME-HASH.parquet, where HASH is of the file's text.
+
+    Example: bench measure ./my_metric.py:area_error --datasets phantom
+    """
+    from benchmark.commands import house
+
+    house.measure(
+        metric,
+        results,
+        models=names(models) if models else None,
+        datasets=names(datasets) if datasets else None,
+        data_root=data_root,
+        cache_dir=cache_dir,
+        as_json=as_json,
+        quiet=quiet,
+    )

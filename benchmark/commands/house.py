@@ -1,4 +1,4 @@
-"""`bench doctor`, `bench clean`, `bench init`."""
+"""`bench doctor`, `bench clean`, `bench init`, `bench measure`."""
 
 from __future__ import annotations
 
@@ -81,3 +81,42 @@ def init(name: str, out: Path, *, as_json: bool) -> None:
         return
     print(path)
     say(Console(stderr=True), f"it trains at once: {command}")
+
+
+def measure(
+    text: str,
+    results: Path,
+    *,
+    models: Sequence[str] | None,
+    datasets: Sequence[str] | None,
+    data_root: Path | None,
+    cache_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compute, keep and print a metric of the user's own."""
+    from benchmark import measure as measuring
+    from benchmark.data.datasets import expand_datasets
+    from benchmark.progress import watch
+
+    console = Console(stderr=True)
+    metric = measuring.load_metric(text)
+    sets = expand_datasets(datasets, data_root) if datasets else None
+    with watch(console, quiet=quiet) as watcher:
+        measured = measuring.measure(
+            metric,
+            results,
+            models=models,
+            datasets=sets,
+            data_root=data_root,
+            cache_dir=cache_dir,
+            progress=watcher.phase,
+        )
+    rows = measuring.summarise(measured, metric)
+    if as_json:
+        files = [str(path) for path in measured.files]
+        print_json({"metric": metric.name, "code": metric.code, "rows": rows, "files": files, "left": measured.left})
+        return
+    print_rows(rows)
+    for line in () if quiet else measured.left:
+        say(console, f"left out: {line}")

@@ -56,6 +56,10 @@ class CellPaths:
         """Folder of the 8-bit probability maps of one test set."""
         return self.folder / "maps" / dataset
 
+    def metric(self, name: str, code: str) -> Path:
+        """Per-image values of a metric of the user's own, by name and hash of its text."""
+        return self.folder / "metrics" / f"{name}-{code}.parquet"
+
     def map(self, dataset: str, image_id: str) -> Path:
         """The probability map of one image."""
         return self.maps(dataset) / f"{image_id}.png"

@@ -1,0 +1,152 @@
+"""The documents cannot drift: the reference is what `--help` shows, every command line parses, every page runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from harness import Bench
+
+from benchmark.cli import reference
+from benchmark.cli.tree import command_tree, leaves
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "benchmark/README.md", "benchmark/COMMANDS.md", "benchmark/EXTENDING.md", "results/README.md"]
+PAGES += ["baselines/README.md", "bsanet/README.md"]
+TREE = dict(leaves(command_tree()))
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    assert reference.FILE.read_text(encoding="utf-8") == reference.render(), (
+        "benchmark/COMMANDS.md is out of date; write it anew: python -m benchmark.cli.reference"
+    )
+
+
+def test_the_reference_names_every_option_of_the_help(bench: Bench) -> None:
+    text = reference.render()
+    for command in ("run", "tables", "clean"):
+        section = text.partition(f"\n## bench {command}\n")[2].partition("\n## ")[0]
+        shown = set(
+            re.findall(r"--[a-z][a-z-]+", bench(command, "--help", COLUMNS="300").stdout.partition("Options:")[2])
+        )
+        shown -= {"--quiet", "--verbose", "--help"}
+        assert shown and all(f"`{option}`" in section or option in section for option in shown), command
+
+
+@pytest.mark.parametrize("path", list(TREE), ids=" ".join)
+def test_every_help_has_an_example_that_parses(path: tuple[str, ...]) -> None:
+    line = reference.example(TREE[path])
+    assert line.startswith(" ".join(path)), f"{' '.join(path)}: no 'Example: {' '.join(path)} ...' in its help"
+    parse(line)
+
+
+def command_lines(page: Path) -> Iterator[str]:
+    """Every `bench ...` in backticks or in a code block, without what a shell puts around it."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
+    blocks = re.findall(r"```(?:sh|bash|console)?\n(.*?)```", text, re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"`(bench [^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
+    for line in lines:
+        for part in re.split(r"&&|\s\|\s|\s>\s|;", line.removeprefix("$ ")):
+            if part.strip().startswith("bench "):
+                yield part.partition("  #")[0].strip()
+
+
+def parse(line: str) -> None:
+    """Parse a command line with the real parser; nothing is run."""
+    words = shlex.split(line)
+    words = [word for before, word in zip(["", *words], words, strict=False) if word != "..." or before[:2] == "--"]
+    path = next((tuple(words[:n]) for n in (3, 2) if tuple(words[:n]) in TREE), None)
+    if path is None:
+        assert words[1].startswith("-") or len(words) == 2, f"{line}: no such command"
+        return
+    if len(words) == len(path):  # a command that is only named
+        return
+    command: Any = TREE[path]
+    command.make_context(path[-1], words[len(path) :]).close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_line_of_the_pages_parses(page: str) -> None:
+    lines = list(command_lines(ROOT / page))
+    assert lines or page not in PAGES[:4]
+    for line in lines:
+        try:
+            parse(line)
+        except Exception as error:
+            raise AssertionError(f"{page}: {line}: {error}") from error
+
+
+def test_a_wrong_option_does_not_parse() -> None:
+    with pytest.raises(Exception, match="nonsense"):
+        parse("bench run --nonsense 3")
+
+
+def test_the_pictures_modules_exist() -> None:
+    text = (ROOT / "benchmark" / "README.md").read_text(encoding="utf-8")
+    picture = re.search(r"```\n(.*?)```", text, re.S)
+    assert picture
+    named = set(re.findall(r"[a-z_]+", re.sub(r"\(.*?\)|\"[^\"]*\"", "", picture[1]))) - {"bsanet", "baselines"}
+    here = {path.stem for path in (ROOT / "benchmark").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert named <= here, f"named in the picture, but no module: {named - here}"
+    table = text.partition("| file |")[2].partition("\n## ")[0]
+    missing = {
+        name for name in here - {"__init__", "__pycache__"} if f"`{name}.py`" not in table and f"`{name}/`" not in table
+    }
+    assert not missing, f"modules that the table of benchmark/README.md leaves out: {sorted(missing)}"
+
+
+@pytest.mark.slow
+def test_the_page_on_extending_runs_as_written(bench: Bench, environment: dict[str, str], tmp_path: Path) -> None:
+    """Its files are written, its commands run, in order; the clinic's images are there before."""
+    from harness import bench_executable
+    from PIL import Image, ImageDraw
+
+    for folder in ("frames", "labels"):
+        (tmp_path / folder).mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(30):
+        name, box = f"p{k // 3}_{k:03}", (10 + k, 12, 34 + k, 40)
+        tissue = Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((80, 64))
+        for file, picture, ink in (
+            (f"frames/{name}.png", tissue, (200, 120, 90)),
+            (f"labels/{name}_seg.png", Image.new("L", (80, 64)), 255),
+        ):
+            ImageDraw.Draw(picture).ellipse(box, fill=ink)
+            picture.save(tmp_path / file)
+    page = (ROOT / "benchmark" / "EXTENDING.md").read_text(encoding="utf-8")
+    out = ""
+    for language, text in re.findall(r"```(\w+)\n(.*?)```", page, re.S):
+        if language != "sh":
+            (tmp_path / text.partition("\n")[0].removeprefix("# ")).write_text(text)
+            continue
+        folder = Path(bench_executable()).parent
+        variables = {**environment, "PATH": f"{folder}:{environment['PATH']}"}
+        done = subprocess.run(
+            ["bash", "-e", "-c", text], cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        out += done.stdout
+    assert "wide" in out
+    assert "Our clinic" in out and (tmp_path / "clinic.png").is_file()
+
+    measured = json.loads(bench("measure", "./my_metric.py:area_error", "--datasets", "phantom", "--json").stdout)
+    assert len(measured["rows"]) == 4 * 3 and all(row["n"] == 12 and row["area_error"] >= 0 for row in measured["rows"])
+    values = pd.read_parquet(tmp_path / measured["files"][0])
+    maps = (tmp_path / measured["files"][0]).parents[1] / "maps"
+    first = values.iloc[0]
+    prob = np.asarray(Image.open(maps / first["dataset"] / f"{first['id']}.png"))
+    drawn = next(Path(environment["BENCH_CACHE_DIR"]).glob("phantom-v*")) / first["dataset"] / "masks"
+    mask = np.asarray(Image.open(next(drawn.glob(f"{first['id']}.*")))) > 127
+    assert first["value"] == pytest.approx(abs((prob > 127).sum() - float(mask.sum())) / mask.sum())
+    (tmp_path / "bad.py").write_text("def broken(prob, mask):\n    return 1 / 0\n")
+    assert "ZeroDivisionError" in bench("measure", "bad.py:broken", code=2).stderr
+    assert "no function 'other'" in bench("measure", "bad.py:other", code=2).stderr
