@@ -154,7 +154,7 @@ def evaluate_maps(
     from benchmark.commands.score import figures
 
     return figures(
-        _request((), (), (0,), None, options),
+        _request((), (), (0,), None, {"recipe": "native", **options}),
         predictions=Path(predictions),
         datasets=_names(dataset),
         masks=_path(masks),

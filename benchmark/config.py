@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -169,6 +169,24 @@ def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
             f"{where}: scale_weights has {len(recipe.scale_weights)} values, scales has {len(recipe.scales)}"
         )
     return recipe
+
+
+_NEEDS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
+    "momentum": ("optimizer = sgd", lambda r: r.optimizer == "sgd"),
+    "nesterov": ("optimizer = sgd", lambda r: r.optimizer == "sgd"),
+    "poly_power": ("schedule = poly", lambda r: r.schedule == "poly"),
+    "step_epochs": ("schedule = step", lambda r: r.schedule == "step"),
+    "step_factor": ("schedule = step", lambda r: r.schedule == "step"),
+    "scales": ("multi_scale = each or draw", lambda r: r.multi_scale != "none"),
+    "scale_weights": ("multi_scale = draw", lambda r: r.multi_scale == "draw"),
+    "select_metric": ("select = best", lambda r: r.select == "best"),
+}
+"""Field -> what else must be set for it to change anything."""
+
+
+def idle_fields(recipe: Recipe, given: Iterable[str]) -> dict[str, str]:
+    """Return those of the fields given that change nothing in this recipe, each with what it needs."""
+    return {name: _NEEDS[name][0] for name in given if name in _NEEDS and not _NEEDS[name][1](recipe)}
 
 
 def _fault(error: Any) -> str:

@@ -6,7 +6,7 @@ import multiprocessing
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -57,16 +57,18 @@ def profile(
     batches: Sequence[int] = (1, 16),
     repeats: int = 10,
     device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Cost]:
-    """Measure every model, each in a process of its own.
+    """Measure every model, each in a process of its own; ``progress`` is told how many of how many are done.
 
     Raises:
         BenchError: The device is not there, or a model refuses the size.
     """
-    rows = []
+    rows: list[Cost] = []
     context = multiprocessing.get_context("spawn")
     for spec in specs:
         for batch in batches:
+            progress(len(rows), len(specs) * len(batches))
             with ProcessPoolExecutor(1, mp_context=context) as pool:
                 try:
                     rows.append(pool.submit(measure, spec, size, batch, repeats, device).result())

@@ -78,6 +78,7 @@ class PlainWatcher(QuietWatcher):
         super().__init__(console)
         self._last = time.monotonic()
         self._epochs = 0
+        self._phase, self._phase_began, self._phase_done = "", 0.0, 0
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Name the cell and its number."""
@@ -97,12 +98,23 @@ class PlainWatcher(QuietWatcher):
 
     def phase(self, text: str, done: int, total: int) -> None:
         """Say what is being done, now and then."""
-        if time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:
-            self._line(f"  {text} {done}/{total}")
+        now = time.monotonic()
+        if text != self._phase:
+            self._phase, self._phase_began, self._phase_done = text, now, done
+        if now - self._last > _SECONDS_BETWEEN_LINES:
+            self._line(f"  {text} {done}/{total}{self._remaining(done, total, now)}")
 
     def cell_finished(self, record: Record, *, kept: bool) -> None:
         """Print the status."""
         self._line(f"  {_status_text(record, kept)}")
+
+    def _remaining(self, done: int, total: int, now: float) -> str:
+        """The time that is left at the pace so far; nothing where there is no pace yet."""
+        advanced = done - self._phase_done
+        if advanced <= 0 or done >= total:
+            return ""
+        seconds = (now - self._phase_began) / advanced * (total - done)
+        return f", about {seconds:.0f} s left" if seconds < 120 else f", about {seconds / 60:.0f} min left"
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
@@ -119,6 +131,7 @@ class LiveWatcher(QuietWatcher):
         self._now: TaskID | None = None
         self._epochs = 1
         self._score = ""
+        self._phase = ""
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Name the cell."""
@@ -141,8 +154,12 @@ class LiveWatcher(QuietWatcher):
 
     def phase(self, text: str, done: int, total: int) -> None:
         """Show another activity."""
-        if self._now is not None:
-            self.progress.update(self._now, description=text, completed=done, total=total)
+        if self._now is None:  # a command without cells
+            self._now = self.progress.add_task(text, total=total)
+        if self._cells is None and text != self._phase:  # the ETA is of this activity alone
+            self.progress.reset(self._now, total=total)
+        self._phase = text
+        self.progress.update(self._now, description=text, completed=done, total=total)
 
     def cell_finished(self, record: Record, *, kept: bool) -> None:
         """Print a line above the bars."""

@@ -11,6 +11,8 @@ from benchmark.cli import complete
 from benchmark.cli.app import Json, OptionalValue, Results, app, audit_app, integers, names
 from benchmark.errors import BenchError
 
+ALL_LEAKS = "exact,near,sequence"
+
 
 @app.command(cls=OptionalValue)
 def tables(
@@ -53,7 +55,7 @@ def tables(
     exclude_leaked: Annotated[
         bool, typer.Option("--exclude-leaked", help="Also the figures without leaked test images.")
     ] = False,
-    leak_kinds: Annotated[str, typer.Option(help="Leaks to exclude: exact, near, sequence.")] = "exact,near,sequence",
+    leak_kinds: Annotated[str, typer.Option(help="Leaks to exclude: exact, near, sequence.")] = ALL_LEAKS,
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/tables if unset.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -65,6 +67,8 @@ def tables(
     """
     from benchmark.commands import tabulate
 
+    if leak_kinds != ALL_LEAKS and not exclude_leaked:
+        tabulate.note_ignored("--leak-kinds", "--exclude-leaked")
     wanted = {"latex": latex, "markdown": markdown, "html": html, "csv": csv}
     tabulate.tables(
         tabulate.TableRequest(

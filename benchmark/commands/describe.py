@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from benchmark.commands.printing import print_json, print_rows, say
+from benchmark.commands.printing import Notes, print_json, print_rows, say
 from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
@@ -70,11 +71,13 @@ def data_check(names: Sequence[str], root: Path | None, *, as_json: bool) -> int
     """Check datasets; returns 1 when any has a fault."""
     from benchmark.data.check import check_dataset, list_datasets
     from benchmark.data.datasets import expand_datasets
+    from benchmark.progress import watch
 
     wanted = expand_datasets(names, root) if names else [row.name for row in list_datasets(root) if row.found]
     if not wanted:
         raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
-    reports = [check_dataset(name, root) for name in wanted]
+    with watch(Console(stderr=True), quiet=as_json or Notes.silent) as watcher:
+        reports = [check_dataset(name, root, progress=partial(watcher.phase, f"check {name}")) for name in wanted]
     if as_json:
         print_json([asdict(report) for report in reports])
     else:
@@ -98,11 +101,23 @@ def profile(
 
     from benchmark.profiling import as_rows
     from benchmark.profiling import profile as measure
+    from benchmark.progress import watch
     from benchmark.registry import expand_models
 
     if min(batches, default=0) < 1:
         raise BenchError(f"--batches {','.join(map(str, batches))}: expected numbers from 1 on")
-    rows = as_rows(measure(expand_models(list(names)), size=size, batches=batches, repeats=repeats, device=device))
+    specs = expand_models(list(names))
+    with watch(Console(stderr=True), quiet=as_json or Notes.silent) as watcher:
+        rows = as_rows(
+            measure(
+                specs,
+                size=size,
+                batches=batches,
+                repeats=repeats,
+                device=device,
+                progress=partial(watcher.phase, "profile"),
+            )
+        )
     file = ResultsLayout(results).profile
     frame = pd.DataFrame(rows)
     if file.is_file():

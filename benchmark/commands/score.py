@@ -56,7 +56,16 @@ def figures(
         root, cache = request.data_root, request.cache_dir
         names = expand_datasets(datasets, root)
         sets = [evaluation.listed_set(one, root=root, part=images, cache_dir=cache) for one in names]
+    idle = {"--images": masks is not None and images != "pranet"}
+    if checkpoint is None:
+        idle |= {"--model": model is not None, "--device": request.device != "auto", "--set": bool(request.overrides)}
+        idle |= {"--recipe": request.recipe != "native"}
+    else:
+        idle |= {"--name": name is not None, "--allow-partial": allow_partial}
     with watch(Console(stderr=True), quiet=quiet) as watcher:
+        for option in (option for option, on in idle.items() if on and not quiet):
+            what = "--masks" if option == "--images" else "--predictions" if checkpoint is None else "--checkpoint"
+            watcher.message(f"ignored: {option} says nothing to {what}")
         if checkpoint is not None:
             assert model is not None
             from benchmark.checkpoints import evaluate_checkpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,7 @@ def data_show(
     """Draw the sheet, print the statistics."""
     from benchmark.data.datasets import expand_datasets, list_dataset
     from benchmark.overview import contact_sheet, save_sheet, spread, survey
+    from benchmark.progress import watch
 
     names = expand_datasets([name], root)
     if len(names) > 1:
@@ -35,7 +37,8 @@ def data_show(
     shown = spread(items, num)
     if not quiet:
         say(console, f"reading {len(items)} masks")
-    found = survey(dataset, items)
+    with watch(console, quiet=quiet or as_json) as watcher:
+        found = survey(dataset, items, partial(watcher.phase, f"read {dataset}"))
     kind = "synthetic images" if found.synthetic else "real images, for research only: do not publish"
     save_sheet(contact_sheet(f"{found.title}: {len(shown)} of {len(items)} ({kind})", shown), file)
     if as_json:

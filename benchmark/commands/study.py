@@ -85,6 +85,8 @@ def perform(
     from benchmark.report.files import write_tables
     from benchmark.runner import run_study
 
+    if checkpoints and not track and not quiet:
+        say(console, "ignored    --log-checkpoints: with --no-track nothing goes to MLflow")
     asked = asked_of(study.request)
     with tracked(console, study.layout, "run", asked, track=track, checkpoints=checkpoints) as tracker:
         with watch(console, quiet=quiet) as watcher:
@@ -175,6 +177,8 @@ def perform_ablation(
             name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
             change = f", output changes by up to {proof.output_change:.3g}" if proof.drop else ""
             say(console, f"proof      {name}: {proof.num_params:,} parameters, {proof.gmacs:.3f} GMACs{change}")
+    if checkpoints and not track and not quiet:
+        say(console, "ignored    --log-checkpoints: with --no-track nothing goes to MLflow")
     asked = asked_of(study.request)
     with tracked(console, study.layout, "ablate", asked, track=track, checkpoints=checkpoints) as tracker:
         with watch(console, quiet=quiet) as watcher:
@@ -267,7 +271,7 @@ def _notices(study: Study) -> list[str]:
     """What a recipe asks for that some of the models do otherwise."""
     kept = dict.fromkeys(c.spec.title for c in study.cells if c.recipe.encoder and not c.spec.takes_encoder)
     whole = dict.fromkeys(c.spec.title for c in study.cells if c.recipe.select == "last_all")
-    lines = []
+    lines = _ignored(study)
     if kept:
         asked = next(cell.recipe.encoder for cell in study.cells if cell.recipe.encoder)
         lines.append(f"note       encoder {asked} is not for {', '.join(kept)}: each keeps the encoder of its design")
@@ -275,6 +279,24 @@ def _notices(study: Study) -> list[str]:
         lines.append(
             f"note       {', '.join(whole)}: trained on the validation images too, last epoch kept (select last_all)"
         )
+    return lines
+
+
+def _ignored(study: Study) -> list[str]:
+    """What was asked for on the command line that changes nothing here."""
+    from benchmark.config import idle_fields
+
+    models: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in study.cells:
+        for name, needs in idle_fields(cell.recipe, study.request.overrides).items():
+            models.setdefault((name, needs), {})[cell.spec.title] = None
+    everyone = len({cell.spec.title for cell in study.cells})
+    lines = [
+        f"ignored    --set {name}{'' if len(of) == everyone else ' for ' + ', '.join(of)}: it needs {needs}"
+        for (name, needs), of in models.items()
+    ]
+    if study.request.weights_dir is not None and not any(cell.recipe.pretrained for cell in study.cells):
+        lines.append("ignored    --weights-dir: nothing here starts from ImageNet weights (--set pretrained=true)")
     return lines
 
 

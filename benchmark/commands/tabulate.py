@@ -170,6 +170,11 @@ _KINDS: dict[str, Callable[[TableRequest, Records], list[Printable]]] = {
 """Kind of table -> what makes it."""
 
 
+def note_ignored(option: str, needs: str) -> None:
+    """Tell that an option changes nothing without another."""
+    say(Console(stderr=True), f"ignored: {option} says nothing without {needs}")
+
+
 def model_names(names: Sequence[str] | None) -> list[str] | None:
     """Expand ``all``; None stays None."""
     if names is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -158,13 +158,20 @@ def _row(name: str, root: Path | str | None) -> DatasetRow:
     return DatasetRow(name, info.title, True, len(items), info.expected, where, note, info.licence)
 
 
-def check_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path | None = None) -> CheckReport:
+def check_dataset(
+    name: str,
+    root: Path | str | None = None,
+    *,
+    cache_dir: Path | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> CheckReport:
     """Read every file of a dataset and report counts, sizes, modes, levels, strays and faults.
 
     Args:
         name: Dataset name.
         root: Data root; None takes BENCH_DATA_ROOT.
         cache_dir: Where phantom images are written.
+        progress: Called with images read and in all.
     Raises:
         BenchError: Only for an unusable data root; faults of the dataset are in the report.
     """
@@ -176,7 +183,10 @@ def check_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path 
     except BenchError as error:
         return CheckReport(name, info.title, 0, info.expected, faults=(str(error),))
     with ThreadPoolExecutor(THREADS) as pool:
-        seen = list(pool.map(_look, items))
+        seen = []
+        for look in pool.map(_look, items):
+            seen.append(look)
+            progress(len(seen), len(items))
     report = _report(name, items, seen)
     inverted = find_inverted(items)
     return replace(report, faults=(*report.faults, inverted)) if inverted else report

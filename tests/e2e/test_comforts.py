@@ -174,3 +174,25 @@ def test_init_writes_a_model_that_trains_at_once(bench: Bench, tmp_path: Path) -
     done = bench(*command, *TINY, "--no-track", "--no-estimate")
     assert "my\\_model" in done.stdout
     assert "expected letters" in bench("init", "1 2", code=2).stderr
+
+
+def test_a_setting_that_changes_nothing_is_named(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    plan = (
+        "run",
+        "--models",
+        "./tiny_net.py",
+        "--datasets",
+        "phantom",
+        "--recipe",
+        "smoke",
+        "--dry-run",
+        "--no-estimate",
+    )
+    told = bench(*plan, "--set", "momentum=0.5", "--weights-dir", "weights").stderr
+    assert "ignored    --set momentum: it needs optimizer = sgd" in told and "ignored    --weights-dir" in told
+    assert "ignored" not in bench(*plan, "--set", "momentum=0.5", "--set", "optimizer=sgd").stderr
+    assert "ignored: --leak-kinds" in bench("tables", "--leak-kinds", "near", code=2).stderr
+    (tmp_path / "maps").mkdir()
+    done = bench("evaluate", "--predictions", "maps", "--dataset", "phantom-etis", "--device", "cpu", code=2)
+    assert "ignored: --device says nothing to --predictions" in done.stderr
