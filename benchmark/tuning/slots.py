@@ -1,6 +1,6 @@
 """Exactly N trials per model, by any number of workers on any machines, whichever of them die.
 
-A study has N slots. A slot is taken by a trial that waits, runs or is finished (complete or pruned). A worker takes a
+A study has N slots. A slot is taken by a trial that runs or is finished (complete or pruned). A worker takes a
 free slot in two steps: it writes (its trial runs in this slot), then it reads; when another trial that has not failed
 stands in the slot too, it withdraws and tries again later. Of two workers at least one reads what the other wrote, so
 no slot is ever finished twice. A running trial carries a lease: who runs it, and a heartbeat. When that process is gone
@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,13 +104,10 @@ class Slots:
         """Take a free slot: a running trial with ``slot`` and ``lease``, or None when there is none now."""
         while True:
             everything = self._bury(self.study.get_trials(deepcopy=False))
-            waiting = [t for t in everything if t.state.name == "WAITING" and self._slot(t) is not None]
             free = self._free(everything)
-            if not waiting and not free:
+            if not free:
                 return None
-            if not waiting:
-                self._enqueue(free[0], everything)
-            trial = self._ask(waiting[0].user_attrs["slot"] if waiting else free[0])
+            trial = self._take(free[0], everything)
             if trial is not None:
                 return trial
             time.sleep(random.uniform(0.05, 0.5))
@@ -127,22 +124,15 @@ class Slots:
             trial.set_user_attr("ended", why)
             self._fail(trial.number)
 
-    def _enqueue(self, slot: int, everything: list[FrozenTrial]) -> None:
-        """Offer a slot; with the parameters of the trial that died in it, so that it is redone and not replaced."""
+    def _take(self, slot: int, everything: list[FrozenTrial]) -> Trial | None:
+        """Begin a trial in a slot; with the parameters of the one that died in it: it is redone, not replaced."""
         died = [t for t in everything if t.state.name == "FAIL" and t.user_attrs.get("slot") == slot and t.params]
-        attrs = {"slot": slot} | ({"redo_of": died[-1].number} if died else {})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.study.enqueue_trial(died[-1].params if died else {}, user_attrs=attrs)
-
-    def _ask(self, guess: int) -> Trial | None:
-        self.study.sampler = sampler(self.seed, guess)
+        self.study.sampler = sampler(self.seed, slot, died[-1].params if died else None)
         trial = self.study.ask()
         trial.set_user_attr("lease", {**locks.identity(), "where": locks.where()})
-        slot = trial.user_attrs.get("slot")
-        if slot is None:  # somebody else took what waited
-            slot = guess
-            trial.set_user_attr("slot", slot)
+        if died:
+            trial.set_user_attr("redo_of", died[-1].number)
+        trial.set_user_attr("slot", slot)
         rivals = [
             t
             for t in self.study.get_trials(deepcopy=False)
@@ -150,10 +140,9 @@ class Slots:
             and t.user_attrs.get("slot") == slot
             and t.state.name in ("RUNNING", "COMPLETE", "PRUNED")
         ]
-        if rivals or slot >= self.trials:
+        if rivals:
             self.failed(trial, "withdrawn: the slot was taken")
             return None
-        self.study.sampler = sampler(self.seed, slot)
         return trial
 
     def _free(self, everything: list[FrozenTrial]) -> list[int]:
@@ -213,15 +202,22 @@ def heartbeat(trial: Trial, *, parent: int | None = None, every_s: float = HEART
         thread.join()
 
 
-def sampler(seed: int, slot: int) -> optuna.samplers.BaseSampler:
-    """TPE, its draws a matter of the slot and the finished trials alone: ten at random first, alike for all models."""
+def sampler(seed: int, slot: int, fixed: Mapping[str, Any] | None = None) -> optuna.samplers.BaseSampler:
+    """TPE, its draws a matter of the slot and the finished trials alone: ten at random first, alike for all models.
+
+    Args:
+        seed: Of the tuning.
+        slot: The trial's.
+        fixed: Parameters of a trial that died, to be drawn again.
+    """
     import optuna
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return optuna.samplers.TPESampler(
+        free = optuna.samplers.TPESampler(
             seed=derive_seed("tune", seed, slot) % 2**32, constant_liar=True, multivariate=False
         )
+        return optuna.samplers.PartialFixedSampler(dict(fixed), free) if fixed else free
 
 
 def _line(error: Exception) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from postgres import postgres  # noqa: F401 (fixture)
 
 from benchmark.tuning.slots import Slots, heartbeat, open_storage
 from benchmark.tuning.space import Pruner
@@ -14,14 +16,18 @@ from benchmark.tuning.space import Pruner
 ELSEWHERE = {"where": "another machine", "pid": 1, "host": "there", "started": "0"}
 
 
-@pytest.fixture(params=["journal", "sqlite"])
+@pytest.fixture(params=["journal", "sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        server: str = request.getfixturevalue("postgres")
+        return server
     return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else str(tmp_path / "t.journal")
 
 
 def join(place: str, *, trials: int = 3) -> Slots:
     storage = open_storage(place, Path("unused"))
-    return Slots.open(storage, "study", trials=trials, pruner=Pruner(), seed=0)
+    test = os.environ["PYTEST_CURRENT_TEST"].split(" ")[0]  # one server serves all tests
+    return Slots.open(storage, test, trials=trials, pruner=Pruner(), seed=0)
 
 
 def test_workers_that_come_at_once_fill_each_slot_once(place: str) -> None:
