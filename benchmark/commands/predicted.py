@@ -37,13 +37,15 @@ def predict(
     quiet: bool,
 ) -> int:
     """Predict and say where the files are. Returns 0, 1 when an input could not be read, 130 after Ctrl-C."""
-    from benchmark.inference.run import Job, predict_all
     from benchmark.inference.sources import check_out, find_sources
     from benchmark.progress import bar
 
     console = Console(stderr=True)
     sources = find_sources(inputs)
     check_out(out, inputs, sources)
+    _check_asked(run, model, checkpoint, overrides)
+    from benchmark.inference.run import Job, predict_all  # after the mistakes: it loads torch
+
     network = _network(run, model, checkpoint, recipe, overrides, results, device)
     if not quiet:
         _print_plan(console, network, len(sources), threshold)
@@ -73,15 +75,19 @@ def _network(
 ) -> Network:
     from benchmark.inference.network import network_of_checkpoint, network_of_run
 
+    if run is not None:
+        return network_of_run(run, results=results, model=model, device=device)
+    assert model is not None and checkpoint is not None, "checked before"
+    return network_of_checkpoint(model, checkpoint, recipe=recipe, overrides=overrides, device=device)
+
+
+def _check_asked(run: str | None, model: str | None, checkpoint: Path | None, overrides: Mapping[str, Any]) -> None:
     if (run is None) == (checkpoint is None):
         raise BenchError("give either --run CELL (a cell of bench run) or --model NAME --checkpoint FILE")
-    if run is not None:
-        if overrides:
-            raise BenchError("--set is for --checkpoint; a cell is predicted with the recipe that it was trained by")
-        return network_of_run(run, results=results, model=model, device=device)
-    if model is None or checkpoint is None:
+    if run is not None and overrides:
+        raise BenchError("--set is for --checkpoint; a cell is predicted with the recipe that it was trained by")
+    if checkpoint is not None and model is None:
         raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
-    return network_of_checkpoint(model, checkpoint, recipe=recipe, overrides=overrides, device=device)
 
 
 def _print_plan(console: Console, network: Network, count: int, threshold: float) -> None:

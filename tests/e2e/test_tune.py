@@ -76,6 +76,7 @@ def running_lease(journal: Path) -> dict[str, Any]:
     raise AssertionError("no trial ever ran")
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_no_trial_and_the_recipes_run(
     bench: Bench, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_worker_that_is_killed_costs_no_trial_and_the_recipes_run(
     assert len(records) == 2 and "encoder" not in table.columns, "neither network takes one"
 
 
+@pytest.mark.slow
 def test_a_lone_worker_that_is_killed_ends_with_what_an_undisturbed_one_finds(
     bench: Bench, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_lone_worker_that_is_killed_ends_with_what_an_undisturbed_one_finds(
     assert not list((tmp_path / "killed" / "tuning").rglob("*.pt")), "unfinished states are gone"
 
 
+@pytest.mark.slow
 def test_no_test_image_is_touched_and_a_database_serves_as_well(bench: Bench, tmp_path: Path) -> None:
     mine = tmp_path / "data" / "mine"
     for kind in ("images", "masks"):
