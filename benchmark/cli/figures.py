@@ -98,6 +98,7 @@ def report(
     ] = 4,
     data_root: DataRoot = None,
     cache_dir: CacheDir = None,
+    as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML page: tables that sort, figures, worst images, data, environment, commands.
 
@@ -116,4 +117,5 @@ def report(
         worst=worst,
         data_root=data_root,
         cache_dir=cache_dir,
+        as_json=as_json,
     )

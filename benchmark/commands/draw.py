@@ -111,6 +111,7 @@ def report(
     worst: int,
     data_root: Path | None,
     cache_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Write the page of a results folder and print its path."""
     from benchmark.report.page import PageOptions, build_page
@@ -120,5 +121,8 @@ def report(
     page = build_page(results, records, replace(options, title=title) if title else options)
     path = out or results / "report.html"
     io.write_text(path, page)
+    if as_json:
+        print_json({"file": str(path), "mb": round(len(page.encode()) / 1e6, 3)})
+        return
     print(path)
     say(Console(stderr=True), f"{len(page.encode()) / 1e6:.1f} MB; open it in a browser, it needs no network")

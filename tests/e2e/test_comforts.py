@@ -13,7 +13,7 @@ from harness import TINY, Bench
 from benchmark.cli.tree import command_tree, leaves
 from benchmark.store.layout import ResultsLayout
 
-NO_JSON = {"bench ui": "prints an address", "bench report": "writes one page"}
+NO_JSON = {"bench ui": "prints an address"}
 
 
 def completions(bench: Bench, line: str) -> list[str]:
@@ -104,6 +104,8 @@ def test_doctor_tries_the_imagenet_weights(bench: Bench) -> None:
 
 def test_clean_shows_first_and_never_takes_a_finished_record(tiny: Bench, bench: Bench, tmp_path: Path) -> None:
     tiny()
+    page = json.loads(bench("report", "--no-images", "--json").stdout)
+    assert page["file"] == "results/report.html" and (tmp_path / page["file"]).is_file() and page["mb"] > 0
     layout = ResultsLayout(tmp_path / "results")
     (good,) = layout.runs.rglob("run.json")
     failed, cut_off = (good.parents[2] / name / "seed0" for name in ("failed-00000000", "cut-00000000"))
