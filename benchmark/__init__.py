@@ -17,6 +17,7 @@ _API = (
     "profile_models",
     "run",
     "tables",
+    "tune",
 )
 
 __all__ = ["BenchError", "__version__", *_API]
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # in the form that says to type checkers that these are meant
     from benchmark.api import profile_models as profile_models
     from benchmark.api import run as run
     from benchmark.api import tables as tables
+    from benchmark.api import tune as tune
     from benchmark.errors import BenchError as BenchError
 
 

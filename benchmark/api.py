@@ -196,6 +196,51 @@ def evaluate_checkpoint(
     )
 
 
+def tune(
+    models: Names,
+    datasets: Names = "polyp",
+    *,
+    trials: int = 20,
+    space: str | Path | None = None,
+    storage: str | None = None,
+    workers: int = 1,
+    seed: int = 0,
+    overrides: Mapping[str, Any] | None = None,
+    quiet: bool = True,
+    **options: Any,
+) -> pd.DataFrame:
+    """Tune models with an equal budget on validation images, as ``bench tune`` does; finished trials are kept.
+
+    Args:
+        models: Names, or all.
+        datasets: Names or groups.
+        trials: Trials per model, finished or stopped early.
+        space: TOML of the search space; the packaged one if None.
+        storage: Journal file or URL of a database; a journal in the results folder if None.
+        workers: Processes; more than one only in a script with the usual ``if __name__ == "__main__"``.
+        seed: Decides the draws and the trainings of all trials.
+        overrides: Fields of the base recipe.
+        quiet: No progress on standard error.
+        **options: As for ``run``: recipe, split, results, data_root, device, ...
+    Returns:
+        One row per trial: model, slot, state, score, epochs, seconds, ended, and the searched fields. The recipes are
+        ``results/tuning/tuned-<model>.toml`` and ``tuned.toml``.
+    Raises:
+        BenchError: A mistake, or no trial of a model came to a score.
+    """
+    import pandas as pd
+    from rich.console import Console
+
+    from benchmark.commands.tune import perform
+    from benchmark.tuning.plan import Asked
+
+    request = _request(models, datasets, seed, overrides, options)
+    asked = Asked(request, trials, _path(space), storage, "benchmark.tune(...) in Python")
+    found, _ = perform(Console(stderr=True), asked, workers=workers, quiet=quiet)
+    rows = [row for one in found for row in one.rows]
+    return pd.DataFrame([{**{k: v for k, v in row.items() if k != "fields"}, **row["fields"]} for row in rows])
+
+
 def tables(results: str | Path = "results", kind: str = "main", **options: Any) -> list[Sheet]:
     """Build tables from the records alone, as ``bench tables`` does; nothing is written.
 

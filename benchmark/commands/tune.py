@@ -28,6 +28,15 @@ def tune(asked: Asked, *, workers: int, as_json: bool, quiet: bool) -> int:
 
 
 def _tune(console: Console, asked: Asked, workers: int, as_json: bool, quiet: bool) -> None:
+    found, files = perform(console, asked, workers=workers, quiet=quiet)
+    _print_found(found, files, as_json)
+    if not as_json:
+        both = next(path for path in files if path.name == "tuned.toml")
+        say(console, f"train with them: bench run --models {','.join(asked.request.models)} --recipe {both}")
+
+
+def perform(console: Console, asked: Asked, *, workers: int, quiet: bool) -> tuple[list[Found], list[Path]]:
+    """Run the trials that are missing and write the files; returns what was found, and the files."""
     from benchmark.runner import check_weights, check_writable
     from benchmark.tuning.figures import draw_tuning
     from benchmark.tuning.plan import plan_tuning
@@ -42,11 +51,7 @@ def _tune(console: Console, asked: Asked, workers: int, as_json: bool, quiet: bo
         _print_plan(console, tuning, [len(ours.finished()) for ours in slots])
     _work(console, tuning, workers, quiet)
     found = collect(tuning, slots)
-    files = write_results(tuning, found) + draw_tuning(tuning, found, slots, teller(console, quiet))
-    _print_found(found, files, as_json)
-    if not as_json:
-        both = tuning.images.layout.tuned(None)
-        say(console, f"train with them: bench run --models {','.join(asked.request.models)} --recipe {both}")
+    return found, write_results(tuning, found) + draw_tuning(tuning, found, slots, teller(console, quiet))
 
 
 def _work(console: Console, tuning: Tuning, workers: int, quiet: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import Recipe, load_recipe
+from benchmark.config import Recipe, load_recipe, validate_recipe
 from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.tuning.plan import Target, Tuning
@@ -34,7 +34,8 @@ class Found:
     @property
     def recipe(self) -> Recipe:
         """The base recipe with the fields that were found, and the number of trials."""
-        return self.target.cell.recipe.model_copy(update={**self.fields, "tuned_trials": self.trials})
+        base = self.target.cell.recipe.model_dump()
+        return validate_recipe({**base, **self.fields, "tuned_trials": self.trials}, where="tuned recipe")
 
 
 def collect(tuning: Tuning, slots: Sequence[Slots]) -> list[Found]:

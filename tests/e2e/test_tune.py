@@ -17,6 +17,7 @@ import pytest
 from harness import NET, Bench, bench_executable
 from PIL import Image
 
+import benchmark
 from benchmark.data.splits import obtain_split
 
 SPACE = """
@@ -140,7 +141,9 @@ def test_a_lone_worker_that_is_killed_ends_with_what_an_undisturbed_one_finds(
 
 
 @pytest.mark.slow
-def test_no_test_image_is_touched_and_a_database_serves_as_well(bench: Bench, tmp_path: Path) -> None:
+def test_no_test_image_is_touched_and_a_database_serves_as_well(
+    bench: Bench, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine = tmp_path / "data" / "mine"
     for kind in ("images", "masks"):
         (mine / kind).mkdir(parents=True)
@@ -162,6 +165,13 @@ def test_no_test_image_is_touched_and_a_database_serves_as_well(bench: Bench, tm
     ][0]
     assert more["trials_list"][:2] == found["trials_list"], "asked for more, it goes on from what there is"
     assert len(more["trials_list"]) == 3
+
+    monkeypatch.chdir(tmp_path)
+    sizes = {"epochs": 3, "image_size": 64, "max_train_images": 16, "max_val_images": 8, "max_test_images": 2}
+    data_root, storage = tmp_path / "data", "sqlite:///tuning.db"
+    common = {"recipe": "smoke", "overrides": sizes, "data_root": data_root, "cache_dir": shared_cache}
+    table = benchmark.tune("./tiny_net.py", "mine", trials=3, space="space.toml", storage=storage, **common)
+    assert table["score"].dropna().tolist() == [t["score"] for t in more["trials_list"] if t["score"] is not None]
 
 
 @pytest.mark.parametrize(
