@@ -31,7 +31,9 @@ def archive(count: int = 4) -> bytes:
             image, mask = io.BytesIO(), io.BytesIO()
             pixels = np.random.default_rng(number).integers(0, 256, (64, 96, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(image, "PNG")
-            Image.fromarray(np.full((64, 96), 255, np.uint8)).save(mask, "PNG")
+            polyp = np.zeros((64, 96), np.uint8)
+            polyp[20:40, 30:60] = 255
+            Image.fromarray(polyp).save(mask, "PNG")
             zipped.writestr(f"Kvasir-SEG/images/cju{number}.png", image.getvalue())
             zipped.writestr(f"Kvasir-SEG/masks/cju{number}.png", mask.getvalue())
     return memory.getvalue()
