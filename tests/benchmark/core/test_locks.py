@@ -89,7 +89,7 @@ def test_a_holder_elsewhere_is_dead_only_when_its_heartbeat_stops(
 
 
 def test_a_pid_that_was_given_out_again_is_no_holder(tmp_path: Path) -> None:
-    mine = {"where": locks._where(), "pid": os.getpid(), "started": "before"}
+    mine = {"where": locks.where(), "pid": os.getpid(), "started": "before"}
     (tmp_path / "lock").mkdir()
     (tmp_path / "lock" / "1").write_text(json.dumps(mine))
     assert taken(Lock(tmp_path / "lock"))

@@ -335,13 +335,12 @@ def test_write_tables_names_its_files_and_joins_the_csv(six: Any, tmp_path: Path
 def test_the_caption_says_what_was_tuned_and_with_how_many_trials(make_record: Any) -> None:
     def tuned(model: str, trials: int | None) -> dict[str, Any]:
         record = make_record(model)
-        record["recipe"] = {**record["recipe"], "tuned_trials": trials}
-        return record
+        return {**record, "recipe_name": "tuned", "recipe": {**record["recipe"], "tuned_trials": trials}}
 
     def caption(*records: dict[str, Any]) -> str:
-        return build_tables(records)[0].caption
+        return build_tables(records)[0].sheet.caption
 
-    assert "tuned" not in caption(make_record("unet"), tuned("pranet", None))
+    assert "tuned on validation" not in caption(tuned("unet", None), tuned("pranet", None))
     assert "Recipe tuned on validation images with 20 trials." in caption(tuned("unet", 20), tuned("pranet", 20))
-    mixed = caption(tuned("unet", 20), tuned("pranet", 1), make_record("bsanet"))
-    assert "with 20 trials: U-Net; with 1 trial: PraNet; not at all: BSANet." in mixed
+    mixed = caption(tuned("unet", 20), tuned("pranet", 1), tuned("bsanet", None))
+    assert "with 20 trials: U-Net; with 1 trial: pranet; not at all: BSANet." in mixed
