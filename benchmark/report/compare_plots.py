@@ -36,11 +36,11 @@ def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note
     models = list(titles(list(dict.fromkeys(comparisons["model"]))))
     reference = str(comparisons["reference"].iloc[0])
     with styled():
-        figure, panels = new_figure(0.6 + len(sets) * (0.22 + 0.17 * len(models)), len(sets), 1, sharex=True)
+        figure, panels = new_figure(0.72 + len(sets) * (0.22 + 0.17 * len(models)), len(sets), 1, sharex=True)
         for axes, name in zip(panels, sets, strict=True):
             _forest_panel(axes, comparisons[comparisons["dataset"] == name], models)
             axes.set_title(dataset_title(str(name)), loc="left")
-        panels[-1].set_xlabel(f"{label} from {titles([reference])[reference]} (filled: Holm p < 0.05)")
+        panels[-1].set_xlabel(f"{label} from {titles([reference])[reference]}\n(filled: Holm p < 0.05)")
         add_note(figure, note)
     return figure
 
