@@ -1,11 +1,12 @@
 """Several processes on one results folder: a lock per cell, with a heartbeat, on any file system.
 
 A lock is a folder of numbered files. Who creates file N + 1 (which only one process can) holds the lock from then on;
-it may do so when file N is released, or when its holder is dead. The newest file always stays, so that two processes
-can never begin from different counts. A holder is dead when its process is gone (same machine) or when its heartbeat,
-the file's time stamp, has not moved for ``SILENCE_S`` by the observer's own steady clock (other machines): no two
-clocks are compared, and a clock that jumps harms nothing. A holder that slept for so long and wakes writes the same
-bytes as its successor, whole files at a time.
+it may do so when file N is released, or when its holder is dead. File N goes only when N + 1 is held, so whoever
+makes N + 1 and still finds N is the first to have that number; who does not find it came late and steps back. A
+holder is dead when its process is gone (same machine) or when its heartbeat, the file's time stamp, has not moved for
+``SILENCE_S`` by the observer's own steady clock (other machines): no two clocks are compared, and a clock that jumps
+harms nothing. A holder that slept for so long and wakes writes the same bytes as its successor, whole files at a
+time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -64,33 +67,47 @@ class Lock:
     def holder(self) -> str:
         """Say who holds it, for a message."""
         newest = self._newest()
-        facts = _read(self._file(newest)) if newest else None
+        facts = _read(self._file(newest)) if newest is not None else None
         return f"process {facts.get('pid', '?')} on {facts.get('host', '?')}" if facts else "another process"
 
     def is_held(self) -> bool:
         """Whether somebody holds it now, without taking it; a holder on another machine counts as alive."""
         newest = self._newest()
-        return bool(newest) and not self._is_free(newest)
+        return newest is not None and not self._is_free(newest)
 
     def _take(self) -> int | None:
         with explain_os_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             newest = self._newest()
-            if newest and not self._is_free(newest):
+            if newest is None or not self._is_free(newest):
                 return None
+            mine = self._file(newest + 1)
             try:
-                with self._file(newest + 1).open("x", encoding="utf-8") as file:
+                with mine.open("x", encoding="utf-8") as file:
                     json.dump(identity(), file)
             except FileExistsError:
                 return None
-            if self._newest() > newest + 1:  # others took, released and tidied while this process looked
-                self._file(newest + 1).unlink()
+            before = self._file(newest)
+            if not before.exists():  # somebody had this number, and is gone again, while this process looked
+                mine.unlink(missing_ok=True)
                 return None
-            for number in range(newest, 0, -1):  # older files are of no more use
-                if not self._file(number).exists():
-                    break
-                self._file(number).unlink(missing_ok=True)
+            before.unlink(missing_ok=True)  # only now: that it was there is the proof that nobody had mine
             return newest + 1
+
+    def _make_folder(self) -> None:
+        """Begin with file 0, released; folder and file appear at once."""
+        if self.folder.is_dir():
+            return
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+        (fresh / "0").write_text(json.dumps({"released": True}), encoding="utf-8")
+        fresh.chmod(0o755)
+        try:
+            fresh.rename(self.folder)
+        except OSError:
+            shutil.rmtree(fresh, ignore_errors=True)
+            if not self.folder.is_dir():  # otherwise another process was first
+                raise
 
     def _is_free(self, number: int) -> bool:
         path = self._file(number)
@@ -108,8 +125,11 @@ class Lock:
             self._seen, self._since = (number, stamp), now
         return now - self._since > self.silence_s
 
-    def _newest(self) -> int:
-        return max((int(path.name) for path in self.folder.iterdir() if path.name.isdigit()), default=0)
+    def _newest(self) -> int | None:
+        try:
+            return max((int(path.name) for path in self.folder.iterdir() if path.name.isdigit()), default=None)
+        except FileNotFoundError:
+            return None
 
     def _file(self, number: int) -> Path:
         return self.folder / str(number)
@@ -124,6 +144,8 @@ def _beat(path: Path, done: threading.Event) -> None:
 
 
 def _replace(path: Path, facts: dict[str, Any]) -> None:
+    if not path.exists():  # another took over meanwhile; nothing is to be released
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(json.dumps(facts), encoding="utf-8")

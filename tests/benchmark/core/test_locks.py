@@ -98,6 +98,10 @@ def test_a_pid_that_was_given_out_again_is_no_holder(tmp_path: Path) -> None:
 def test_a_late_comer_with_an_old_count_backs_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken(Lock(tmp_path / "lock")) and taken(Lock(tmp_path / "lock"))  # file 2 is the newest
     late = Lock(tmp_path / "lock")
-    counts = iter([0, 2])
-    monkeypatch.setattr(Lock, "_newest", lambda self: next(counts))
+    monkeypatch.setattr(Lock, "_newest", lambda self: 0)
+    monkeypatch.setattr(Lock, "_is_free", lambda self, number: True)
     assert not taken(late) and sorted(p.name for p in (tmp_path / "lock").iterdir()) == ["2"]
+
+
+def test_nothing_is_held_where_nobody_was(tmp_path: Path) -> None:
+    assert not Lock(tmp_path / "lock").is_held() and not (tmp_path / "lock").exists()
