@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from benchmark.errors import BenchError
-from benchmark.store.io import explain_os_errors, sync_folder
+from benchmark.store.io import write_through
 
 _MAGIC = b"polyp-bench training state 1 sha256 "
 _HEADER_BYTES = len(_MAGIC) + 64 + 1
@@ -141,21 +139,7 @@ def _read(path: Path) -> bytes:
 
 
 def _atomic(path: Path, write: Callable[[BinaryIO], str]) -> str:
-    """Write through a private temporary file beside ``path``, fsync, rename, fsync the folder."""
-    with explain_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                result = write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-            sync_folder(path.parent)
-            return result
-        except RuntimeError as error:  # torch's writer hides the operating system's error behind its own
-            raise BenchError(f"cannot write {path}: {error}; is the disk full?") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+    try:
+        return write_through(path, write)
+    except RuntimeError as error:  # torch's writer hides the operating system's error behind its own
+        raise BenchError(f"cannot write {path}: {error}; is the disk full?") from error

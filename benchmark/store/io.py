@@ -7,10 +7,10 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+T = TypeVar("T")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -38,8 +39,19 @@ def explain_os_errors(path: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, payload: bytes) -> None:
-    """Write a file through a temporary one beside it, fsync and rename.
+    """Write a file whole or not at all (see ``write_through``)."""
 
+    def write(file: BinaryIO) -> None:
+        file.write(payload)
+
+    write_through(path, write)
+
+
+def write_through(path: Path, write: Callable[[BinaryIO], T]) -> T:
+    """Let ``write`` fill a private temporary file beside ``path``; then fsync, rename and fsync the folder.
+
+    Returns:
+        What ``write`` returned.
     Raises:
         BenchError: No space left, no permission; the old file is then unharmed.
     """
@@ -49,12 +61,13 @@ def write_bytes(path: Path, payload: bytes) -> None:
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(payload)
+                result = write(file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.chmod(0o644)
             temporary.replace(path)
             sync_folder(path.parent)
+            return result
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
