@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,13 +21,6 @@ data_app = typer.Typer(help="Find and check datasets.", no_args_is_help=True, ri
 audit_app = typer.Typer(help="Check printed numbers by arithmetic.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(audit_app, name="audit")
-
-Results = Annotated[Path, typer.Option("--results", help="Results folder.", envvar="BENCH_RESULTS")]
-DataRoot = Annotated[Path | None, typer.Option(help="Folder with the datasets.", envvar="BENCH_DATA_ROOT")]
-CacheDir = Annotated[Path | None, typer.Option(help="Folder for decoded pixels.", envvar="BENCH_CACHE_DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors are still told.")]
-LogCheckpoints = Annotated[bool, typer.Option("--log-checkpoints", help="Keep the best weights in MLflow too.")]
 
 
 @app.callback(invoke_without_command=True)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import CacheDir, DataRoot, Quiet, audit_app
+from benchmark.cli.app import audit_app
+from benchmark.cli.options import CacheDir, DataRoot, Quiet, SplitSeed
 
 
 @audit_app.command("data")
@@ -16,7 +17,7 @@ def audit_data(
     split: Annotated[
         str | None, typer.Option(help="Also: which test images of this split (paper, pranet, ...) training has seen.")
     ] = None,
-    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
+    split_seed: SplitSeed = 0,
     data_root: DataRoot = None,
     cache_dir: CacheDir = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found.")] = None,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import Json, Results, app
+from benchmark.cli.app import app
+from benchmark.cli.options import Json, Results
 
 
 @app.command()

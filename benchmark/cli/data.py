@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, data_app, names
+from benchmark.cli.app import data_app, names
+from benchmark.cli.options import CacheDir, DataRoot, Json, Quiet, SplitSeed
 
 
 @data_app.command("list")
@@ -86,7 +87,7 @@ def data_split(
     datasets: Annotated[
         str, typer.Option(help="Names, groups or FILE.toml, comma-separated.", autocompletion=complete.datasets)
     ] = "polyp",
-    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
+    split_seed: SplitSeed = 0,
     export: Annotated[Path | None, typer.Option(help="Write ids and content hashes to this file.")] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Go on without absent images.")] = False,
     data_root: DataRoot = None,

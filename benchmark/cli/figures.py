@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import CacheDir, DataRoot, Json, Results, app, integers, names
+from benchmark.cli.app import app, integers, names
+from benchmark.cli.options import CacheDir, DataRoot, Json, Results
 
 
 @app.command()

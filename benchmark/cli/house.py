@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, names
+from benchmark.cli.app import app, names
+from benchmark.cli.options import CacheDir, DataRoot, Json, Quiet, Results
 
 
 @app.command()

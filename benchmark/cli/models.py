@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, choice, integers, names
+from benchmark.cli.app import app, choice, integers, names
+from benchmark.cli.options import CacheDir, DataRoot, Engine, Json, Overrides, Quiet, Results
 
 
 @app.command()
@@ -29,7 +30,7 @@ def evaluate(
     recipe: Annotated[
         str, typer.Option(help="Test-time processing of the checkpoint.", autocompletion=complete.recipes)
     ] = "native",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    set_: Overrides = None,
     images: Annotated[
         str, typer.Option(help="pranet: the images of PraNet's test lists; all: every image.")
     ] = "pranet",
@@ -43,7 +44,7 @@ def evaluate(
     results: Results = Path("results"),
     cache_dir: CacheDir = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps (checkpoints only).")] = "auto",
-    engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
+    engine: Engine = "fast",
     quiet: Quiet = False,
 ) -> None:
     """Score maps that others made, or a released checkpoint; both become records in the same tables.

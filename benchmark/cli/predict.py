@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import Json, Quiet, Results, app, choice, names
+from benchmark.cli.app import app, choice, names
+from benchmark.cli.options import Device, Json, Quiet, Results
 
 
 @app.command()
@@ -31,9 +32,7 @@ def predict(
     threshold: Annotated[float, typer.Option(help="Polyp where the probability is above.", min=0, max=1)] = 0.5,
     batch: Annotated[int | None, typer.Option(help="Images at once; the recipe's if unset.", min=1)] = None,
     results: Results = Path("results"),
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)
-    ] = "auto",
+    device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

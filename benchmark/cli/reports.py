@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import Json, OptionalValue, Results, app, audit_app, integers, names
+from benchmark.cli.app import OptionalValue, app, audit_app, integers, names
+from benchmark.cli.options import Json, Results
 from benchmark.errors import BenchError
 
 ALL_LEAKS = "exact,near,sequence"

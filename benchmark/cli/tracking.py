@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import Json, LogCheckpoints, Results, app, names
+from benchmark.cli.app import app, names
+from benchmark.cli.options import Json, LogCheckpoints, Results
 
 
 @app.command()

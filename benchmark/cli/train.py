@@ -8,52 +8,54 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import CacheDir, DataRoot, Json, LogCheckpoints, Quiet, Results, app, choice, integers, names
+from benchmark.cli.app import app, choice, integers, names
+from benchmark.cli.options import (
+    AllowMissing,
+    CacheDir,
+    CheckpointEvery,
+    DataRoot,
+    Datasets,
+    Device,
+    Engine,
+    IfExists,
+    Json,
+    LogCheckpoints,
+    Models,
+    Overrides,
+    Quiet,
+    Recipe,
+    Results,
+    Seeds,
+    Split,
+    SplitSeed,
+    Track,
+    WeightsDir,
+)
 
 
 @app.command()
 def run(
-    models: Annotated[
-        str,
-        typer.Option(help="Names, comma-separated, or all; also FILE.py:function.", autocompletion=complete.models),
-    ] = "all",
-    datasets: Annotated[
-        str,
-        typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.", autocompletion=complete.datasets),
-    ] = "polyp",
-    split: Annotated[
-        str,
-        typer.Option(
-            help="Who trains, who tests: paper, grouped, pranet, paper-skin, or FILE.json.",
-            autocompletion=complete.splits,
-        ),
-    ] = "paper",
-    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
-    recipe: Annotated[
-        str, typer.Option(help="Packaged recipe or TOML file.", autocompletion=complete.recipes)
-    ] = "paper",
-    seeds: Annotated[str, typer.Option(help="Training seeds, comma-separated.")] = "0",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    models: Models = "all",
+    datasets: Datasets = "polyp",
+    split: Split = "paper",
+    split_seed: SplitSeed = 0,
+    recipe: Recipe = "paper",
+    seeds: Seeds = "0",
+    set_: Overrides = None,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     cache_dir: CacheDir = None,
-    if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
-    checkpoint_every: Annotated[
-        float, typer.Option(help="Seconds between two checkpoints of an unfinished training.", min=0)
-    ] = 60.0,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
-    weights_dir: Annotated[
-        Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)
-    ] = "auto",
+    if_exists: IfExists = "resume",
+    checkpoint_every: CheckpointEvery = 60.0,
+    allow_missing: AllowMissing = False,
+    weights_dir: WeightsDir = None,
+    device: Device = "auto",
     protocol: Annotated[
         str,
         typer.Option(help="Protocol of the printed tables: name, or FILE.toml.", autocompletion=complete.protocols),
     ] = "pranet",
-    engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
-    track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
+    engine: Engine = "fast",
+    track: Track = True,
     log_checkpoints: LogCheckpoints = False,
     estimate: Annotated[bool, typer.Option(help="Time a few steps of each model before starting.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
@@ -109,39 +111,22 @@ def ablate(
     ] = "bsanet",
     drop: Annotated[str | None, typer.Option(help="Parts, comma-separated; all that it declares if unset.")] = None,
     factorial: Annotated[bool, typer.Option("--factorial", help="Every subset of the parts.")] = False,
-    datasets: Annotated[
-        str,
-        typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.", autocompletion=complete.datasets),
-    ] = "polyp",
-    split: Annotated[
-        str,
-        typer.Option(
-            help="Who trains, who tests: paper, grouped, pranet, paper-skin, or FILE.json.",
-            autocompletion=complete.splits,
-        ),
-    ] = "paper",
-    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
-    recipe: Annotated[
-        str, typer.Option(help="Packaged recipe or TOML file.", autocompletion=complete.recipes)
-    ] = "paper",
-    seeds: Annotated[str, typer.Option(help="Training seeds, comma-separated.")] = "0",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    datasets: Datasets = "polyp",
+    split: Split = "paper",
+    split_seed: SplitSeed = 0,
+    recipe: Recipe = "paper",
+    seeds: Seeds = "0",
+    set_: Overrides = None,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     cache_dir: CacheDir = None,
-    if_exists: Annotated[str, typer.Option(help="skip, resume or overwrite what is there.")] = "resume",
-    checkpoint_every: Annotated[
-        float, typer.Option(help="Seconds between two checkpoints of an unfinished training.", min=0)
-    ] = 60.0,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")] = False,
-    weights_dir: Annotated[
-        Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)
-    ] = "auto",
-    engine: Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")] = "fast",
-    track: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
+    if_exists: IfExists = "resume",
+    checkpoint_every: CheckpointEvery = 60.0,
+    allow_missing: AllowMissing = False,
+    weights_dir: WeightsDir = None,
+    device: Device = "auto",
+    engine: Engine = "fast",
+    track: Track = True,
     log_checkpoints: LogCheckpoints = False,
     estimate: Annotated[bool, typer.Option(help="Time a few steps before starting.")] = True,
     as_json: Json = False,

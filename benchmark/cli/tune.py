@@ -11,14 +11,25 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import CacheDir, DataRoot, Json, Quiet, Results, app, names
+from benchmark.cli.app import app, names
+from benchmark.cli.options import (
+    CacheDir,
+    DataRoot,
+    Datasets,
+    Device,
+    Json,
+    Models,
+    Overrides,
+    Quiet,
+    Results,
+    SplitSeed,
+    WeightsDir,
+)
 
 
 @app.command()
 def tune(
-    models: Annotated[
-        str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.", autocompletion=complete.models)
-    ] = "all",
+    models: Models = "all",
     trials: Annotated[int, typer.Option(help="Trials per model, finished or stopped early; the same for all.")] = 20,
     space: Annotated[Path | None, typer.Option(help="Search space (TOML); the packaged one if unset.")] = None,
     storage: Annotated[
@@ -26,20 +37,18 @@ def tune(
         typer.Option(help="Journal file, or URL of a database that other machines share (sqlite, postgresql)."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1)] = 1,
-    datasets: Annotated[
-        str, typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.", autocompletion=complete.datasets)
-    ] = "polyp",
+    datasets: Datasets = "polyp",
     split: Annotated[
         str,
         typer.Option(
             help="Who trains, who validates: paper, grouped, pranet, or FILE.json.", autocompletion=complete.splits
         ),
     ] = "paper",
-    split_seed: Annotated[int, typer.Option(help="Seed of the split's random draw.")] = 0,
+    split_seed: SplitSeed = 0,
     recipe: Annotated[
         str, typer.Option(help="Base recipe: what is not searched.", autocompletion=complete.recipes)
     ] = "paper",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")] = None,
+    set_: Overrides = None,
     seed: Annotated[int, typer.Option(help="Decides the draws and the trainings of all trials.")] = 0,
     data_root: DataRoot = None,
     results: Results = Path("results"),
@@ -48,12 +57,8 @@ def tune(
         float, typer.Option(help="Seconds between two checkpoints of an unfinished trial.", min=0)
     ] = 60.0,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Tune without absent datasets.")] = False,
-    weights_dir: Annotated[
-        Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)
-    ] = "auto",
+    weights_dir: WeightsDir = None,
+    device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
