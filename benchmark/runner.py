@@ -12,21 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import Recipe, derive_seed
-from benchmark.data.cache import fingerprint
 from benchmark.data.items import Item
-from benchmark.data.leaks import leak_facts
 from benchmark.data.split_files import save_split
 from benchmark.data.splits import Split
 from benchmark.errors import BenchError
 from benchmark.pixels import pixels, pool
-from benchmark.plan import Cell, IfExists, Study, subset
+from benchmark.plan import Cell, Study, subset
 from benchmark.registry import code_stamp, switches
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
+from benchmark.standing import agrees, covers, is_finished, is_trained, old_record, refreshed
 from benchmark.store import io
 from benchmark.store.checkpoint import load_weights, save_weights
 from benchmark.store.layout import CellPaths
 from benchmark.store.locks import Lock
-from benchmark.store.schema import Record, Status, TestResult
+from benchmark.store.schema import Record, Status
 from benchmark.summary import model_summary
 from benchmark.system import Sampler
 from benchmark.watcher import Watcher
@@ -87,14 +86,13 @@ def _run_held(study: Study, cell: Cell, number: int, watcher: Watcher, *, after_
 
 
 def prepare(study: Study, watcher: Watcher) -> None:
-    """Try the device, the weights and every image that an unfinished cell needs, before anything is trained.
+    """Try the device and every image that an unfinished cell needs, before anything is trained.
 
     Raises:
-        BenchError: The device or the ImageNet weights are not there, or an image or mask cannot be used; it is named.
+        BenchError: The device is not there, or an image or mask cannot be used; it is named.
     """
-    todo = [cell for cell in study.cells if not _is_finished(study, cell)]
+    todo = [cell for cell in study.cells if not is_finished(study, cell)]
     _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], watcher)
-    check_weights(study)
     for cell in todo:
         make_fabric(study.request.device, cell.recipe)
         for size in {cell.recipe.train_size, cell.recipe.image_size}:
@@ -108,7 +106,7 @@ def check_weights(study: Study) -> None:
     Raises:
         BenchError: They are not there or do not fit; the message says how to get them or to do without.
     """
-    todo = [cell for cell in study.cells if cell.recipe.pretrained and not _is_finished(study, cell)]
+    todo = [cell for cell in study.cells if cell.recipe.pretrained and not is_finished(study, cell)]
     for cell in {(cell.spec.name, cell.ablation): cell for cell in todo}.values():
         build_cell_model(cell, pretrained=True)
 
@@ -127,11 +125,6 @@ def _tell_of_other_code(study: Study, kept: Sequence[Cell], watcher: Watcher) ->
         )
 
 
-def _is_finished(study: Study, cell: Cell) -> bool:
-    old = _old_record(study.layout.cell(cell.id), study.request.if_exists)
-    return old is not None and old.status == "ok" and _covers(old, study, cell)
-
-
 def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
     """Train, predict and score one cell, or keep what is there.
 
@@ -140,9 +133,9 @@ def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
     """
     paths = study.layout.cell(cell.id)
     request = study.request
-    old = _old_record(paths, request.if_exists)
-    if old is not None and old.status == "ok" and _covers(old, study, cell):
-        return _with_missing(paths, old, study, cell), True
+    old = old_record(paths, request.if_exists)
+    if old is not None and old.status == "ok" and covers(old, study, cell):
+        return refreshed(paths, old, study, cell), True
     if request.if_exists != "resume" and (old is None or old.status != "ok"):
         paths.last.unlink(missing_ok=True)
     draft = _draft(study, cell)
@@ -174,31 +167,6 @@ def _write_unfinished(paths: CellPaths, draft: Record, old: Record | None, statu
     return record
 
 
-def _with_missing(paths: CellPaths, old: Record, study: Study, cell: Cell) -> Record:
-    """A kept record that also says why test sets asked for now are blank."""
-    gaps: dict[str, dict[str, Any]] = {
-        "missing": study.split.missing,
-        "partial": study.split.partial,
-        "tests": _newly_leaked(old, study, cell),
-    }
-    merged = {key: {**getattr(old, key), **found} for key, found in gaps.items()}
-    if all(getattr(old, key) == found for key, found in merged.items()):
-        return old
-    record = old.model_copy(update=merged)
-    io.write_record(paths, record)
-    return record
-
-
-def _newly_leaked(old: Record, study: Study, cell: Cell) -> dict[str, TestResult]:
-    """The test results of a kept record that does not list its leaked images yet, with the list."""
-    limit = cell.recipe.max_test_images
-    return {
-        name: old.tests[name].model_copy(update=leak_facts(study.leaks.get(name, ()), subset(items, limit)))
-        for name, items in study.split.tests.items()
-        if name in old.tests and old.tests[name].leaked is None
-    }
-
-
 def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watcher: Watcher) -> Record:
     """Train unless a finished checkpoint is there, then predict and score the test sets that are still missing."""
     import torch
@@ -206,7 +174,7 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
     paths, recipe = study.layout.cell(cell.id), cell.recipe
     fabric = make_fabric(study.request.device, recipe)
     torch.manual_seed(derive_seed("init", cell.seed))
-    trained = _is_trained(old, paths, study.request.if_exists)
+    trained = is_trained(old, paths, study.request.if_exists)
     model = build_cell_model(cell, pretrained=recipe.pretrained and not trained)
     facts: dict[str, Any] = {
         "num_params": sum(p.numel() for p in model.parameters()),
@@ -228,7 +196,7 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
             return draft.model_copy(update={**facts, "status": outcome.status, "error": outcome.error})
         waiting = {"status": "interrupted", "error": "trained; its test images are still to be scored"}
         io.write_record(paths, draft.model_copy(update={**facts, **waiting}))
-    kept = old if old is not None and _agrees(old, study) else None
+    kept = old if old is not None and agrees(old, study) else None
     tests, seconds = score_cell(study, cell, model, fabric, watcher, old=kept)
     paths.last.unlink(missing_ok=True)
     timing = {**facts["timing"], **seconds}
@@ -295,37 +263,6 @@ def _training_facts(outcome: Outcome, watcher: Watcher, paths: CellPaths, model:
 def check_writable(folder: Path) -> None:
     """Refuse a results folder that cannot be written before anything is trained."""
     io.write_text(folder / ".bench", "results of polyp-bench\n")
-
-
-def _old_record(paths: CellPaths, if_exists: IfExists) -> Record | None:
-    if if_exists == "overwrite" or not paths.record.is_file():
-        return None
-    return io.read_record(paths.record)
-
-
-def _covers(old: Record, study: Study, cell: Cell) -> bool:
-    """Whether the very images asked for have been scored already, under the protocols as they are now."""
-    wanted = {n: fingerprint(subset(i, cell.recipe.max_test_images)) for n, i in study.split.tests.items()}
-    scored = {name: result.fingerprint for name, result in old.tests.items()}
-    return wanted.items() <= scored.items() and _same_scoring(old, study)
-
-
-def _same_scoring(old: Record, study: Study) -> bool:
-    request = study.request
-    return old.engine == request.engine and request.protocol_hashes.items() <= old.protocols.items()
-
-
-def _agrees(old: Record, study: Study) -> bool:
-    """Whether scores of other test sets in an old record may stand beside new ones: no name means two things."""
-    shared = {name: digest for name, digest in study.request.protocol_hashes.items() if name in old.protocols}
-    return old.engine == study.request.engine and shared.items() <= old.protocols.items()
-
-
-def _is_trained(old: Record | None, paths: CellPaths, if_exists: IfExists) -> bool:
-    """Whether ``best.pt`` is the finished training of this very cell."""
-    if old is None or old.best_epoch is None or not paths.best.is_file():
-        return False
-    return old.status == "ok" or (if_exists == "resume" and old.status in ("interrupted", "failed"))
 
 
 def _draft(study: Study, cell: Cell) -> Record:

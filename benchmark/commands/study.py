@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from benchmark.commands.plan_text import plan_json, print_plan
 from benchmark.commands.printing import print_json, print_tables, say, teller
 from benchmark.commands.tracked import TrackingWatcher, asked_of, tracked
 from benchmark.errors import BenchError
@@ -16,7 +17,6 @@ from benchmark.store import io
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
-    from benchmark.data.leaks import Leak
     from benchmark.plan import Request, Study
     from benchmark.report.tables import Table
 
@@ -60,10 +60,10 @@ def _run(
         check_writable(study.layout.root)
         check_weights(study)  # before the estimate, which takes its time
     if not quiet:
-        _print_plan(console, study, with_estimate)
+        print_plan(console, study, with_estimate)
     if dry_run:
         if as_json:
-            print_json(_plan_json(study))
+            print_json(plan_json(study))
         return 0
     records, made, written = perform(console, study, track=track, checkpoints=checkpoints, quiet=quiet)
     if as_json:
@@ -161,7 +161,7 @@ def perform_ablation(
     from benchmark.plan import plan_study
     from benchmark.progress import watch
     from benchmark.registry import expand_models
-    from benchmark.runner import run_study
+    from benchmark.runner import check_weights, check_writable, run_study
 
     specs = expand_models(list(request.models))
     if len(specs) != 1:
@@ -170,9 +170,11 @@ def perform_ablation(
     recipe = load_recipe(request.recipe, model=spec.name, overrides=request.overrides)
     variants = choose_variants(spec, recipe, drop, factorial=factorial)
     study = plan_study(replace(request, ablations=variants), teller(console, quiet))
+    check_writable(study.layout.root)
+    check_weights(study)
     proofs = prove(study.cells[0], variants)
     if not quiet:
-        _print_plan(console, study, estimate)
+        print_plan(console, study, estimate)
         for proof in proofs:
             name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
             change = f", output changes by up to {proof.output_change:.3g}" if proof.drop else ""
@@ -218,105 +220,3 @@ def _study_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     sets = [*study.split.tests, *study.split.missing]
     models = list(dict.fromkeys(r["model"] for r in main))
     return build_tables(main, protocol=study.request.printed.name, models=models, datasets=sets)
-
-
-def _print_plan(console: Console, study: Study, with_estimate: bool) -> None:
-    request, info = study.request, study.info
-    recipe = study.cells[0].recipe
-    names = list(dict.fromkeys(cell.spec.title for cell in study.cells))
-    lines = [
-        f"cells      {len(study.cells)}: {', '.join(names)}; seeds {', '.join(map(str, request.seeds))}",
-        *_recipe_lines(study),
-        f"split      {info.name} (seed {info.seed}): {_of(info.num_train, recipe.max_train_images)} to train, "
-        f"{_of(info.num_val, recipe.max_val_images)} to validate (they pick the checkpoint)",
-        *_notices(study),
-    ]
-    for name, items in study.split.tests.items():
-        leak = _leaks(study.leaks.get(name, []))
-        lines.append(f"test       {name}: {_of(len(items), recipe.max_test_images)} images{leak}")
-    lines += [f"partial    {name}: {reason}" for name, reason in study.split.partial.items()]
-    lines += [f"missing    {name}: {reason}" for name, reason in study.split.missing.items()]
-    first, *others = (protocol.label for protocol in request.protocols.values())
-    lines.append(f"protocol   {first}; scored in the same pass: {', '.join(others)}")
-    if study.synthetic:
-        lines.append("note       synthetic images: these scores compare nothing")
-    if with_estimate:
-        from benchmark.estimate import as_text, estimate
-
-        guess = estimate(study)
-        slowest = max(guess.per_model, key=guess.per_model.__getitem__)
-        lines.append(f"estimate   about {as_text(guess.total_s)} (from timed steps; the slowest model is {slowest})")
-    for line in lines:
-        say(console, line)
-
-
-def _recipe_lines(study: Study) -> list[str]:
-    """One line for a recipe that all models share, else one for each of its forms with the models that take it."""
-    models: dict[str, list[str]] = {}
-    texts = {}
-    for cell in study.cells:
-        recipe = cell.recipe
-        weights = "ImageNet weights" if recipe.pretrained else "random initialisation"
-        texts[recipe.hash] = (
-            f"recipe     {recipe.name}: {recipe.image_size} px, batch {recipe.batch_size}, {recipe.epochs} epochs, "
-            f"{recipe.optimizer} {recipe.lr:g}, loss {recipe.loss}, {weights}"
-        )
-        models.setdefault(recipe.hash, []).append(cell.spec.title)
-    if len(texts) == 1:
-        return list(texts.values())
-    return [f"{text} ({', '.join(dict.fromkeys(models[key]))})" for key, text in texts.items()]
-
-
-def _notices(study: Study) -> list[str]:
-    """What a recipe asks for that some of the models do otherwise."""
-    kept = dict.fromkeys(c.spec.title for c in study.cells if c.recipe.encoder and not c.spec.takes_encoder)
-    whole = dict.fromkeys(c.spec.title for c in study.cells if c.recipe.select == "last_all")
-    lines = _ignored(study)
-    if kept:
-        asked = next(cell.recipe.encoder for cell in study.cells if cell.recipe.encoder)
-        lines.append(f"note       encoder {asked} is not for {', '.join(kept)}: each keeps the encoder of its design")
-    if whole:
-        lines.append(
-            f"note       {', '.join(whole)}: trained on the validation images too, last epoch kept (select last_all)"
-        )
-    return lines
-
-
-def _ignored(study: Study) -> list[str]:
-    """What was asked for on the command line that changes nothing here."""
-    from benchmark.config import idle_fields
-
-    models: dict[tuple[str, str], dict[str, None]] = {}
-    for cell in study.cells:
-        for name, needs in idle_fields(cell.recipe, study.request.overrides).items():
-            models.setdefault((name, needs), {})[cell.spec.title] = None
-    everyone = len({cell.spec.title for cell in study.cells})
-    lines = [
-        f"ignored    --set {name}{'' if len(of) == everyone else ' for ' + ', '.join(of)}: it needs {needs}"
-        for (name, needs), of in models.items()
-    ]
-    if study.request.weights_dir is not None and not any(cell.recipe.pretrained for cell in study.cells):
-        lines.append("ignored    --weights-dir: nothing here starts from ImageNet weights (--set pretrained=true)")
-    return lines
-
-
-def _leaks(found: Sequence[Leak]) -> str:
-    """Say how many test images training has seen; of the whole set, even where only some are scored."""
-    words = {"exact": "also in training", "near": "nearly so", "sequence": "of a sequence that trains"}
-    counts = {kind: sum(leak.kind == kind for leak in found) for kind in words}
-    return "".join(f", {number} {words[kind]}" for kind, number in counts.items() if number)
-
-
-def _of(count: int, limit: int | None) -> str:
-    return f"{limit} of {count}" if limit is not None and limit < count else str(count)
-
-
-def _plan_json(study: Study) -> dict[str, Any]:
-    return {
-        "cells": [cell.id for cell in study.cells],
-        "split": study.info.model_dump(),
-        "tests": {name: len(items) for name, items in study.split.tests.items()},
-        "missing": study.split.missing,
-        "num_leaked": {name: sum(leak.kind == "exact" for leak in found) for name, found in study.leaks.items()},
-        "leaks": {name: [leak._asdict() for leak in found] for name, found in study.leaks.items()},
-    }
