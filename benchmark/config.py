@@ -72,10 +72,19 @@ class Recipe(BaseModel):
     loss: Literal["bce_dice", "bce", "dice", "structure", "native"] = Field(
         "bce_dice", description="Map loss, the same for all models; native: each model's own."
     )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
-        "32-true", description="Lightning Fabric precision."
+    micro_batch: int | None = Field(
+        None,
+        ge=1,
+        description="Images per pass where a batch does not fit the memory; the gradients of its passes are added up. "
+        "Unset: the whole batch.",
     )
-    channels_last: bool = Field(False, description="Memory format of the network and its input.")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="Lightning Fabric precision; auto: 32-true on a CPU, half on CUDA (bf16 where it can)."
+    )
+    channels_last: Literal["auto", True, False] = Field(
+        "auto", description="Memory format of the network and its input; auto: on CUDA only."
+    )
+    compile: Literal["auto", True, False] = Field("auto", description="torch.compile while training; auto: no.")
 
     # model
     pretrained: bool = Field(False, description="Start from ImageNet weights.")
@@ -104,14 +113,30 @@ class Recipe(BaseModel):
 
     @property
     def hash(self) -> str:
-        """Eight hex digits over everything but the name; of the tuning only where there was one."""
-        untuned = {"tuned_trials"} if self.tuned_trials is None else set()
-        return config_hash(self.model_dump(mode="json", exclude={"name"} | untuned))
+        """Eight hex digits over everything but the name.
+
+        A field that came later counts only where it is set, and ``auto`` counts as what the field was before it could
+        be ``auto``, so that older hashes hold; that value asked for by name is another recipe, as it is on CUDA.
+        """
+        fields = self.model_dump(mode="json", exclude={"name"})
+        for name in _LATER:
+            if fields[name] == type(self).model_fields[name].default:
+                del fields[name]
+        for name, before in _BEFORE_AUTO.items():
+            if fields[name] == before:
+                fields[f"{name}_pinned"] = True
+            elif fields[name] == "auto":
+                fields[name] = before
+        return config_hash(fields)
 
     @property
     def train_size(self) -> int:
         """Side at which training images are cached, px."""
         return self.load_size or self.image_size
+
+
+_LATER = ("tuned_trials", "micro_batch", "compile")
+_BEFORE_AUTO: dict[str, Any] = {"precision": "32-true", "channels_last": False}
 
 
 def config_hash(payload: Any) -> str:

@@ -32,4 +32,4 @@ def pixels(study: Study, cell: Cell, items: Sequence[Item], size: int, watcher: 
         progress=lambda done, total: watcher.phase(f"cache {name} at {size} px", done, total),
     )
     row = {item.id: number for number, item in enumerate(everything)}
-    return Subset(cache, np.array([row[item.id] for item in items]), tuple(item.id for item in items))
+    return Subset(cache, np.array([row[item.id] for item in items]), tuple(item.id for item in items), name)

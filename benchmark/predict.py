@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.compute import resolve
 from benchmark.config import Recipe
 from benchmark.data import transforms
 from benchmark.errors import BenchError
@@ -108,4 +109,4 @@ def _network_input(recipe: Recipe, images: Tensor, fabric: Fabric) -> Tensor:
     images = images.to(fabric.device)
     x = images.permute(0, 3, 1, 2).float().div_(255)
     x = transforms.normalize(x, recipe.normalize)
-    return x.to(memory_format=torch.channels_last) if recipe.channels_last else x
+    return x.to(memory_format=torch.channels_last) if resolve(recipe, fabric.device).channels_last else x

@@ -34,6 +34,8 @@ class TrainState:
         history: One row per epoch.
         seconds: Time spent training and validating, over all sittings.
         seen: Images that went through the network, over all sittings.
+        micro_batch: Images per pass, where a batch is cut into several.
+        out_of_memory: When that was halved: epoch, step and the new number.
     """
 
     epoch: int = 0
@@ -45,6 +47,8 @@ class TrainState:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     seen: int = 0
+    micro_batch: int | None = None
+    out_of_memory: list[dict[str, int]] = field(default_factory=list)
 
     @property
     def images_per_s(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import traceback
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.compute import give_back
 from benchmark.config import Recipe, derive_seed
 from benchmark.data.items import Item
 from benchmark.data.split_files import save_split
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from benchmark.train import Outcome
 
 
-_OF_TRAINING = ("best_epoch", "best_sha256", "val", "timing", "pretrained", "environment")
+_OF_TRAINING = ("best_epoch", "best_sha256", "val", "timing", "pretrained", "environment", "training")
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
@@ -81,7 +81,7 @@ def _run_held(study: Study, cell: Cell, number: int, watcher: Watcher, *, after_
     watcher.cell_started(cell, number, len(study.cells))
     record, kept = run_cell(study, cell, watcher)
     watcher.cell_finished(record, kept=kept)
-    gc.collect()
+    give_back()
     return record
 
 
@@ -256,6 +256,7 @@ def _training_facts(outcome: Outcome, watcher: Watcher, paths: CellPaths, model:
         "best_epoch": outcome.best_epoch or None,
         "best_sha256": digest,
         "val": {key: value for key, value in chosen.items() if key.startswith("val_")},
+        "training": outcome.facts,
         "timing": {"train_s": outcome.seconds, "images_per_s": outcome.images_per_s},
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from benchmark import env
+from benchmark.compute import resolve
 from benchmark.config import Recipe
 from benchmark.data.cache import fingerprint
 from benchmark.data.datasets import dataset_info
@@ -40,7 +41,9 @@ def make_fabric(device: str, recipe: Recipe) -> Fabric:
     if kind not in ("auto", "cpu", "cuda", "mps"):
         raise BenchError(f"--device {device}: expected auto, cpu, cuda, cuda:<k> or mps")
     try:
-        fabric = Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=recipe.precision)
+        devices: Any = [int(index)] if index else 1
+        found = Fabric(accelerator=kind, devices=devices).device
+        fabric = Fabric(accelerator=kind, devices=devices, precision=resolve(recipe, found).precision)  # type: ignore[arg-type]
         fabric.launch()
     except (RuntimeError, ValueError, TypeError) as error:
         raise BenchError(

@@ -11,21 +11,22 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.compute import Compute, resolve
 from benchmark.config import Recipe, derive_seed
-from benchmark.criteria import Criterion, get_criterion, training_loss
 from benchmark.data import transforms
 from benchmark.data.colour import COLOUR_PIECES, ColourExchange, colour_exchange
 from benchmark.data.pool import Pool
 from benchmark.optim import make_optimizer, set_lr
 from benchmark.resume import Keeper, TrainState
 from benchmark.signals import hold_back
+from benchmark.steps import DivergedError, Stepper
 from benchmark.validate import baseline_dice, validate
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """How a training ended: ``ok`` or ``diverged``, with its history and the selected epoch."""
+    """How a training ended: ``ok`` or ``diverged``, with its history and the selected epoch.
+
+    ``facts`` is the record's ``training``: how the device computed, where memory was short, what diverged.
+    """
 
     status: str
     history: list[dict[str, float]]
@@ -42,6 +46,7 @@ class Outcome:
     error: str | None
     seconds: float
     images_per_s: float
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -67,19 +72,21 @@ def train(
         on_step: Called with epoch, step, steps per epoch, loss, images/s.
         on_epoch: Called with the new row of the history.
     Returns:
-        The outcome; status ``diverged`` when the loss or a score was not finite.
+        The outcome; status ``diverged`` when the loss or a score was not finite, or the loss exploded.
     Raises:
         KeyboardInterrupt: SIGINT or SIGTERM came; the state after the last whole step is on disk.
     """
     train_set, val_set = data
-    criterion = get_criterion(recipe.loss)
-    if recipe.channels_last:
+    compute = resolve(recipe, fabric.device)
+    if compute.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, recipe)
-    wrapped, optimizer = fabric.setup(model, optimizer)
+    runner: Any = torch.compile(model) if compute.compile else model
+    network, optimizer = fabric.setup(runner, optimizer)
     exchange = colour_exchange(recipe.augmentation, train_set)
     keeper.watch(model, optimizer, fabric)
     state = keeper.load()
+    step_on = Stepper(network, model, optimizer, recipe, fabric, compute, state, keeper.say)
 
     begun = time.perf_counter() - state.seconds  # time of earlier sittings counts too
     foreground = baseline_dice(val_set)
@@ -94,10 +101,12 @@ def train(
                 set_lr(optimizer, recipe, epoch - 1 + step / len(batches))
                 generator = torch.Generator().manual_seed(derive_seed("augment", seed, epoch, step))
                 x, y = _network_batch(train_set, batches[step], recipe, exchange, fabric.device, generator)
-                loss = _step(wrapped, model, optimizer, recipe, criterion, fabric, x, y, generator)
-                if not math.isfinite(loss):
-                    message = f"loss {loss} at epoch {epoch}, step {step + 1} of {len(batches)}"
-                    return _end(state, model, "diverged", message, begun)
+                try:
+                    loss = step_on(x, y, generator)
+                except DivergedError as error:
+                    cause = _cause(epoch, step - error.earlier, batches, train_set)
+                    message = f"{error} at epoch {epoch}, step {step + 1} of {len(batches)}"
+                    return _end(state, model, compute, begun, diverged=cause, error=message)
                 state.add_step(loss, len(batches[step]), time.perf_counter() - begun)
                 on_step(epoch, step + 1, len(batches), loss, state.images_per_s)
                 if stop.requested or keeper.is_due:
@@ -106,8 +115,9 @@ def train(
                     raise stop.now()
             scores = validate(model, recipe, val_set, fabric)
             if not all(map(math.isfinite, scores.values())):
+                cause = _cause(epoch, len(batches) - 1, batches, train_set)
                 message = f"validation output is not a number after epoch {epoch}"
-                return _end(state, model, "diverged", message, begun)
+                return _end(state, model, compute, begun, diverged=cause, error=message)
             row = {
                 "epoch": epoch,
                 "lr": optimizer.param_groups[0]["lr"],
@@ -123,7 +133,12 @@ def train(
             if epoch < recipe.epochs and keeper.is_due:
                 keeper.save(state)
 
-    return _end(state, model, "ok", None, begun)
+    return _end(state, model, compute, begun)
+
+
+def _cause(epoch: int, step: int, batches: list[np.ndarray], train_set: Pool) -> dict[str, Any]:
+    """The batch that a training did not survive: epoch and step from 1, and its images."""
+    return {"epoch": epoch, "step": step + 1, "images": train_set.labels(batches[step])}
 
 
 def _batches(count: int, recipe: Recipe, *, seed: int, epoch: int) -> Iterator[np.ndarray]:
@@ -157,51 +172,29 @@ def _network_batch(
     return transforms.normalize(x, recipe.normalize), y
 
 
-def _step(
-    wrapped: nn.Module,
+def _end(
+    state: TrainState,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    criterion: Criterion | None,
-    fabric: Fabric,
-    x: Tensor,
-    y: Tensor,
-    generator: torch.Generator,
-) -> float:
-    """One batch: one optimiser step per scale. Returns the mean loss over the scales."""
-    losses = []
-    for factor in _scales(recipe, generator):
-        corners, nearest = recipe.multi_scale == "each", recipe.masks == "nearest"
-        scaled, mask = transforms.scale_batch(x, y, factor, align_corners=corners, nearest_masks=nearest)
-        if recipe.channels_last:
-            scaled = scaled.to(memory_format=torch.channels_last)
-        optimizer.zero_grad(set_to_none=True)
-        outputs = wrapped(scaled)
-        with fabric.autocast():
-            loss = training_loss(model, outputs, mask, criterion)
-        losses.append(float(loss.detach()))
-        if not math.isfinite(losses[-1]):
-            return losses[-1]
-        fabric.backward(loss)
-        if recipe.clip_value is not None:
-            fabric.clip_gradients(wrapped, optimizer, clip_val=recipe.clip_value)  # type: ignore[arg-type]
-        if recipe.clip_norm is not None:
-            fabric.clip_gradients(wrapped, optimizer, max_norm=recipe.clip_norm)  # type: ignore[arg-type]
-        optimizer.step()
-    return sum(losses) / len(losses)
-
-
-def _scales(recipe: Recipe, generator: torch.Generator) -> list[float]:
-    if recipe.multi_scale == "each":
-        return list(recipe.scales)
-    if recipe.multi_scale == "none":
-        return [1.0]
-    weights = torch.tensor(recipe.scale_weights or [1.0] * len(recipe.scales))
-    return [recipe.scales[int(torch.multinomial(weights, 1, generator=generator))]]
-
-
-def _end(state: TrainState, model: nn.Module, status: str, error: str | None, begun: float) -> Outcome:
+    compute: Compute,
+    begun: float,
+    *,
+    diverged: dict[str, Any] | None = None,
+    error: str | None = None,
+) -> Outcome:
     if state.best_weights:
         model.load_state_dict(copy.copy(state.best_weights))
     seconds = time.perf_counter() - begun
-    return Outcome(status, state.history, state.best_epoch, error, seconds, state.seen / max(seconds, 1e-9))
+    facts: dict[str, Any] = {**compute.facts(), "micro_batch": state.micro_batch}
+    if state.out_of_memory:
+        facts["out_of_memory"] = state.out_of_memory
+    if diverged:
+        facts["diverged"] = diverged
+    return Outcome(
+        status="diverged" if diverged else "ok",
+        history=state.history,
+        best_epoch=state.best_epoch,
+        error=error,
+        seconds=seconds,
+        images_per_s=state.seen / max(seconds, 1e-9),
+        facts=facts,
+    )

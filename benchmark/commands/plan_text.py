@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from benchmark.plan import Study
 
 
+_LEFT_TO_DEVICE = ("auto", "auto", "auto", None)
+
+
 def print_plan(console: Console, study: Study, with_estimate: bool) -> None:
     """Print what is going to be done: cells, recipes, split, test sets with their leaks, protocols, time."""
     request, info = study.request, study.info
@@ -22,6 +25,7 @@ def print_plan(console: Console, study: Study, with_estimate: bool) -> None:
     lines = [
         f"cells      {len(study.cells)}: {', '.join(names)}; seeds {', '.join(map(str, request.seeds))}",
         *_recipe_lines(study),
+        *_compute_lines(study),
         f"split      {info.name} (seed {info.seed}): {_of(info.num_train, recipe.max_train_images)} to train, "
         f"{_of(info.num_val, recipe.max_val_images)} to validate (they pick the checkpoint)",
         *_notices(study),
@@ -60,6 +64,23 @@ def _recipe_lines(study: Study) -> list[str]:
     if len(texts) == 1:
         return list(texts.values())
     return [f"{text} ({', '.join(dict.fromkeys(models[key]))})" for key, text in texts.items()]
+
+
+def _compute_lines(study: Study) -> list[str]:
+    """How the device will compute, where that is not plain 32-bit arithmetic over whole batches."""
+    recipes = {cell.recipe.hash: cell.recipe for cell in study.cells}.values()
+    asked = any((r.precision, r.channels_last, r.compile, r.micro_batch) != _LEFT_TO_DEVICE for r in recipes)
+    if study.request.device == "cpu" and not asked:
+        return []  # known without loading torch
+    from benchmark.compute import resolve
+    from benchmark.scoring import make_fabric
+
+    texts: dict[str, None] = {}
+    for recipe in recipes:
+        device = make_fabric(study.request.device, recipe).device
+        passes = f", {recipe.micro_batch} images a pass" if recipe.micro_batch else ""
+        texts[f"compute    {device.type}: {resolve(recipe, device).in_words()}{passes}"] = None
+    return list(texts) if list(texts) != ["compute    cpu: 32-true"] else []
 
 
 def _notices(study: Study) -> list[str]:

@@ -27,6 +27,7 @@ class Subset:
     pixels: Pixels
     rows: np.ndarray
     names: tuple[str, ...] = ()
+    dataset: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,6 +52,11 @@ class Pool:
     def names(self) -> list[str]:
         """Ids of the images, in order."""
         return [name for part in self.parts for name in part.names]
+
+    def labels(self, positions: np.ndarray) -> list[str]:
+        """``dataset/id`` of the images at ``positions``; their positions where ids are not known."""
+        names = [f"{part.dataset}/{name}" for part in self.parts for name in part.names]
+        return [names[int(i)] if len(names) == len(self) else str(int(i)) for i in positions]
 
     def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
         """Copy images (B, S, S, 3) and masks (B, S, S), uint8."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 SCHEMA_VERSION = 1
 LeakKind = Literal["exact", "near", "sequence"]
@@ -72,8 +72,21 @@ class Record(BaseModel):
     missing: dict[str, str] = {}
     partial: dict[str, str] = Field(default={}, description="Datasets of which only some images were at hand.")
     environment: dict[str, Any] = {}
+    training: dict[str, Any] = Field(
+        default={}, description="How the device computed, where memory was short, and of a divergence step and images."
+    )
     timing: dict[str, float] = {}
     created: str
+
+    @field_validator("recipe")
+    @classmethod
+    def _of_today(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        """What older records call 32-true and not channels_last was the default, which is auto today."""
+        if "precision" not in recipe or "compile" in recipe:
+            return recipe
+        was = {"precision": "32-true", "channels_last": False}
+        auto = {key: "auto" for key, default in was.items() if recipe.get(key, default) == default}
+        return {**recipe, **auto, "compile": "auto", "micro_batch": None}
 
     def to_json(self) -> dict[str, Any]:
         """Return the dictionary that ``run.json`` holds."""

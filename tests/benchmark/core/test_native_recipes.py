@@ -18,7 +18,7 @@ from benchmark.errors import BenchError
 from benchmark.optim import learning_rate, make_optimizer
 from benchmark.registry import build_model
 from benchmark.runner import _training_items
-from benchmark.train import _scales
+from benchmark.steps import _scales
 
 FACTS = {
     "pranet": {
