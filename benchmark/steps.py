@@ -32,6 +32,10 @@ LEAST_SCALE = 1.0
 """A loss scaler below this has halved its scale at every step: the gradients overflow half precision as they are."""
 
 
+class TooLargeError(BenchError):
+    """One image at a time does not fit the memory."""
+
+
 class DivergedError(Exception):
     """The training has left the numbers; the message says what was not finite or too great.
 
@@ -79,7 +83,7 @@ class Stepper:
             The mean loss over the scales.
         Raises:
             DivergedError: The loss is not finite or above ``EXPLODED``, or half precision cannot hold the gradients.
-            BenchError: One image at a time does not fit the memory.
+            TooLargeError: One image at a time does not fit the memory.
         """
         losses: list[float] = []
         for factor in _scales(self.recipe, generator):
@@ -166,7 +170,7 @@ class Stepper:
         tried = min(state.micro_batch or count, count)
         where = f"epoch {state.epoch + 1}, step {state.step + 1}"
         if tried == 1:
-            raise BenchError(
+            raise TooLargeError(
                 f"out of GPU memory at {where} with one {x.shape[-1]} px image at a time ({self.compute.precision}); "
                 "train at a smaller image_size, with precision = bf16-mixed, or on another card"
             )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.data.items import MASK_THRESHOLD
+from benchmark.data.patience import in_time
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
@@ -104,12 +105,16 @@ def _grey(pixels: Pixels, path: Path) -> Pixels:
 def _read(path: Path) -> Pixels:
     """Return (H, W) or (H, W, C) uint8."""
     try:
-        _require_bytes(path)
-        return _to_eight_bits(_read_tiff(path) if path.suffix.lower() in _TIFF else _read_pillow(path))
+        return in_time(_decoded, path)
     except (BenchError, MemoryError):
         raise
     except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
         raise _unreadable(path, error) from error
+
+
+def _decoded(path: Path) -> Pixels:
+    _require_bytes(path)
+    return _to_eight_bits(_read_tiff(path) if path.suffix.lower() in _TIFF else _read_pillow(path))
 
 
 def _require_bytes(path: Path) -> None:
@@ -177,12 +182,16 @@ def describe(path: Path) -> str:
         BenchError: If the header cannot be read.
     """
     try:
-        _require_bytes(path)
-        return _describe_tiff(path) if path.suffix.lower() in _TIFF else _describe_pillow(path)
+        return in_time(_described, path)
     except BenchError:
         raise
     except Exception as error:  # see _read
         raise _unreadable(path, error) from error
+
+
+def _described(path: Path) -> str:
+    _require_bytes(path)
+    return _describe_tiff(path) if path.suffix.lower() in _TIFF else _describe_pillow(path)
 
 
 def _describe_tiff(path: Path) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.items import natural_key
+from benchmark.data.patience import in_time
 from benchmark.errors import BenchError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
@@ -63,19 +64,41 @@ def homes(root: Path, names: tuple[str, ...]) -> Iterator[Path]:
 def _folders(folder: Path) -> list[Path]:
     """Return the visible folders inside ``folder``, sorted by name."""
     try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+        names = in_time(_folder_names, folder)
     except OSError as error:
         raise BenchError(f"cannot read folder {folder}: {error.strerror}; check its path and rights") from error
     return [folder / name for name in sorted(names)]
 
 
+def _folder_names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+
+
 def image_files(folder: Path) -> list[Path]:
     """Return the image files directly inside ``folder``, in natural order; hidden files are strays."""
+    return [folder / name for name in sorted(in_time(_image_names, folder), key=natural_key)]
+
+
+def _image_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
-    names = [n for n in names if os.path.splitext(n)[1].lower() in IMAGE_SUFFIXES]  # noqa: PTH122 (hot loop)
-    return [folder / name for name in sorted(names, key=natural_key)]
+        names = {e.name: e.is_file() or refuse_pipe(Path(e.path)) for e in entries if _looks_like_image(e.name)}
+    return [name for name, is_file in names.items() if is_file]
+
+
+def _looks_like_image(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (hot loop)
+
+
+def refuse_pipe(path: Path) -> bool:
+    """Return False for what is no file.
+
+    Raises:
+        BenchError: It is a named pipe, whose reader would wait for somebody to write.
+    """
+    if path.is_fifo():
+        raise BenchError(f"cannot read {path}: it is a named pipe, expected an image file; remove it")
+    return False
 
 
 def by_id(folder: Path, pattern: str) -> dict[str, Path]:

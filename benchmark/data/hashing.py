@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.data.decode import decode_image
 from benchmark.data.items import MASK_THRESHOLD, Item
+from benchmark.data.patience import in_time
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ DIGEST_BYTES = 16
 def file_hash(path: Path) -> str:
     """Return blake2b over the bytes of a file, 32 hexadecimal digits."""
     try:
-        state = path.stat()
+        state = in_time(Path.stat, path)
         return _file_hash(path, state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror}; check the file") from error
@@ -30,6 +31,10 @@ def file_hash(path: Path) -> str:
 
 @lru_cache(maxsize=65536)
 def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+    return in_time(_digest_of_file, path)
+
+
+def _digest_of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
 

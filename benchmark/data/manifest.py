@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from benchmark.data.folders import IMAGE_SUFFIXES, pair_by_id
+from benchmark.data.folders import IMAGE_SUFFIXES, pair_by_id, refuse_pipe
 from benchmark.data.items import MASK_THRESHOLD, Channels, Item, natural_key
 from benchmark.errors import BenchError
 
@@ -180,7 +180,8 @@ def _by_id(
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    looks_so = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    return looks_so and (path.is_file() or refuse_pipe(path))
 
 
 def _groups(manifest: Manifest, ids: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.patience import in_time
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
 
 
@@ -25,7 +27,7 @@ def read_values(path: Path) -> NDArray:
         MapFault: The file is unreadable, has colours that differ, an alpha channel that varies, or another shape.
     """
     try:
-        values = np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else _read_image(path)
+        values = in_time(_read_array if path.suffix.lower() == ".npy" else _read_image, path)
     except FileNotFoundError:
         raise MapFault("missing") from None
     except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
@@ -36,6 +38,10 @@ def read_values(path: Path) -> NDArray:
     if values.ndim != 2 or values.dtype.kind not in "bufi":
         raise MapFault("unreadable", f"shape {values.shape}, type {values.dtype}; expected one grey channel")
     return values.astype(np.uint8) if values.dtype == np.bool_ else values
+
+
+def _read_array(path: Path) -> NDArray:
+    return np.load(path, allow_pickle=False)
 
 
 def _read_image(path: Path) -> NDArray:

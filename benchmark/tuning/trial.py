@@ -11,6 +11,7 @@ from benchmark.pixels import pool
 from benchmark.plan import Cell, subset
 from benchmark.resume import Keeper
 from benchmark.scoring import build_cell_model, make_fabric
+from benchmark.steps import TooLargeError
 from benchmark.train import train
 from benchmark.tuning.plan import Target, Tuning
 
@@ -84,9 +85,12 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) ->
     except optuna.TrialPruned:
         path.unlink(missing_ok=True)
         return Ended(None, "pruned: below the median of the others")
+    except TooLargeError as error:  # this draw only
+        path.unlink(missing_ok=True)
+        return Ended(None, f"failed: {error}")
     except (BenchError, OSError):
         raise
-    except Exception as error:  # this draw only, such as a batch that does not fit the memory
+    except Exception as error:  # this draw only
         path.unlink(missing_ok=True)
         return Ended(None, f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     path.unlink(missing_ok=True)

@@ -1,12 +1,20 @@
-"""Bad weather in a grid: a network that diverges, a card that is too small, each recorded, and the grid goes on."""
+"""Bad weather: a network that diverges, a card that is too small, a file that never answers; the grid goes on or one
+line says what is wrong."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from harness import NET, TINY, Bench
+from PIL import Image
 
 EXPLODES = NET.replace(
     "return (nn.functional.interpolate(self.body(image)",
@@ -69,3 +77,57 @@ def test_the_plan_says_how_the_device_computes(bench: Bench) -> None:
     asked = ("--set", "precision=bf16-mixed", "--set", "channels_last=true", "--set", "micro_batch=2")
     done = bench(*plan, "--dry-run", "--no-estimate", "--device", "cpu", *asked)
     assert "cpu: bf16-mixed, channels last, 2 images a pass" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def own_data(tmp_path: Path) -> Path:
+    """A dataset of one's own, drawn here: ``own/images`` and ``own/masks``, twelve pairs."""
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        mask = np.zeros((60, 80), np.uint8)
+        mask[10 + i : 40, 20:50] = 255
+        image = rng.integers(0, 80, (60, 80, 3), np.uint8) + mask[..., None] // 2
+        for kind, pixels in (("images", image), ("masks", mask)):
+            folder = tmp_path / "own" / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"{i:02}.png")
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def held(own_data: Path) -> Iterator[Path]:
+    """An image that cannot be opened: this process holds a lease on it and does not give way (Linux waits 45 s)."""
+    path = own_data / "images" / "03.png"
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's request to give way
+    handle = os.open(path, os.O_RDWR)
+    try:
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield path
+    except OSError as error:
+        pytest.skip(f"this file system knows no leases: {error}")
+    finally:
+        os.close(handle)
+        signal.signal(signal.SIGIO, before)
+
+
+RUN_OWN = ("run", "--models", "./tiny_net.py:build", "--datasets", "own", "--data-root", ".", "--split", "grouped")
+NO_EXTRAS = ("--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+
+
+def test_a_file_that_never_answers_is_named_after_the_time_limit(bench: Bench, held: Path) -> None:
+    done = bench(*RUN_OWN, *NO_EXTRAS, code=2, BENCH_READ_LIMIT_S="1.5")
+    assert f"error: cannot read {held.relative_to(held.parents[2])}: no answer within 1.5 s" in done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) < 4
+
+
+def test_maps_that_never_answer_are_named_too(bench: Bench, held: Path) -> None:
+    maps, masks = str(held.parent), str(held.parent.parent / "masks")
+    done = bench("evaluate", "--predictions", maps, "--masks", masks, "--name", "x", code=2, BENCH_READ_LIMIT_S="1.5")
+    assert "03" in done.stderr and "no answer within 1.5 s" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_named_pipe_in_a_dataset_is_refused_at_once(bench: Bench, own_data: Path) -> None:
+    (own_data / "images" / "03.png").unlink()
+    os.mkfifo(own_data / "images" / "03.png")
+    done = bench(*RUN_OWN, *NO_EXTRAS, code=2)
+    assert "own/images/03.png: it is a named pipe" in done.stderr and "Traceback" not in done.stderr

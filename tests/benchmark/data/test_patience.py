@@ -1,0 +1,79 @@
+"""A read that does not return ends in an error that names the file, wherever it is made."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.data.cache import open_cache
+from benchmark.data.decode import decode_image, describe
+from benchmark.data.hashing import content_hash, file_hash
+from benchmark.data.items import Item
+from benchmark.data.map_files import MapFault, read_values
+from benchmark.data.patience import in_time
+from benchmark.errors import BenchError
+
+
+@pytest.fixture
+def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A named pipe that nobody writes to: whoever opens it for reading waits for ever."""
+    monkeypatch.setenv("BENCH_READ_LIMIT_S", "0.3")
+    path = tmp_path / "stuck.png"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize("read", [file_hash, lambda path: in_time(Path.read_bytes, path)])
+def test_a_pipe_ends_in_one_line(pipe: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(BenchError) as caught:
+        read(pipe)
+    assert f"{pipe}: no answer within 0.3 s" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [decode_image, describe])
+def test_decoders_see_that_a_pipe_holds_nothing(pipe: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(BenchError, match="empty"):
+        read(pipe)
+
+
+def test_a_map_that_is_a_pipe_is_a_fault(pipe: Path) -> None:
+    with pytest.raises(MapFault, match=r"no answer within 0\.3 s"):
+        read_values(pipe)
+
+
+def test_a_cache_under_way_names_the_file_that_went_away(
+    tmp_path: Path, make_pairs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding runs in threads; the one that is stuck must not keep the others from ending."""
+    make_pairs(tmp_path / "images", tmp_path / "masks", "abcdef")
+    items = [Item("own", i, tmp_path / "images" / f"{i}.png", tmp_path / "masks" / f"{i}.png", i) for i in "abcdef"]
+    assert len({content_hash(item) for item in items}) == 6  # kept, so that only decoding opens the files below
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    handle = os.open(items[3].image_path, os.O_RDWR)
+    try:
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_WRLCK)  # others wait for it, 45 s by Linux's default
+        monkeypatch.setenv("BENCH_READ_LIMIT_S", "0.3")
+        with pytest.raises(BenchError, match=r"d\.png: no answer within 0.3 s"):
+            open_cache(items, size=8, cache_dir=tmp_path / "cache")
+    finally:
+        os.close(handle)
+        signal.signal(signal.SIGIO, before)
+    assert not list((tmp_path / "cache" / "pixels").glob("[!.]*"))
+
+
+def test_what_it_raises_and_returns_is_the_callers() -> None:
+    assert in_time(lambda path: path.name, Path("a/b")) == "b"
+    with pytest.raises(KeyError):
+        in_time(lambda path: {}[path], Path("a"))
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0", "nan", "inf"])
+def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("BENCH_READ_LIMIT_S", text)
+    with pytest.raises(BenchError, match=rf"BENCH_READ_LIMIT_S={text}: expected seconds above 0"):
+        in_time(Path.exists, Path("a"))
