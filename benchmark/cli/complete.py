@@ -33,6 +33,13 @@ def recipes(incomplete: str) -> Candidates:
     return _plain(incomplete, {**dict(sorted(packaged.items())), **_files(incomplete, ".toml")})
 
 
+def studies(incomplete: str) -> Candidates:
+    """Packaged studies, and TOML files here."""
+    from benchmark.studies.parts import study_names
+
+    return _plain(incomplete, {**dict.fromkeys(study_names(), "packaged"), **_files(incomplete, ".toml")})
+
+
 def protocols(incomplete: str) -> Candidates:
     """Named protocols, and TOML files here."""
     from benchmark.metrics.protocol import PROTOCOLS

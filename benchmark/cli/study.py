@@ -1,0 +1,52 @@
+"""`bench study`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli import complete
+from benchmark.cli.app import app
+from benchmark.cli.options import Results
+
+
+@app.command()
+def study(
+    name: Annotated[
+        str,
+        typer.Argument(help="A packaged study, for example cpu-study, or FILE.toml.", autocompletion=complete.studies),
+    ],
+    results: Results = Path("results"),
+    data_root: Annotated[Path | None, typer.Option(help="Folder with the datasets.")] = None,
+    cache_dir: Annotated[Path | None, typer.Option(help="Folder for decoded pixels.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    track: Annotated[bool, typer.Option(help="Mirror the runs in MLflow.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands and stop.")] = False,
+) -> None:
+    """Repeat a whole study: the commands of a study file, one after the other, each into its folder.
+
+    Finished cells are kept, so the same command goes on after an interruption.
+
+    Example: bench study cpu-study --results results/reference/cpu-study
+    """
+    from benchmark.cli.tree import command_tree
+    from benchmark.commands.study_file import run_parts
+    from benchmark.studies.parts import COMMANDS, load_study
+
+    known = {command: _options(command_tree().commands[command]) for command in COMMANDS}
+    given = {"--data-root": data_root, "--cache-dir": cache_dir, "--device": device}
+    extra = [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    extra += [] if track else ["--no-track"]
+    raise typer.Exit(run_parts(load_study(name, known), results=results, extra=extra, dry_run=dry_run))
+
+
+def _options(command: typer.core.TyperCommand) -> dict[str, bool]:
+    """The long options of a command, and whether they take a value."""
+    return {
+        word.removeprefix("--"): not getattr(option, "is_flag", False)
+        for option in command.params
+        for word in (*option.opts, *option.secondary_opts)
+        if word.startswith("--")
+    }

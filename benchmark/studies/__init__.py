@@ -1,0 +1,1 @@
+"""Studies that come with the package, and how a study file is read."""
