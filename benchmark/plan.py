@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -162,7 +162,7 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
         for seed in request.seeds
     ]
     say("comparing pixels of training and test images (kept for the next run)")
-    leaks = find_leaks(split, cache_dir=request.cache_dir)
+    leaks = find_leaks(_as_used(split, list(recipes.values())), cache_dir=request.cache_dir)
     return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
 
 
@@ -217,9 +217,31 @@ def make_cell(
 
 def subset(items: Sequence[Item], limit: int | None) -> list[Item]:
     """At most ``limit`` items, evenly spaced, so that every dataset and sequence keeps its share."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    return [items[i * len(items) // limit] for i in range(limit)]
+    return [items[i] for i in subset_positions(len(items), limit)]
+
+
+def subset_positions(count: int, limit: int | None) -> list[int]:
+    """Which of ``count`` items ``subset`` takes."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [i * count // limit for i in range(limit)]
+
+
+def _as_used(split: Split, recipes: Sequence[Recipe]) -> Split:
+    """The split with those images alone that some recipe takes: what no network sees leaks nothing."""
+
+    if any(recipe.select == "last_all" for recipe in recipes):  # its limit counts over both parts
+        return split
+
+    def taken(items: Sequence[Item], limits: Sequence[int | None]) -> tuple[Item, ...]:
+        positions = {i for limit in limits for i in subset_positions(len(items), limit)}
+        return tuple(items[i] for i in sorted(positions))
+
+    return replace(
+        split,
+        train=taken(split.train, [recipe.max_train_images for recipe in recipes]),
+        val=taken(split.val, [recipe.max_val_images for recipe in recipes]),
+    )
 
 
 def _check_ablations(spec: ModelSpec, ablations: Sequence[tuple[str, ...]]) -> None:
