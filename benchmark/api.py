@@ -114,7 +114,7 @@ def ablate(
         factorial,
         track=track,
         checkpoints=False,
-        estimate=False,
+        time_first=False,
         quiet=quiet,
     )
     if failed:
@@ -302,16 +302,26 @@ def load_results(results: str | Path = "results", *, protocol: str = "pranet", p
 
 
 def profile_models(
-    models: Names = "all", *, size: int = 256, batches: Sequence[int] = (1, 16), repeats: int = 10, device: str = "cpu"
+    models: Names = "all",
+    *,
+    size: int = 256,
+    batches: Sequence[int] = (1, 16),
+    repeats: int = 10,
+    device: str = "cpu",
+    train: str | None = None,
 ) -> pd.DataFrame:
-    """Measure parameters, multiply-adds, latency and peak memory, as ``bench profile`` does; nothing is written."""
+    """Measure parameters, multiply-adds, latency and peak memory, as ``bench profile`` does; nothing is written.
+
+    ``train`` names a recipe whose training steps are timed too.
+    """
     import pandas as pd
 
     from benchmark.profiling import as_rows, profile
     from benchmark.registry import expand_models
 
     specs = expand_models(_names(models))
-    return pd.DataFrame(as_rows(profile(specs, size=size, batches=batches, repeats=repeats, device=device)))
+    rows = profile(specs, size=size, batches=batches, repeats=repeats, device=device, recipe=train)
+    return pd.DataFrame(as_rows(rows))
 
 
 def _request(

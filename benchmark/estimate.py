@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
-from benchmark.criteria import get_criterion, training_loss
 from benchmark.plan import Cell, Study
 from benchmark.scoring import build_cell_model, make_fabric
-
-_TIMED_STEPS = 2
-_MAX_BATCH = 4
+from benchmark.step_cost import affordable_batch, measure_step
 
 
 @dataclass(frozen=True)
@@ -42,23 +35,11 @@ def estimate(study: Study) -> Estimate:
 
 
 def seconds_per_image(study: Study, cell: Cell) -> float:
-    """Median seconds per image of a training step, after one step of warm-up, at a batch of at most four."""
+    """Median seconds per image of a training step, after one step of warm-up."""
     fabric = make_fabric(study.request.device, cell.recipe)
-    model = build_cell_model(cell, pretrained=False).to(fabric.device)
-    batch, side = max(2, min(cell.recipe.batch_size, _MAX_BATCH)), cell.recipe.image_size
-    images = torch.randn(batch, 3, side, side, device=fabric.device)
-    masks = (torch.rand(batch, 1, side, side, device=fabric.device) > 0.5).float()
-    criterion = get_criterion(cell.recipe.loss)
-    times = []
-    for _ in range(1 + _TIMED_STEPS):
-        begun = time.perf_counter()
-        with fabric.autocast():
-            loss = training_loss(model, model(images), masks, criterion)
-        loss.backward()
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - begun)
-    return float(np.median(times[1:])) / batch
+    model = build_cell_model(cell, pretrained=False)
+    batch = affordable_batch(cell.recipe.batch_size, fabric.device)
+    return measure_step(model, fabric, side=cell.recipe.image_size, batch=batch, loss=cell.recipe.loss).seconds
 
 
 def as_text(seconds: float) -> str:

@@ -33,6 +33,11 @@ class Cost:
         latency_p95_ms: Its 95th percentile.
         peak_memory_mb: On CUDA the allocator's peak during the forward pass; on a CPU the peak resident set of a fresh
             process that builds the network and runs it.
+        train_ms: Median time of one training step of the whole batch (forward, loss, backward); None where it was not
+            asked for, or of a single image, which batch norm refuses.
+        train_gmacs: Multiply-adds of the same, 1e9 per image.
+        train_memory_mb: On CUDA the allocator's peak during these steps.
+        train_precision: The precision that they ran in.
     """
 
     model: str
@@ -48,6 +53,10 @@ class Cost:
     device_name: str
     num_threads: int
     torch: str
+    train_ms: float | None = None
+    train_gmacs: float | None = None
+    train_memory_mb: float | None = None
+    train_precision: str | None = None
 
 
 def profile(
@@ -57,9 +66,12 @@ def profile(
     batches: Sequence[int] = (1, 16),
     repeats: int = 10,
     device: str = "cpu",
+    recipe: str | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Cost]:
     """Measure every model, each in a process of its own; ``progress`` is told how many of how many are done.
+
+    With a recipe, training steps with its loss and precision are timed too.
 
     Raises:
         BenchError: The device is not there, or a model refuses the size.
@@ -71,7 +83,7 @@ def profile(
             progress(len(rows), len(specs) * len(batches))
             with ProcessPoolExecutor(1, mp_context=context) as pool:
                 try:
-                    rows.append(pool.submit(measure, spec, size, batch, repeats, device).result())
+                    rows.append(pool.submit(measure, spec, size, batch, repeats, device, recipe).result())
                 except BrokenProcessPool:
                     raise BenchError(
                         f"profile of {spec.name} at batch {batch}: its process died (out of memory?)"
@@ -79,7 +91,7 @@ def profile(
     return rows
 
 
-def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str) -> Cost:
+def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str, recipe: str | None = None) -> Cost:
     """Measure one model in this process (see ``Cost``)."""
     import numpy as np
     import torch
@@ -93,6 +105,8 @@ def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str) -
         with torch.inference_mode():
             gmacs = count_macs(model, image[:1]) / 1e9
             times = [_timed(model, image) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
+        peak = _peak_bytes(where)
+        training = _training(spec, model, size, batch, repeats, device, recipe) if recipe and batch > 1 else {}
     except BenchError:
         raise
     except Exception as error:  # whatever a model of the user's own raises
@@ -108,12 +122,33 @@ def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str) -
         gmacs=round(gmacs, 4),
         latency_ms=round(float(np.median(times)) * 1e3, 2),
         latency_p95_ms=round(float(np.percentile(times, 95)) * 1e3, 2),
-        peak_memory_mb=round(_peak_bytes(where) / 2**20, 1),
+        peak_memory_mb=round(peak / 2**20, 1),
         device=device,
         device_name=env["device_name"],
         num_threads=env["num_threads"],
         torch=torch.__version__,
+        **training,
     )
+
+
+def _training(
+    spec: ModelSpec, model: nn.Module, size: int, batch: int, repeats: int, device: str, name: str
+) -> dict[str, Any]:
+    """The fields of ``Cost`` that tell of training."""
+    from benchmark.compute import resolve
+    from benchmark.config import load_recipe
+    from benchmark.scoring import make_fabric
+    from benchmark.step_cost import measure_step
+
+    recipe = load_recipe(name, model=spec.name)
+    fabric = make_fabric(device, recipe)
+    step = measure_step(model, fabric, side=size, batch=batch, loss=recipe.loss, timed=repeats)
+    return {
+        "train_ms": round(step.seconds * batch * 1e3, 2),
+        "train_gmacs": round(step.gmacs, 4),
+        "train_memory_mb": None if step.peak_mb is None else round(step.peak_mb, 1),
+        "train_precision": resolve(recipe, fabric.device).precision,
+    }
 
 
 def count_macs(model: nn.Module, image: Tensor) -> float:

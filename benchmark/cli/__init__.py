@@ -9,7 +9,8 @@ import traceback
 # Each module registers its commands; the order of the imports is the order of the help.
 # isort: off
 from benchmark.cli.app import app  # noqa: F401
-from benchmark.cli import train, study, tune, predict, reports, compare, figures, tracking, models, data, house  # noqa: F401
+from benchmark.cli import train, study, cost, tune, predict, reports, compare, figures, tracking  # noqa: F401
+from benchmark.cli import models, data, house  # noqa: F401
 from benchmark.cli import audit  # noqa: F401
 
 # isort: on

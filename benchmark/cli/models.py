@@ -90,10 +90,19 @@ def profile(
     batches: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,16",
     repeats: Annotated[int, typer.Option(help="Timed forward passes, after two of warm-up.", min=1)] = 10,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:<k>.")] = "cpu",
+    train: Annotated[
+        str | None,
+        typer.Option(
+            help="Also time training steps, with this recipe's loss and precision.",
+            autocompletion=complete.recipes,
+        ),
+    ] = None,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Measure parameters, multiply-adds, latency and peak memory; kept in RESULTS/profile.csv.
+
+    With --train also training steps: bench estimate then takes these figures for the device, not an assumption.
 
     Example: bench profile --models all --size 256
     """
@@ -105,6 +114,7 @@ def profile(
         batches=integers(batches, "--batches"),
         repeats=repeats,
         device=device,
+        train=train,
         results=results,
         as_json=as_json,
     )

@@ -39,5 +39,10 @@ AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Run without
 WeightsDir = Annotated[Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)]
 Engine = Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")]
+ShowCost = Annotated[
+    bool,
+    typer.Option("--estimate/--no-estimate", help="Print what the plan costs on this and other devices, and stop."),
+]
+TimeFirst = Annotated[bool, typer.Option(help="Time a few steps of each model before starting.")]
 Track = Annotated[bool, typer.Option(help="Mirror the records into MLflow.")]
 LogCheckpoints = Annotated[bool, typer.Option("--log-checkpoints", help="Keep the best weights in MLflow too.")]

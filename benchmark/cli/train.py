@@ -26,8 +26,10 @@ from benchmark.cli.options import (
     Recipe,
     Results,
     Seeds,
+    ShowCost,
     Split,
     SplitSeed,
+    TimeFirst,
     Track,
     WeightsDir,
 )
@@ -57,7 +59,8 @@ def run(
     engine: Engine = "fast",
     track: Track = True,
     log_checkpoints: LogCheckpoints = False,
-    estimate: Annotated[bool, typer.Option(help="Time a few steps of each model before starting.")] = True,
+    estimate: ShowCost = False,
+    time_first: TimeFirst = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -69,7 +72,7 @@ def run(
 
     Example: bench run --models all --datasets phantom --recipe smoke
     """
-    from benchmark.commands import study
+    from benchmark.commands import cost, study
     from benchmark.config import parse_overrides
     from benchmark.plan import Request
 
@@ -92,11 +95,14 @@ def run(
         device=device,
         weights_dir=weights_dir,
     )
+    if estimate:
+        cost.show(request, as_json=as_json, quiet=quiet or as_json)
+        return
     code = study.run(
         request,
         track=track,
         checkpoints=log_checkpoints,
-        with_estimate=estimate,
+        time_first=time_first,
         dry_run=dry_run,
         as_json=as_json,
         quiet=quiet or as_json,
@@ -128,7 +134,8 @@ def ablate(
     engine: Engine = "fast",
     track: Track = True,
     log_checkpoints: LogCheckpoints = False,
-    estimate: Annotated[bool, typer.Option(help="Time a few steps before starting.")] = True,
+    estimate: ShowCost = False,
+    time_first: TimeFirst = True,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -139,7 +146,7 @@ def ablate(
 
     Example: bench ablate --model bsanet --drop isam,fsam,rendering --datasets phantom --recipe smoke
     """
-    from benchmark.commands import study
+    from benchmark.commands import cost, study
     from benchmark.config import parse_overrides
     from benchmark.plan import Request
 
@@ -161,13 +168,25 @@ def ablate(
         device=device,
         weights_dir=weights_dir,
     )
+    parts = names(drop) if drop else []
+    if estimate:
+        cost.show(
+            request,
+            ablate=model,
+            drop=parts,
+            factorial=factorial,
+            only_ablation=True,
+            as_json=as_json,
+            quiet=quiet or as_json,
+        )
+        return
     code = study.ablate(
         request,
-        drop=names(drop) if drop else [],
+        drop=parts,
         factorial=factorial,
         track=track,
         checkpoints=log_checkpoints,
-        with_estimate=estimate,
+        time_first=time_first,
         as_json=as_json,
         quiet=quiet or as_json,
     )

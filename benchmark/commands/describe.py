@@ -93,12 +93,14 @@ def profile(
     batches: Sequence[int],
     repeats: int,
     device: str,
+    train: str | None,
     results: Path,
     as_json: bool,
 ) -> None:
     """Measure models, print the rows and keep them beside older ones of other models, sizes and devices."""
     import pandas as pd
 
+    from benchmark.config import load_recipe
     from benchmark.profiling import as_rows
     from benchmark.profiling import profile as measure
     from benchmark.progress import watch
@@ -107,6 +109,8 @@ def profile(
     if min(batches, default=0) < 1:
         raise BenchError(f"--batches {','.join(map(str, batches))}: expected numbers from 1 on")
     specs = expand_models(list(names))
+    if train is not None:
+        load_recipe(train, model=specs[0].name)  # refused before anything is measured
     with watch(Console(stderr=True), quiet=as_json or Notes.silent) as watcher:
         rows = as_rows(
             measure(
@@ -115,6 +119,7 @@ def profile(
                 batches=batches,
                 repeats=repeats,
                 device=device,
+                recipe=train,
                 progress=partial(watcher.phase, "profile"),
             )
         )
@@ -123,11 +128,17 @@ def profile(
     if file.is_file():
         frame = pd.concat([pd.read_csv(file), frame])
     key = ["model", "size_px", "batch", "device", "device_name", "num_threads", "torch"]
-    io.write_text(file, frame.drop_duplicates(key, keep="last").to_csv(index=False))
+    newest = (
+        frame.groupby(key, sort=False, dropna=False).last().reset_index()
+    )  # training steps measured before are kept
+    io.write_text(file, newest[frame.columns].to_csv(index=False))
     if as_json:
         print_json(rows)
         return
-    print_rows([{k: v for k, v in row.items() if k not in ("title", "device_name", "torch")} for row in rows])
+    hidden = {"title", "device_name", "torch"} | (
+        {k for k in rows[0] if k.startswith("train_")} if not train else set()
+    )
+    print_rows([{k: v for k, v in row.items() if k not in hidden} for row in rows])
     first = rows[0]
     say(
         Console(stderr=True),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LEFT_TO_DEVICE = ("auto", "auto", "auto", None)
 
 
-def print_plan(console: Console, study: Study, with_estimate: bool) -> None:
+def print_plan(console: Console, study: Study, time_first: bool) -> None:
     """Print what is going to be done: cells, recipes, split, test sets with their leaks, protocols, time."""
     request, info = study.request, study.info
     recipe = study.cells[0].recipe
@@ -39,7 +39,7 @@ def print_plan(console: Console, study: Study, with_estimate: bool) -> None:
     lines.append(f"protocol   {first}; scored in the same pass: {', '.join(others)}")
     if study.synthetic:
         lines.append("note       synthetic images: these scores compare nothing")
-    if with_estimate:
+    if time_first:
         from benchmark.estimate import as_text, estimate
 
         guess = estimate(study)

@@ -28,7 +28,7 @@ def run(
     *,
     track: bool,
     checkpoints: bool,
-    with_estimate: bool,
+    time_first: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -36,7 +36,7 @@ def run(
     """Plan, train, score, tabulate, mirror. Returns the exit code: 0, 1 when a cell failed, 130 after Ctrl-C."""
     console = Console(stderr=True)
     try:
-        return _run(console, request, track, checkpoints, with_estimate, dry_run, as_json, quiet)
+        return _run(console, request, track, checkpoints, time_first, dry_run, as_json, quiet)
     except KeyboardInterrupt as stop:
         say(console, "stopped by a signal: finished cells are kept; the same command goes on from here")
         return exit_code(stop)
@@ -47,7 +47,7 @@ def _run(
     request: Request,
     track: bool,
     checkpoints: bool,
-    with_estimate: bool,
+    time_first: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -60,7 +60,7 @@ def _run(
         check_writable(study.layout.root)
         check_weights(study)  # before the estimate, which takes its time
     if not quiet:
-        print_plan(console, study, with_estimate)
+        print_plan(console, study, time_first)
     if dry_run:
         if as_json:
             print_json(plan_json(study))
@@ -104,14 +104,14 @@ def ablate(
     factorial: bool,
     track: bool,
     checkpoints: bool,
-    with_estimate: bool,
+    time_first: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Prove the switches, train the variants, write the comparison. Exit codes as ``run``."""
     console = Console(stderr=True)
     try:
-        return _ablate(console, request, drop, factorial, track, checkpoints, with_estimate, as_json, quiet)
+        return _ablate(console, request, drop, factorial, track, checkpoints, time_first, as_json, quiet)
     except KeyboardInterrupt as stop:
         say(console, "stopped by a signal: finished cells are kept; the same command goes on from here")
         return exit_code(stop)
@@ -124,12 +124,12 @@ def _ablate(
     factorial: bool,
     track: bool,
     checkpoints: bool,
-    with_estimate: bool,
+    time_first: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
     made, written, failed = perform_ablation(
-        console, request, drop, factorial, track=track, checkpoints=checkpoints, estimate=with_estimate, quiet=quiet
+        console, request, drop, factorial, track=track, checkpoints=checkpoints, time_first=time_first, quiet=quiet
     )
     if failed:
         say(console, "no table: every variant must have finished; the same command goes on from here")
@@ -150,7 +150,7 @@ def perform_ablation(
     *,
     track: bool,
     checkpoints: bool,
-    estimate: bool,
+    time_first: bool,
     quiet: bool,
 ) -> tuple[list[Any], list[Path], list[Record]]:
     """Prove, train and compare the variants; returns tables, files written, and the records of failed cells."""
@@ -174,7 +174,7 @@ def perform_ablation(
     check_weights(study)
     proofs = prove(study.cells[0], variants)
     if not quiet:
-        print_plan(console, study, estimate)
+        print_plan(console, study, time_first)
         for proof in proofs:
             name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
             change = f", output changes by up to {proof.output_change:.3g}" if proof.drop else ""

@@ -17,6 +17,9 @@ RECORD_NAME = ".bench-source.json"
 
 Channels = Literal["rgb", "bgr"]
 
+STAND_IN = Path("not-on-disk")
+"""Path of the images of a dataset that is counted and not read (``data/stand_ins.py``)."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -42,6 +45,11 @@ class Item:
     part: str = ""
     channels: Channels = "rgb"
     mask_threshold: int = MASK_THRESHOLD
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether it only stands for an image of a published set that is not on disk."""
+        return self.image_path == STAND_IN
 
 
 class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)

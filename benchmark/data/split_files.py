@@ -59,7 +59,7 @@ def load_split(
     Raises:
         BenchError: If the file is no split, an image is absent (unless allowed), or its content is another.
     """
-    payload = _parse(path)
+    payload = parse_split(path)
     missing: dict[str, str] = dict(payload["missing"])
     partial: dict[str, str] = dict(payload["partial"])
     lists = [payload["train"], payload["val"], *payload["tests"].values()]
@@ -79,7 +79,12 @@ def load_split(
     return Split(payload["name"], payload["seed"], train, val, named, missing, partial)
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse_split(path: Path) -> dict[str, Any]:
+    """Read a split file as it is: rows of dataset, id and content hash under ``train``, ``val`` and each test set.
+
+    Raises:
+        BenchError: It cannot be read, or is no split file.
+    """
     try:
         payload = json.loads(path.read_text(encoding="utf-8"))
         if payload["schema"] != SCHEMA:

@@ -25,6 +25,9 @@ SKIN_TRAINING_FIRST = ("isic2018", "isic2016", "ph2")
 GROUPED = frozenset({"kvasir", "clinicdb", "colondb", "cvc300", "endoscene", "etis"})
 """Sets whose sequences or duplicates are known (or that are never divided); the others' are found by an audit."""
 
+Listing = Callable[..., list[Item]]
+"""How a dataset becomes items: (name, root, *, cache_dir); ``list_dataset``, or ``stand_ins.list_or_count``."""
+
 PRANET_TESTS = ("kvasir", "clinicdb", "colondb", "etis", "cvc300")
 _VAL_SHARE = 0.1
 
@@ -38,6 +41,7 @@ class _Plan:
     cache_dir: Path | None
     allow_missing: bool
     published: bool
+    listing: Listing = list_dataset
     train: list[Item] = field(default_factory=list)
     val: list[Item] = field(default_factory=list)
     tests: dict[str, Items] = field(default_factory=dict)
@@ -47,7 +51,7 @@ class _Plan:
     def items(self, name: str) -> list[Item]:
         """List a dataset; an absent one gives none where that is allowed, an incomplete one is noted."""
         try:
-            items = list_dataset(name, self.root, cache_dir=self.cache_dir)
+            items = self.listing(name, self.root, cache_dir=self.cache_dir)
         except DatasetMissing as error:
             if not self.allow_missing:
                 raise
@@ -121,6 +125,7 @@ def _merge_by_audit(plan: _Plan, found: dict[str, list[Item]]) -> dict[str, list
     from benchmark.data.twins import merge_groups
 
     unknown = [name for name in found if not (name in GROUPED or dataset_info(name).synthetic)]
+    unknown = [name for name in unknown if not any(item.is_stand_in for item in found[name])]
     merged = merge_groups([item for name in unknown for item in found[name]], cache_dir=plan.cache_dir)
     return {name: [merged.get(item, item) for item in items] for name, items in found.items()}
 
@@ -202,6 +207,7 @@ def make_split(
     seed: int = 0,
     allow_missing: bool = False,
     cache_dir: Path | None = None,
+    listing: Listing = list_dataset,
 ) -> Split:
     """Divide datasets into training, validation and test items.
 
@@ -214,6 +220,7 @@ def make_split(
         allow_missing: Go on without absent datasets, and under published lists with incomplete ones as they are.
             A split drawn at random takes an incomplete dataset as it is and notes it in ``partial``.
         cache_dir: Where phantom images are written; None for the user's cache folder.
+        listing: How a dataset becomes items.
     Raises:
         DatasetMissing: For an absent dataset, unless allowed.
         BenchError: For an unknown split or dataset, an incomplete dataset (unless allowed), real images mixed with
@@ -224,7 +231,7 @@ def make_split(
     names = expand_datasets(datasets, root)
     if len({dataset_info(n).synthetic for n in names}) > 1:
         raise BenchError("phantom (synthetic) and real datasets cannot share a split: run them one after the other")
-    plan = _Plan(seed, root, cache_dir, allow_missing, published=name == "pranet")
+    plan = _Plan(seed, root, cache_dir, allow_missing, name == "pranet", listing)
     SPLITS[name](plan, names)
     _require_images(name, names, plan)
     return Split(name, seed, tuple(plan.train), tuple(plan.val), plan.tests, plan.missing, plan.partial)

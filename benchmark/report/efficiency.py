@@ -17,6 +17,7 @@ from benchmark.report.sheet import Cell, Column, Sheet
 
 Cost = Mapping[str, Any]
 _NUMBERS = ("size_px", "batch", "num_params", "gmacs", "latency_ms", "latency_p95_ms", "peak_memory_mb", "num_threads")
+_OF_TRAINING = ("train_ms", "train_gmacs", "train_memory_mb")
 _SETTING = ("size_px", "device", "device_name", "num_threads", "torch")
 
 
@@ -31,10 +32,15 @@ def read_profile(path: Path) -> list[dict[str, Any]]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = [dict(row) for row in csv.DictReader(file)]
     try:
-        return [{**row, **{key: float(row[key]) for key in _NUMBERS}} for row in rows]
+        return [{**row, **{key: float(row[key]) for key in _NUMBERS}, **_training(row)} for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         what = f"no column {error}" if isinstance(error, KeyError) else str(error)
         raise BenchError(f"{path}: {what}; delete it and run 'bench profile --models all' again") from None
+
+
+def _training(row: Cost) -> dict[str, float | None]:
+    """What `bench profile --train` measured; older files have no such columns."""
+    return {key: float(row[key]) if row.get(key) else None for key in _OF_TRAINING}
 
 
 def efficiency_sheets(

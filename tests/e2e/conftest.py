@@ -45,7 +45,7 @@ def tiny(bench: Bench) -> Bench:
 
     def call(*arguments: str, code: int | None = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         fixed = ("run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "smoke", *TINY)
-        defaults = ("--no-track", "--no-estimate")
+        defaults = ("--no-track", "--no-time-first")
         return bench(*fixed, *defaults, *arguments, code=code, **variables)
 
     return call

@@ -37,7 +37,7 @@ def ablate(bench: Bench, tmp_path: Path) -> Bench:
 
     def call(*extra: str, code: int = 0):
         fixed = ("ablate", "--model", "./my_net.py", "--datasets", "phantom", "--recipe", "smoke", *TINY)
-        return bench(*fixed, "--no-track", "--no-estimate", *extra, code=code)
+        return bench(*fixed, "--no-track", "--no-time-first", *extra, code=code)
 
     return call
 
@@ -90,7 +90,7 @@ def test_pretraining_alone_is_dropped_with_weights_from_a_folder(bench: Bench, t
     torch.save(swin.state_dict(), tmp_path / "weights" / "bsanet.pth")
     tiny = (*TINY, "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4")
     fixed = ("ablate", "--drop", "pretraining", "--set", "pretrained=true", "--datasets", "phantom-kvasir", *tiny)
-    fixed = (*fixed, "--recipe", "smoke", "--no-track", "--no-estimate")
+    fixed = (*fixed, "--recipe", "smoke", "--no-track", "--no-time-first")
     assert "weights=FILE" in bench(*fixed, code=2).stderr, "without weights it is refused"
     assert not list((tmp_path / "results").rglob("run.json"))
     bench(*fixed, "--weights-dir", "weights")
@@ -112,7 +112,7 @@ def test_the_order_and_repetition_of_parts_change_nothing() -> None:
 
 
 def test_test_sets_of_an_earlier_run_do_not_disturb(ablate: Bench, bench: Bench) -> None:
-    fixed = ("--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    fixed = ("--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
     bench("run", "--models", "./my_net.py", "--datasets", "phantom-kvasir,phantom-etis", *fixed)
     assert "my\\_net w/o" in ablate("--drop", "wide", "--datasets", "phantom-kvasir").stdout
 
@@ -125,7 +125,7 @@ def test_every_subset_when_asked(ablate: Bench, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_bsanets_parts_on_phantom(bench: Bench, tmp_path: Path) -> None:
     tiny = (*TINY, "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4")
-    done = bench("ablate", "--datasets", "phantom-kvasir", "--recipe", "smoke", *tiny, "--no-track", "--no-estimate")
+    done = bench("ablate", "--datasets", "phantom-kvasir", "--recipe", "smoke", *tiny, "--no-track", "--no-time-first")
     for part in ("isam", "fsam", "rendering"):
         assert f"without {part}:" in done.stderr
     assert "without isam, fsam, rendering:" in done.stderr and "without pretraining" not in done.stderr

@@ -60,7 +60,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     ],
 )
 def test_mistakes_are_one_line(bench: Bench, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
-    extra = ["--no-estimate"] if arguments[0] == "run" else []
+    extra = ["--no-time-first"] if arguments[0] == "run" else []
     refused(bench(*arguments, *extra, code=2), *words)
     assert not list((tmp_path / "results").rglob("run.json"))
 
@@ -71,7 +71,7 @@ def test_unknown_option_exits_with_two(bench: Bench) -> None:
 
 def _run_on(bench: Bench, root: Path, *extra: str, code: int = 2) -> subprocess.CompletedProcess[str]:
     fixed = ("run", "--models", "./tiny_net.py", "--datasets", "kvasir", "--data-root", str(root), "--recipe", "smoke")
-    return bench(*fixed, *TINY, "--no-track", "--no-estimate", *extra, code=code)
+    return bench(*fixed, *TINY, "--no-track", "--no-time-first", *extra, code=code)
 
 
 def test_a_small_root_of_ones_own_runs(bench: Bench, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_init_writes_a_model_that_trains_at_once(bench: Bench, tmp_path: Path) -
     assert "is there already" in bench("init", "my-model", code=2).stderr
     assert (tmp_path / "my_model.py").read_text() == text
     _, *command = made["command"].split()
-    done = bench(*command, *TINY, "--no-track", "--no-estimate")
+    done = bench(*command, *TINY, "--no-track", "--no-time-first")
     assert "my\\_model" in done.stdout
     assert "expected letters" in bench("init", "1 2", code=2).stderr
 
@@ -189,7 +189,7 @@ def test_a_setting_that_changes_nothing_is_named(bench: Bench, tmp_path: Path) -
         "--recipe",
         "smoke",
         "--dry-run",
-        "--no-estimate",
+        "--no-time-first",
     )
     told = bench(*plan, "--set", "momentum=0.5", "--weights-dir", "weights").stderr
     assert "ignored    --set momentum: it needs optimizer = sgd" in told and "ignored    --weights-dir" in told

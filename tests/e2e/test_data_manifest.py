@@ -41,7 +41,7 @@ def test_a_manifest_stands_where_a_name_does(bench: Bench, shared_cache: Path, t
     clinic(shared_cache, tmp_path / "site")
     report = json.loads(bench("data", "check", "site/clinic.toml", "--json").stdout)[0]
     assert (report["name"], report["num_images"], report["num_groups"], report["faults"]) == ("clinic", 40, 9, [])
-    run = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    run = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
     done = bench(*run, "--datasets", "site/clinic.toml", "--split", "grouped")
     assert "Our clinic" in done.stdout
     record = json.loads(next((tmp_path / "results" / "runs").rglob("run.json")).read_text())

@@ -28,7 +28,7 @@ def test_export_elsewhere_import_and_a_changed_image(bench: Bench, shared_cache:
     moved = shutil.copytree(root, tmp_path / "elsewhere")
     bench("data", "split", "paper", "--datasets", "clinic", "--data-root", str(moved), "--export", "q.json")
     assert (tmp_path / "q.json").read_bytes() == first and str(tmp_path) not in first.decode()
-    run = ("run", "--models", "./tiny_net.py:build", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    run = ("run", "--models", "./tiny_net.py:build", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
     plan = json.loads(bench(*run, "--datasets", "clinic", "--data-root", str(root), "--dry-run", "--json").stdout)
     bench(*run, "--split", "p.json", "--data-root", str(moved))
     record = json.loads(next((tmp_path / "results" / "runs").rglob("run.json")).read_text())

@@ -14,7 +14,7 @@ from harness import TINY, Bench
 
 from benchmark.registry import build_model
 
-QUIET = ("--no-track", "--no-estimate")
+QUIET = ("--no-track", "--no-time-first")
 OTHERS = ("unet:classic", "unetplusplus:classic", "smp:segformer:tu-mit_b0")
 SMALL = ("--set", "epochs=1", "--set", "image_size=64", "--set", "max_train_images=4", "--set", "max_val_images=2")
 FAST = (*SMALL, "--set", "max_test_images=2", *QUIET)
@@ -44,7 +44,7 @@ def test_any_network_by_name_goes_through_run_tables_and_profile(bench: Bench, t
 
 
 def test_the_plan_says_what_each_model_does_otherwise(bench: Bench, tmp_path: Path) -> None:
-    plan = ("run", "--models", "unet,pranet,ldnet", "--datasets", "phantom", "--dry-run", "--no-estimate")
+    plan = ("run", "--models", "unet,pranet,ldnet", "--datasets", "phantom", "--dry-run", "--no-time-first")
     said = bench(*plan, "--recipe", "native").stderr.splitlines()
     lines = [line for line in said if line.startswith("recipe ")]
     assert len(lines) == 3 and "352 px" in lines[0] and "(U-Net)" in lines[0] and "224 px" in lines[2]

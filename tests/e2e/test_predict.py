@@ -29,7 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny_net.py").write_text(NET)
     call(folder, shared_cache, "run", "--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe",
-         "smoke", *TINY, "--no-track", "--no-estimate", code=0)  # fmt: skip
+         "smoke", *TINY, "--no-track", "--no-time-first", code=0)  # fmt: skip
     return folder
 
 

@@ -32,7 +32,7 @@ def root(data_root: Path, tmp_path: Path) -> Path:
 
 
 def test_polyp_sets_train_and_score_with_etis_blank(bench: Bench, root: Path, tmp_path: Path) -> None:
-    run = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    run = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
     done = bench(*run, "--datasets", "polyp", "--data-root", str(root), "--allow-missing")
     tables = tmp_path / "results" / "tables"
     assert {p.stem for p in tables.glob("table-*.md")} == {
@@ -49,7 +49,7 @@ def test_polyp_sets_train_and_score_with_etis_blank(bench: Bench, root: Path, tm
 
 
 def test_missing_etis_is_refused_without_leave(bench: Bench, root: Path) -> None:
-    done = bench("run", "--datasets", "polyp", "--data-root", str(root), "--no-estimate", code=2)
+    done = bench("run", "--datasets", "polyp", "--data-root", str(root), "--no-time-first", code=2)
     assert "'etis' is missing" in done.stderr and "--allow-missing" in done.stderr
 
 
@@ -69,7 +69,7 @@ def test_native_recipes_train_every_baseline_on_real_kvasir_images(bench: Bench,
     options = [part for pair in (*small, "pretrained=false") for part in ("--set", pair)]
     models = "unet,unetplusplus,pranet,sanet,ldnet"
     run = ("run", "--models", models, "--datasets", "kvasir", "--data-root", str(root), "--recipe", "native")
-    bench(*run, *options, "--set", "load_size=128", "--no-track", "--no-estimate")
+    bench(*run, *options, "--set", "load_size=128", "--no-track", "--no-time-first")
     records = {r["model"]: r for r in map(_read, (tmp_path / "results" / "runs").rglob("run.json"))}
     assert {name: record["status"] for name, record in records.items()} == dict.fromkeys(models.split(","), "ok")
     assert records["pranet"]["recipe"]["multi_scale"] == "each" and records["pranet"]["recipe"]["clip_value"] == 0.5

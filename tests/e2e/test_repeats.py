@@ -50,7 +50,7 @@ def build(drop=()):
     return Net(drop)
 '''
 AUGMENTED = ("--set", 'augmentation=["hflip","rotate","zoom","jitter"]', "--set", "multi_scale=draw")
-AUGMENTED = (*AUGMENTED, "--set", "scales=[1.0,1.5]", "--no-track", "--no-estimate")
+AUGMENTED = (*AUGMENTED, "--set", "scales=[1.0,1.5]", "--no-track", "--no-time-first")
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def call(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Call:
 def page(call: Call) -> Path:
     """The page of two small networks with two seeds on two phantom sets."""
     models = "./tiny_net.py:build,./other_net.py:build"
-    fixed = ("--recipe", "smoke", *TINY, "--seeds", "0,1", "--no-track", "--no-estimate", "--quiet")
+    fixed = ("--recipe", "smoke", *TINY, "--seeds", "0,1", "--no-track", "--no-time-first", "--quiet")
     call("run", "--models", models, "--datasets", SETS, *fixed)
     assert call("report").strip() == "results/report.html"
     return call.folder / "results/report.html"  # type: ignore[attr-defined]

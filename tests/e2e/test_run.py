@@ -120,7 +120,7 @@ def test_a_model_that_fails_is_recorded_and_does_not_stop_the_others(bench: Benc
         "smoke",
         *TINY,
         "--no-track",
-        "--no-estimate",
+        "--no-time-first",
         code=1,
     )
     assert record_of(tmp_path, "file_broken*")["status"] == "failed"
@@ -139,7 +139,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(
 ) -> None:
     tiny()
     arguments = ["run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "smoke", *TINY]
-    arguments += ["--no-track", "--no-estimate", "--seeds", "0,1", "--set", "epochs=4000"]
+    arguments += ["--no-track", "--no-time-first", "--seeds", "0,1", "--set", "epochs=4000"]
     process = subprocess.Popen(
         [bench_executable(), *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     )
@@ -183,7 +183,7 @@ def test_a_study_of_failures_alone_ends_in_their_reasons(tiny: Bench, tmp_path: 
 
 
 def test_another_test_set_is_scored_without_training_again(bench: Bench, tmp_path: Path) -> None:
-    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
     bench(*fixed, "--datasets", "phantom-kvasir")
     history = (folder_of(tmp_path) / "history.csv").stat().st_mtime_ns
     bench(*fixed, "--datasets", "phantom-kvasir,phantom-etis")
@@ -192,7 +192,7 @@ def test_another_test_set_is_scored_without_training_again(bench: Bench, tmp_pat
 
 
 def test_a_test_set_scored_before_is_kept_when_another_is_asked_for(bench: Bench, tmp_path: Path) -> None:
-    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
     bench(*fixed, "--datasets", "phantom-kvasir,phantom-etis")
     before = record_of(tmp_path)["tests"]["phantom-etis"]
     bench(*fixed, "--datasets", "phantom-kvasir")
@@ -233,7 +233,7 @@ def test_imagenet_weights_from_a_folder_are_used_and_recorded(tiny: Bench, tmp_p
 def test_a_stop_while_scoring_loses_no_training(
     bench: Bench, tmp_path: Path, environment: dict[str, str], first: str
 ) -> None:
-    fixed = ["run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate"]
+    fixed = ["run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first"]
     slow = (tmp_path / "tiny_net.py").read_text()
     slow = slow.replace("    def forward(self, image):\n", "    def forward(self, image):\n        wait(self)\n")
     slow += (
@@ -268,7 +268,7 @@ def test_another_engine_scores_again_and_the_record_says_which(tiny: Bench, tmp_
 
 
 def test_a_kept_cell_says_why_a_new_set_is_blank(bench: Bench, tmp_path: Path) -> None:
-    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    fixed = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
     mine = tmp_path / "data" / "mine"
     for kind in ("images", "masks"):
         (mine / kind).mkdir(parents=True)

@@ -56,7 +56,7 @@ def test_skin_from_files_to_tables(bench: Bench, tmp_path: Path) -> None:
     root, _ = skin_root(tmp_path / "data")
     run = ("run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--set", "max_test_images=10")
     skin = ("--datasets", "skin", "--split", "paper-skin", "--data-root", str(root))
-    done = bench(*run, *skin, "--no-track", "--no-estimate")
+    done = bench(*run, *skin, "--no-track", "--no-time-first")
     record = json.loads(next((tmp_path / "results" / "runs").rglob("run.json")).read_text())
     tests = record["tests"]
     assert {name: (one["n"], one["num_leaked"]) for name, one in tests.items()} == {

@@ -17,7 +17,7 @@ datasets = "phantom-kvasir"
 recipe = "smoke"
 set = ["epochs=2", "image_size=64", "max_train_images=24", "max_test_images=4"]
 no-track = true
-no-estimate = true
+no-time-first = true
 
 [[part]]
 command = "run"

@@ -20,7 +20,7 @@ from harness import NET, TINY, Bench, bench_executable
 NUM_KILLS = 20
 STUDY = (
     *("run", "--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY),
-    *("--set", "epochs=40", "--seeds", "0,1,2", "--no-track", "--no-estimate", "--checkpoint-every", "0.1"),
+    *("--set", "epochs=40", "--seeds", "0,1,2", "--no-track", "--no-time-first", "--checkpoint-every", "0.1"),
 )
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -107,7 +107,7 @@ def test_a_worker_that_is_killed_costs_no_trial_and_the_recipes_run(
     head = (tmp_path / "results" / "tuning" / "tuned-file_tiny_net_build.toml").read_text()
     assert "bench tune --models" in head and "3 trials" in head and "best val_dice_half 0." in head
     assert "SYNTHETIC" in head and "no test image was read" in head
-    run = ("run", "--models", MODELS, "--datasets", "phantom-kvasir", "--no-track", "--no-estimate", "--recipe")
+    run = ("run", "--models", MODELS, "--datasets", "phantom-kvasir", "--no-track", "--no-time-first", "--recipe")
     printed = bench(*run, "results/tuning/tuned.toml").stdout
     assert "Recipe tuned on validation images with 3 trials." in printed
     records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "runs").rglob("run.json")]
@@ -156,7 +156,7 @@ def test_no_test_image_is_touched_and_a_database_serves_as_well(
         item.image_path.write_bytes(b"no image")
         item.mask_path.write_bytes(b"no mask")
     data = ("--models", "./tiny_net.py", "--datasets", "mine", "--data-root", "data", *SMALL)
-    assert "cannot read image" in bench("run", *data[:-2], "--no-track", "--no-estimate", code=2).stderr
+    assert "cannot read image" in bench("run", *data[:-2], "--no-track", "--no-time-first", code=2).stderr
     call = ("tune", *data, "--trials", "2", "--storage", "sqlite:///tuning.db", "--json")
     (found,) = json.loads(bench(*call).stdout)["models"]
     assert found["trials"] == 2 and (tmp_path / "tuning.db").is_file()

@@ -16,7 +16,7 @@ from filelock import FileLock
 from harness import bench_executable
 
 NAMES = ("U-Net", "Unet++", "PraNet", "SANet", "LDNet", "BSANet")
-STUDY = ["run", "--models", "all", "--datasets", "phantom", "--recipe", "smoke", "--no-estimate", "--no-track", "-q"]
+STUDY = ["run", "--models", "all", "--datasets", "phantom", "--recipe", "smoke", "--no-time-first", "--no-track", "-q"]
 for setting in ("epochs=1", "image_size=64", "max_train_images=16", "max_val_images=4", "max_test_images=4"):
     STUDY += ["--set", setting]
 

@@ -46,7 +46,7 @@ def test_divergence_and_a_small_card_are_recorded_and_the_grid_goes_on(bench: Be
     (tmp_path / "tiny_card.py").write_text(f"FITS = 0\n{SMALL_CARD}")
     files = ("explodes", "card", "tiny_card", "tiny_net")
     models = ",".join(f"./{name}.py:build" for name in files)
-    common = ("--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+    common = ("--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
     done = bench("run", "--models", models, *common, code=None)
     assert "Traceback" not in done.stderr
     found = records(tmp_path / "results")
@@ -75,7 +75,7 @@ def test_divergence_and_a_small_card_are_recorded_and_the_grid_goes_on(bench: Be
 def test_the_plan_says_how_the_device_computes(bench: Bench) -> None:
     plan = ("run", "--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
     asked = ("--set", "precision=bf16-mixed", "--set", "channels_last=true", "--set", "micro_batch=2")
-    done = bench(*plan, "--dry-run", "--no-estimate", "--device", "cpu", *asked)
+    done = bench(*plan, "--dry-run", "--no-time-first", "--device", "cpu", *asked)
     assert "cpu: bf16-mixed, channels last, 2 images a pass" in done.stdout + done.stderr
 
 
@@ -111,7 +111,7 @@ def held(own_data: Path) -> Iterator[Path]:
 
 
 RUN_OWN = ("run", "--models", "./tiny_net.py:build", "--datasets", "own", "--data-root", ".", "--split", "grouped")
-NO_EXTRAS = ("--recipe", "smoke", *TINY, "--no-track", "--no-estimate")
+NO_EXTRAS = ("--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
 
 
 def test_a_file_that_never_answers_is_named_after_the_time_limit(bench: Bench, held: Path) -> None:

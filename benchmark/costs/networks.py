@@ -1,0 +1,141 @@
+"""What each network of a plan costs per image, measured on this machine: multiply-adds, seconds, memory."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from benchmark.config import load_recipe
+from benchmark.costs.formula import memory_mb
+from benchmark.errors import BenchError
+from benchmark.plan import Cell, Request
+from benchmark.profiling import count_macs
+from benchmark.registry import expand_models
+from benchmark.scoring import build_cell_model, make_fabric
+from benchmark.step_cost import affordable_batch, measure_step, timed_call
+
+_FORWARD_REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Network:
+    """One model or variant at its recipe's size, measured here.
+
+    Attributes:
+        cell: A cell of it.
+        num_cells: How many cells the plan has of it.
+        num_params: Unique parameters.
+        forward_gmacs: 1e9 multiply-adds of one image's forward pass in evaluation.
+        step_gmacs: 1e9 multiply-adds per image of forward pass, loss and backward pass in training.
+        forward_s, step_s: Seconds per image of the same, at ``batch`` images.
+        kept_mb: MB per image that autograd keeps for the backward pass.
+        batch: Images in the timed batch.
+        peak_mb: The allocator's peak at that batch where the device is CUDA.
+    """
+
+    cell: Cell
+    num_cells: int
+    num_params: int
+    forward_gmacs: float
+    step_gmacs: float
+    forward_s: float
+    step_s: float
+    kept_mb: float
+    batch: int
+    peak_mb: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Title, and the parts that a variant leaves out."""
+        without = f" without {', '.join(self.cell.ablation)}" if self.cell.ablation else ""
+        return self.cell.spec.title + without
+
+    @property
+    def memory_mb(self) -> float:
+        """MB that training needs at least at the recipe's batch, or at the passes that it is cut into."""
+        recipe = self.cell.recipe
+        batch = min(recipe.batch_size, recipe.micro_batch or recipe.batch_size)
+        return memory_mb(num_params=self.num_params, kept_mb=self.kept_mb, batch=batch)
+
+
+def make_cells(request: Request) -> list[Cell]:
+    """Resolve a request to cells that are not named yet: no file is read, so nothing to hash.
+
+    Raises:
+        BenchError: An unknown model, recipe or field, or nothing asked for.
+    """
+    specs = expand_models(list(request.models))
+    if not specs or not request.seeds or not request.datasets:
+        raise BenchError("nothing to run: --models, --datasets and --seeds each need at least one name or number")
+    recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}
+    return [
+        Cell("/".join([spec.name, *ablation, str(seed)]), spec, recipes[spec.name], seed, ablation)
+        for spec in specs
+        for ablation in request.ablations
+        for seed in dict.fromkeys(request.seeds)
+    ]
+
+
+def measure_networks(
+    cells: Iterable[Cell], *, device: str, progress: Callable[[int, int], None] = lambda *_: None
+) -> tuple[list[Network], list[str]]:
+    """Measure each model and variant once; its seeds cost the same.
+
+    Returns:
+        The networks, and a line for each that cannot run; those count as nothing.
+    """
+    kinds: dict[tuple[str, tuple[str, ...]], list[Cell]] = {}
+    for cell in {cell.id: cell for cell in cells}.values():
+        kinds.setdefault((cell.spec.name, cell.ablation), []).append(cell)
+    found, failed = [], []
+    for number, members in enumerate(kinds.values()):
+        progress(number, len(kinds))
+        try:
+            found.append(replace(measure_network(members[0], device=device), num_cells=len(members)))
+        except Exception as error:  # whatever a model of the user's own raises; a run records it and goes on, too
+            if isinstance(error, BenchError) and str(error).startswith("--device"):
+                raise
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            failed.append(f"{members[0].spec.title} cannot run and counts as nothing: {reason}")
+        gc.collect()
+    progress(len(kinds), len(kinds))
+    if not found:
+        raise BenchError(f"nothing to estimate: {'; '.join(failed)}")
+    return found, failed
+
+
+def measure_network(cell: Cell, *, device: str) -> Network:
+    """Count and time one network on random pixels; weights are random, since they change no cost."""
+    recipe = cell.recipe
+    fabric = make_fabric(device, recipe)
+    torch.manual_seed(0)
+    model = build_cell_model(cell, pretrained=False)
+    batch = affordable_batch(recipe.batch_size, fabric.device)
+    step = measure_step(model, fabric, side=recipe.image_size, batch=batch, loss=recipe.loss)
+    model.eval().zero_grad(set_to_none=True)
+    images = torch.randn(batch, 3, recipe.image_size, recipe.image_size, device=fabric.device)
+    with torch.inference_mode(), fabric.autocast():
+        gmacs = count_macs(model, images[:1]) / 1e9
+        times = [timed_call(lambda: model(images), fabric.device) for _ in range(_FORWARD_REPEATS)]
+    return Network(
+        cell=cell,
+        num_cells=1,
+        num_params=sum(p.numel() for p in model.parameters()),
+        forward_gmacs=gmacs,
+        step_gmacs=step.gmacs,
+        forward_s=float(np.median(times)) / batch,
+        step_s=step.seconds,
+        kept_mb=step.kept_mb,
+        batch=batch,
+        peak_mb=step.peak_mb,
+    )
+
+
+def mean_over_cells(networks: Sequence[Network], values: Sequence[float]) -> float:
+    """Mean of a value over a plan's cells."""
+    weights = [network.num_cells for network in networks]
+    return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
