@@ -23,6 +23,7 @@ from benchmark.config import Recipe, derive_seed
 from benchmark.data import transforms
 from benchmark.data.colour import COLOUR_PIECES, ColourExchange, colour_exchange
 from benchmark.data.pool import Pool
+from benchmark.data.turning import leading, turn
 from benchmark.optim import make_optimizer, set_lr
 from benchmark.resume import Keeper, TrainState
 from benchmark.signals import hold_back
@@ -164,11 +165,13 @@ def _network_batch(
 ) -> tuple[Tensor, Tensor]:
     """The augmented, normalised images (B, 3, S, S) and masks (B, 1, S, S) of one batch."""
     images, masks = train_set.batch(positions)
-    x, y = transforms.to_float(images.to(device), masks.to(device))
+    pieces = [piece for piece in recipe.augmentation if piece not in COLOUR_PIECES]
+    early = 0 if exchange is not None else leading(pieces)
+    images, masks = turn(images, masks, pieces[:early], generator=generator)
+    x, y = transforms.to_float(images.to(device), masks.to(device), planar="rot90" in pieces[:early])
     if exchange is not None:
         x = exchange(x, positions, generator)
-    pieces = [piece for piece in recipe.augmentation if piece not in COLOUR_PIECES]
-    x, y = transforms.augment(x, y, pieces, crop_size=recipe.image_size, generator=generator)
+    x, y = transforms.augment(x, y, pieces[early:], crop_size=recipe.image_size, generator=generator)
     return transforms.normalize(x, recipe.normalize), y
 
 

@@ -19,18 +19,32 @@ _ZOOM_RANGE = (0.9, 1.1)
 _JITTER = 0.2
 
 
-def to_float(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn (B, S, S, 3) and (B, S, S) uint8 into (B, 3, S, S) and (B, 1, S, S) float32 in [0, 1]."""
-    return images.permute(0, 3, 1, 2).float().div_(255), masks.unsqueeze(1).float().div_(255)
+def to_float(images: Tensor, masks: Tensor, *, planar: bool = False) -> tuple[Tensor, Tensor]:
+    """Turn (B, S, S, 3) and (B, S, S) uint8 into (B, 3, S, S) and (B, 1, S, S) float32 in [0, 1].
+
+    The images keep the layout of their bytes, channels last, unless they are to be ``planar``.
+    """
+    x = images.permute(0, 3, 1, 2)
+    x = x.to(torch.float32, memory_format=torch.contiguous_format) if planar else x.float()
+    return x.div_(255), masks.unsqueeze(1).float().div_(255)
 
 
 def normalize(images: Tensor, how: str) -> Tensor:
     """Subtract the ImageNet mean and divide by its deviation (``imagenet``), or leave [0, 1] as it is (``none``)."""
     if how == "none":
         return images
-    mean = images.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
-    std = images.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
-    return (images - mean) / std
+    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    if images.is_cuda:
+        return (images - mean) / std
+    # image by image, each in the processor's cache; rows of pixels at once where channels come last
+    result = torch.empty_like(images)
+    pairs = zip(images, result, strict=True)
+    if images.permute(0, 2, 3, 1).is_contiguous():
+        pairs = zip(*(t.permute(0, 2, 3, 1).flatten(2) for t in (images, result)), strict=True)
+        mean, std = (values.view(3).repeat(images.shape[-1]) for values in (mean, std))
+    for image, place in pairs:
+        torch.sub(image, mean, out=place).div_(std)
+    return result
 
 
 def augment(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmark.data import transforms
+from benchmark.data.turning import leading, turn
 
 
 def _pair(count: int = 6, side: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,3 +67,40 @@ def test_scales_are_pranets_sides(factor: float, side: int) -> None:
     images, masks = torch.rand(1, 3, 352, 352), torch.rand(1, 1, 352, 352)
     scaled, mask = transforms.scale_batch(images, masks, factor, align_corners=True)
     assert scaled.shape[-2:] == mask.shape[-2:] == (side, side)
+
+
+@pytest.mark.parametrize(
+    "pieces", [["hflip"], ["vflip", "hflip"], ["rot90"], ["hflip", "vflip", "rot90"], ["rot90", "vflip"]]
+)
+def test_turning_bytes_first_gives_the_same_floats_in_the_same_layout(pieces: list[str]) -> None:
+    numbers = torch.Generator().manual_seed(4)
+    images = torch.randint(0, 256, (7, 32, 32, 3), generator=numbers, dtype=torch.uint8)
+    masks = torch.randint(0, 256, (7, 32, 32), generator=numbers, dtype=torch.uint8)
+    kept = images.clone()
+    expected = transforms.augment(*transforms.to_float(images, masks), pieces, crop_size=32, generator=_draw(9))
+    turned = turn(images, masks, pieces, generator=_draw(9))
+    found = transforms.to_float(*turned, planar="rot90" in pieces)
+    assert torch.equal(images, kept), "the caller's pixels stay"
+    for one, other in zip(expected, found, strict=True):
+        assert torch.equal(one, other) and one.stride() == other.stride()
+
+
+def test_only_leading_flips_and_turns_come_first() -> None:
+    assert [leading(p) for p in ([], ["hflip", "rot90"], ["vflip", "jitter", "hflip"], ["crop", "hflip"])] == [
+        0,
+        2,
+        1,
+        0,
+    ]
+
+
+@pytest.mark.parametrize("planar", [True, False])
+@pytest.mark.parametrize("side", [32, 40])
+def test_normalised_image_by_image_is_the_formula_to_the_bit(planar: bool, side: int) -> None:
+    images = torch.randint(0, 256, (5, side, side, 3), generator=_draw(1), dtype=torch.uint8)
+    x, _ = transforms.to_float(images, images[..., 0], planar=planar)
+    mean = torch.tensor(transforms.IMAGENET_MEAN).view(1, 3, 1, 1)
+    std = torch.tensor(transforms.IMAGENET_STD).view(1, 3, 1, 1)
+    expected, found = (x - mean) / std, transforms.normalize(x, "imagenet")
+    assert torch.equal(expected, found) and expected.stride() == found.stride()
+    assert x.is_contiguous() == planar and float(x.max()) <= 1
