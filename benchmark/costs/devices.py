@@ -63,18 +63,25 @@ def on_device(
     *,
     counts: Sequence[int],
     profile: Sequence[Row] = (),
+    here: str = "",
 ) -> DeviceCost:
-    """The plan on a device of the table; rows of ``profile.csv`` that were measured on one win over the assumption."""
-    rows = [row for row in profile if device.match and device.match.lower() in str(row["device_name"]).lower()]
+    """The plan on a device of the table.
+
+    What was measured on one wins over the assumption: steps timed just now where the device that they were timed on
+    (``here``, by name) is one, and rows of ``profile.csv``.
+    """
+    rows = [row for row in profile if _is_one(device, str(row["device_name"]))]
     cell_s, measured = [], []
     for network, work in zip(networks, works, strict=True):
-        known = measured_speed(network, rows)
+        timed = Speed(network.step_s, network.forward_s) if _is_one(device, here) else None
+        known = timed or measured_speed(network, rows)
         speeds = [known, known] if known else _assumed(device, network)
         cell_s.append((cell_seconds(work, speeds[1], host), cell_seconds(work, speeds[0], host)))
         measured += [network.label] if known else []
     recipe = networks[0].cell.recipe
     everything = len(measured) == len(networks)
-    basis = "measured by bench profile" if everything else "measured in part, else assumed" if measured else "assumed"
+    how = "measured here" if _is_one(device, here) else "measured by bench profile"
+    basis = how if everything else "measured in part, else assumed" if measured else "assumed"
     small = [n.label for n in networks if n.memory_mb > _ROOM * device.memory_gb * 1e9 / 2**20]
     return DeviceCost(
         title=device.title,
@@ -102,7 +109,7 @@ def other_measured(
 ) -> list[DeviceCost]:
     """The plan on devices beyond the table on which every network was profiled, but for the one named."""
     names = dict.fromkeys(str(row["device_name"]) for row in profile)
-    names = dict.fromkeys(n for n in names if n != but and not any(d.match and d.match in n for d in known))
+    names = dict.fromkeys(n for n in names if n != but and not any(_is_one(device, n) for device in known))
     found = []
     for name in names:
         rows = [row for row in profile if row["device_name"] == name]
@@ -137,6 +144,11 @@ def measured_speed(network: Network, rows: Sequence[Row]) -> Speed | None:
     step_s = row["train_ms"] / 1e3 / row["batch"] * network.step_gmacs / row["train_gmacs"]
     forward_s = row["latency_ms"] / 1e3 / row["batch"] * network.forward_gmacs / row["gmacs"]
     return Speed(step_s, forward_s)
+
+
+def _is_one(device: Device, name: str) -> bool:
+    """Whether a device that torch calls ``name`` is one of this kind."""
+    return bool(device.match) and device.match.lower() in name.lower()
 
 
 def _precisions(recipe: Recipe, row: Row) -> tuple[str, ...]:

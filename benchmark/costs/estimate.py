@@ -110,7 +110,10 @@ def estimate(
     ]
     here = _conditions(str(fabric.device))
     devices = [this_machine(networks, works, host, name=_here(here))]
-    devices += [on_device(device, networks, works, host, counts=counts, profile=profile) for device in known.values()]
+    devices += [
+        on_device(device, networks, works, host, counts=counts, profile=profile, here=here.device_name)
+        for device in known.values()
+    ]
     devices += other_measured(profile, list(known.values()), networks, works, host, counts=counts, but=here.device_name)
     size = _size(networks, works, images)
     grown = size.grown(*growth)

@@ -138,4 +138,4 @@ def _fleet(count: int) -> str:
 
 
 def _short(device: DeviceCost) -> str:
-    return "here" if device.basis == "measured here" else device.title
+    return "here" if device.title.startswith("This machine") else device.title

@@ -129,6 +129,14 @@ def test_measured_images_per_second_win_over_the_assumption() -> None:
     assert variant is not None and variant.step_s == pytest.approx(0.001)  # as many multiply-adds per second
 
 
+def test_steps_timed_on_a_device_of_the_table_replace_its_assumption() -> None:
+    name = "NVIDIA H100 80GB HBM3"
+    cost = on_device(load_devices()["h100"], [network(FULL)], [WORK], HOST, counts=[1, 8], here=name)
+    assert cost.cell_s == [(pytest.approx(400.0), pytest.approx(400.0))] and cost.basis == "measured here"
+    other = on_device(load_devices()["rtx3090"], [network(FULL)], [WORK], HOST, counts=[1], here=name)
+    assert other.basis == "assumed"
+
+
 @pytest.mark.parametrize("change", [{"size_px": 352.0}, {"train_precision": "bf16-mixed"}, {"train_ms": None}])
 def test_a_measurement_of_something_else_is_none(change: dict) -> None:
     assert measured_speed(network(FULL), [{**ROW, **change}]) is None
