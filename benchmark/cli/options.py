@@ -41,7 +41,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", aut
 Engine = Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")]
 ShowCost = Annotated[
     bool,
-    typer.Option("--estimate/--no-estimate", help="Print what the plan costs on this and other devices, and stop."),
+    typer.Option("--estimate", help="Print what the plan costs on this and other devices, and stop."),
 ]
 TimeFirst = Annotated[bool, typer.Option(help="Time a few steps of each model before starting.")]
 Track = Annotated[bool, typer.Option(help="Mirror the records into MLflow.")]
