@@ -50,6 +50,8 @@ class Request:
     protocol: str = "pranet"
     weights_dir: Path | None = None
     checkpoint_every_s: float = 60.0
+    devices: int = 1
+    deterministic: bool = False
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:

@@ -136,6 +136,18 @@ class Keeper:
         return state
 
 
+class Follower(Keeper):
+    """Takes up what the first of several processes takes up, and leaves writing to it."""
+
+    @property
+    def is_due(self) -> bool:
+        """Never."""
+        return False
+
+    def save(self, state: TrainState) -> None:
+        """Nothing."""
+
+
 def _random_state() -> dict[str, Any]:
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}

@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.compute import give_back
-from benchmark.config import Recipe, derive_seed
-from benchmark.data.items import Item
+from benchmark.config import derive_seed
 from benchmark.data.split_files import save_split
-from benchmark.data.splits import Split
 from benchmark.errors import BenchError
-from benchmark.pixels import pixels, pool
-from benchmark.plan import Cell, Study, subset
+from benchmark.group import check_devices
+from benchmark.pixels import pixels, training_pools
+from benchmark.plan import Cell, Study
 from benchmark.registry import code_stamp, switches
 from benchmark.scoring import build_cell_model, environment, make_fabric, score_cell
 from benchmark.standing import agrees, covers, is_finished, is_trained, old_record, refreshed
@@ -93,6 +93,7 @@ def prepare(study: Study, watcher: Watcher) -> None:
     """
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
     _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], watcher)
+    check_devices(study.request, todo)
     for cell in todo:
         make_fabric(study.request.device, cell.recipe)
         for size in {cell.recipe.train_size, cell.recipe.image_size}:
@@ -104,9 +105,12 @@ def check_weights(study: Study) -> None:
     """Start each unfinished network from its ImageNet weights once, so that missing ones are told of at once.
 
     Raises:
-        BenchError: They are not there or do not fit; the message says how to get them or to do without.
+        BenchError: They are not there or do not fit; the message says how to get them or to do without. Or the number
+            of devices makes no sense.
     """
-    todo = [cell for cell in study.cells if cell.recipe.pretrained and not is_finished(study, cell)]
+    todo = [cell for cell in study.cells if not is_finished(study, cell)]
+    check_devices(study.request, todo)
+    todo = [cell for cell in todo if cell.recipe.pretrained]
     for cell in {(cell.spec.name, cell.ablation): cell for cell in todo}.values():
         build_cell_model(cell, pretrained=True)
 
@@ -169,10 +173,19 @@ def _write_unfinished(paths: CellPaths, draft: Record, old: Record | None, statu
 
 def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watcher: Watcher) -> Record:
     """Train unless a finished checkpoint is there, then predict and score the test sets that are still missing."""
+    from benchmark.deterministic import deterministic
+
+    fabric = make_fabric(study.request.device, cell.recipe)
+    with deterministic(study.request.deterministic, fabric.device) as unsteady:
+        return _train_and_score(study, cell, draft, old, watcher, fabric, unsteady)
+
+
+def _train_and_score(
+    study: Study, cell: Cell, draft: Record, old: Record | None, watcher: Watcher, fabric: Fabric, unsteady: list[str]
+) -> Record:
     import torch
 
     paths, recipe = study.layout.cell(cell.id), cell.recipe
-    fabric = make_fabric(study.request.device, recipe)
     torch.manual_seed(derive_seed("init", cell.seed))
     trained = is_trained(old, paths, study.request.if_exists)
     model = build_cell_model(cell, pretrained=recipe.pretrained and not trained)
@@ -182,6 +195,8 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
         "pretrained": _weights_used(model),
         "environment": environment(fabric, cell.spec),
     }
+    if study.request.deterministic:  # the list fills while the cell runs
+        facts["environment"]["nondeterministic"] = unsteady
     io.write_text(paths.summary, model_summary(model, cell.spec.title))
     if trained:
         assert old is not None
@@ -207,35 +222,30 @@ def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watch
 def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: Watcher) -> Outcome:
     import pandas as pd
 
+    from benchmark.crew import crew
     from benchmark.resume import Keeper
     from benchmark.train import train
 
-    recipe, split = cell.recipe, study.split
-    data = (
-        pool(study, cell, subset(_training_items(split, recipe), recipe.max_train_images), recipe.train_size, watcher),
-        pool(study, cell, subset(split.val, recipe.max_val_images), recipe.image_size, watcher),
-    )
+    data = training_pools(study, cell, watcher)
     paths = study.layout.cell(cell.id)
     keeper = Keeper(paths.last, owner=cell.id, every_s=study.request.checkpoint_every_s, say=watcher.message)
-    with Sampler() as sampler:
+    together = crew(study, cell) if study.request.devices > 1 else nullcontext(fabric)
+    with Sampler() as sampler, together as training_fabric:
         outcome = train(
             model,
-            recipe,
+            cell.recipe,
             data,
             seed=cell.seed,
-            fabric=fabric,
+            fabric=training_fabric,
             keeper=keeper,
             on_step=watcher.step,
             on_epoch=watcher.epoch,
         )
+    if study.request.devices > 1:
+        outcome.facts["devices"] = study.request.devices
     if sampler.rows:
         io.write_text(paths.system, pd.DataFrame(sampler.rows).to_csv(index=False))
     return outcome
-
-
-def _training_items(split: Split, recipe: Recipe) -> Sequence[Item]:
-    """What is trained on: the split's training images, and its validation images where nothing is picked by them."""
-    return (*split.train, *split.val) if recipe.select == "last_all" else split.train
 
 
 def _weights_used(model: nn.Module) -> dict[str, Any]:

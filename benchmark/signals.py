@@ -47,10 +47,12 @@ class Stop:
 def hold_back() -> Iterator[Stop]:
     """Note SIGINT and SIGTERM instead of raising, until the block ends; a second signal raises at once.
 
-    Outside the main thread signals cannot be caught; the block then changes nothing.
+    Outside the main thread signals cannot be caught, and a process that ignores both leaves them to another; the block
+    then changes nothing.
     """
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
+    ignored = all(signal.getsignal(number) is signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM))
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield stop
         return
 

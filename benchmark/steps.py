@@ -8,20 +8,21 @@ as a Dice over all its pixels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.batch_norm import synchronised
 from benchmark.compute import Compute, explain_compiler, give_back
 from benchmark.config import Recipe
 from benchmark.criteria import get_criterion, training_loss
 from benchmark.data import transforms
 from benchmark.errors import BenchError
 from benchmark.resume import TrainState
+from benchmark.share import Share
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -56,6 +57,7 @@ class Stepper:
         model: The same, bare.
         state: Its ``micro_batch`` is what fits the memory; halved here, and kept in ``last.pt``.
         say: Told in one line when the memory is short.
+        share: Which images of a batch are this process's, where several train.
     """
 
     network: Any
@@ -66,19 +68,21 @@ class Stepper:
     compute: Compute
     state: TrainState
     say: Callable[[str], None] = print
+    share: Share = field(default_factory=Share)
 
     def __post_init__(self) -> None:
         self.criterion = get_criterion(self.recipe.loss)
         if self.state.micro_batch is None:
             self.state.micro_batch = self.recipe.micro_batch
 
-    def __call__(self, x: Tensor, y: Tensor, generator: torch.Generator) -> float:
+    def __call__(self, x: Tensor, y: Tensor, generator: torch.Generator, *, count: int | None = None) -> float:
         """Train on one batch: one optimiser step per scale.
 
         Args:
-            x: Images, (B, 3, S, S).
+            x: Images, (B, 3, S, S); this process's share.
             y: Masks, (B, 1, S, S).
             generator: Draws the scale.
+            count: Images of the whole batch; unset: these are all.
         Returns:
             The mean loss over the scales.
         Raises:
@@ -86,13 +90,14 @@ class Stepper:
             TooLargeError: One image at a time does not fit the memory.
         """
         losses: list[float] = []
+        count = count or len(x)
         for factor in _scales(self.recipe, generator):
             corners, nearest = self.recipe.multi_scale == "each", self.recipe.masks == "nearest"
             scaled, mask = transforms.scale_batch(x, y, factor, align_corners=corners, nearest_masks=nearest)
             if self.compute.channels_last:
                 scaled = scaled.to(memory_format=torch.channels_last)
             try:
-                losses.append(self._gradients_that_fit(scaled, mask))
+                losses.append(self._gradients_that_fit(scaled, mask, count))
             except DivergedError as error:
                 error.earlier = not losses and not _is_finite(self.model)
                 raise
@@ -101,12 +106,12 @@ class Stepper:
             self._check_scaler()
         return sum(losses) / len(losses)
 
-    def _gradients_that_fit(self, x: Tensor, y: Tensor) -> float:
+    def _gradients_that_fit(self, x: Tensor, y: Tensor, count: int) -> float:
         """Leave the gradients in the parameters, by smaller passes where the memory is short; return the loss."""
         while True:
             restore = self._remember()
             try:
-                return self._gradients(x, y)
+                return self._gradients(x, y, count)
             except torch.OutOfMemoryError:
                 if self.fabric.world_size > 1:
                     raise  # the other processes wait for this one's gradients of the same pass
@@ -116,22 +121,24 @@ class Stepper:
             give_back()
             self._halve(x)
 
-    def _gradients(self, x: Tensor, y: Tensor) -> float:
+    def _gradients(self, x: Tensor, y: Tensor, count: int) -> float:
         self.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        passes = list(zip(*_even_parts(x, y, limit=self.state.micro_batch), strict=True))
+        total, weight = 0.0, self.share.weight(count)
+        parts = self.share.num_passes(count, self.state.micro_batch)
+        passes = list(zip(*_even_parts(x, y, parts=parts), strict=True))
         for number, (images, masks) in enumerate(passes, start=1):
-            share = len(images) / len(x)
+            part = len(images) / len(x)
             with self.fabric.no_backward_sync(self.network, enabled=number < len(passes)):
-                with explain_compiler():
+                with explain_compiler(), synchronised(self.fabric):
                     outputs = self.network(images)
                 with self.fabric.autocast():
                     loss = training_loss(self.model, outputs, masks, self.criterion)
-                value = float(loss.detach())
-                if not abs(value) <= EXPLODED:
-                    raise DivergedError(f"loss {value:g}")
-                self.fabric.backward(loss if len(passes) == 1 else loss * share)
-            total += value if len(passes) == 1 else value * share
+                value = self.share.mean(float(loss.detach()) * part, count, self.fabric.device)
+                if not abs(value) * len(passes) <= EXPLODED:  # the same for all processes, so that none waits
+                    raise DivergedError(f"loss {value * len(passes):g}")
+                factor = part * weight
+                self.fabric.backward(loss if factor == 1 else loss * factor)
+            total += value
         return total
 
     def _clip(self) -> None:
@@ -186,10 +193,8 @@ def _is_finite(model: nn.Module) -> bool:
     return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
 
 
-def _even_parts(*tensors: Tensor, limit: int | None) -> list[tuple[Tensor, ...]]:
-    """Cut each tensor along the batch into as few parts of at most ``limit`` images as can be, of nearly equal size."""
-    count = len(tensors[0])
-    parts = math.ceil(count / limit) if limit else 1
+def _even_parts(*tensors: Tensor, parts: int) -> list[tuple[Tensor, ...]]:
+    """Cut each tensor along the batch into parts of nearly equal size."""
     return [tensor.tensor_split(parts) if parts > 1 else (tensor,) for tensor in tensors]
 
 

@@ -18,14 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.batch_norm import convert
 from benchmark.compute import Compute, resolve
 from benchmark.config import Recipe, derive_seed
 from benchmark.data import transforms
 from benchmark.data.colour import COLOUR_PIECES, ColourExchange, colour_exchange
+from benchmark.data.draws import Rows
 from benchmark.data.pool import Pool
 from benchmark.data.turning import leading, turn
 from benchmark.optim import make_optimizer, set_lr
 from benchmark.resume import Keeper, TrainState
+from benchmark.share import Share
 from benchmark.signals import hold_back
 from benchmark.steps import DivergedError, Stepper
 from benchmark.validate import baseline_dice, validate
@@ -68,7 +71,8 @@ def train(
         recipe: Resolved settings.
         data: Training and validation pixels. The checkpoint is chosen on the second, never on a test set.
         seed: The cell's seed; data order and augmentation depend on it and not on the model.
-        fabric: Launched Lightning Fabric.
+        fabric: Launched Lightning Fabric; where it has several processes, each calls this, and the first one judges,
+            keeps the state and returns the outcome (``share.py``).
         keeper: Where the running state is kept while training lasts; continued from when it is there.
         on_step: Called with epoch, step, steps per epoch, loss, images/s.
         on_epoch: Called with the new row of the history.
@@ -81,13 +85,15 @@ def train(
     compute = resolve(recipe, fabric.device)
     if compute.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    share = Share.of(fabric)
+    model = convert(model, fabric)
     optimizer = make_optimizer(model, recipe)
     runner: Any = torch.compile(model) if compute.compile else model
     network, optimizer = fabric.setup(runner, optimizer)
     exchange = colour_exchange(recipe.augmentation, train_set)
     keeper.watch(model, optimizer, fabric)
     state = keeper.load()
-    step_on = Stepper(network, model, optimizer, recipe, fabric, compute, state, keeper.say)
+    step_on = Stepper(network, model, optimizer, recipe, fabric, compute, state, keeper.say, share)
 
     begun = time.perf_counter() - state.seconds  # time of earlier sittings counts too
     foreground = baseline_dice(val_set)
@@ -101,9 +107,11 @@ def train(
             for step in range(state.step, len(batches)):
                 set_lr(optimizer, recipe, epoch - 1 + step / len(batches))
                 generator = torch.Generator().manual_seed(derive_seed("augment", seed, epoch, step))
-                x, y = _network_batch(train_set, batches[step], recipe, exchange, fabric.device, generator)
+                rows = share.rows(len(batches[step]))
+                x, y = _network_batch(train_set, batches[step], recipe, exchange, fabric.device, generator, rows)
+                share.seed_noise(seed, epoch, step)
                 try:
-                    loss = step_on(x, y, generator)
+                    loss = step_on(x, y, generator, count=rows.count)
                 except DivergedError as error:
                     cause = _cause(epoch, step - error.earlier, batches, train_set)
                     message = f"{error} at epoch {epoch}, step {step + 1} of {len(batches)}"
@@ -114,6 +122,9 @@ def train(
                     keeper.save(state)
                 if stop.requested:
                     raise stop.now()
+            if share.rank:  # the first process judges and keeps; this one helps with gradients only
+                state.add_epoch({}, 0.0)
+                continue
             scores = validate(model, recipe, val_set, fabric)
             if not all(map(math.isfinite, scores.values())):
                 cause = _cause(epoch, len(batches) - 1, batches, train_set)
@@ -162,16 +173,18 @@ def _network_batch(
     exchange: ColourExchange | None,
     device: torch.device,
     generator: torch.Generator,
+    rows: Rows,
 ) -> tuple[Tensor, Tensor]:
-    """The augmented, normalised images (B, 3, S, S) and masks (B, 1, S, S) of one batch."""
+    """The augmented, normalised images (B, 3, S, S) and masks (B, 1, S, S) of some rows of one batch."""
+    positions = positions[rows.slice]
     images, masks = train_set.batch(positions)
     pieces = [piece for piece in recipe.augmentation if piece not in COLOUR_PIECES]
     early = 0 if exchange is not None else leading(pieces)
-    images, masks = turn(images, masks, pieces[:early], generator=generator)
+    images, masks = turn(images, masks, pieces[:early], generator=generator, rows=rows)
     x, y = transforms.to_float(images.to(device), masks.to(device), planar="rot90" in pieces[:early])
     if exchange is not None:
-        x = exchange(x, positions, generator)
-    x, y = transforms.augment(x, y, pieces[early:], crop_size=recipe.image_size, generator=generator)
+        x = exchange(x, positions, generator, rows)
+    x, y = transforms.augment(x, y, pieces[early:], crop_size=recipe.image_size, generator=generator, rows=rows)
     return transforms.normalize(x, recipe.normalize), y
 
 

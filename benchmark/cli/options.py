@@ -38,6 +38,13 @@ CheckpointEvery = Annotated[
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Run without absent datasets.")]
 WeightsDir = Annotated[Path | None, typer.Option(help="Folder with <model>.pth or <encoder>.pth for pretrained=true.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps.", autocompletion=complete.devices)]
+Devices = Annotated[
+    int, typer.Option(help="Processes that train each cell together, one per GPU; on a CPU, that share its cores.")
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="Same bytes on the same GPU, where torch can; names what cannot. A CPU does."),
+]
 Engine = Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")]
 ShowCost = Annotated[
     bool,

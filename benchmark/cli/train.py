@@ -15,7 +15,9 @@ from benchmark.cli.options import (
     CheckpointEvery,
     DataRoot,
     Datasets,
+    Deterministic,
     Device,
+    Devices,
     Engine,
     IfExists,
     Json,
@@ -52,6 +54,8 @@ def run(
     allow_missing: AllowMissing = False,
     weights_dir: WeightsDir = None,
     device: Device = "auto",
+    devices: Devices = 1,
+    deterministic: Deterministic = False,
     protocol: Annotated[
         str,
         typer.Option(help="Protocol of the printed tables: name, or FILE.toml.", autocompletion=complete.protocols),
@@ -93,6 +97,8 @@ def run(
         checkpoint_every_s=checkpoint_every,
         allow_missing=allow_missing,
         device=device,
+        deterministic=deterministic,
+        devices=devices,
         weights_dir=weights_dir,
     )
     if estimate:
@@ -131,6 +137,8 @@ def ablate(
     allow_missing: AllowMissing = False,
     weights_dir: WeightsDir = None,
     device: Device = "auto",
+    devices: Devices = 1,
+    deterministic: Deterministic = False,
     engine: Engine = "fast",
     track: Track = True,
     log_checkpoints: LogCheckpoints = False,
@@ -166,6 +174,8 @@ def ablate(
         checkpoint_every_s=checkpoint_every,
         allow_missing=allow_missing,
         device=device,
+        deterministic=deterministic,
+        devices=devices,
         weights_dir=weights_dir,
     )
     parts = names(drop) if drop else []

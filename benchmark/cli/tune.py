@@ -16,6 +16,7 @@ from benchmark.cli.options import (
     CacheDir,
     DataRoot,
     Datasets,
+    Deterministic,
     Device,
     Json,
     Models,
@@ -59,6 +60,7 @@ def tune(
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Tune without absent datasets.")] = False,
     weights_dir: WeightsDir = None,
     device: Device = "auto",
+    deterministic: Deterministic = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -88,6 +90,7 @@ def tune(
         checkpoint_every_s=checkpoint_every,
         allow_missing=allow_missing,
         device=device,
+        deterministic=deterministic,
         weights_dir=weights_dir,
     )
     typed = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", shlex.join(["bench", *sys.argv[1:]]))  # no password

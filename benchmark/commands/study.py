@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ def _run(
     from benchmark.plan import plan_study
     from benchmark.runner import check_weights, check_writable
 
+    _hush_torch(request)
     study = plan_study(request, teller(console, quiet))
     if not dry_run:
         check_writable(study.layout.root)
@@ -91,10 +93,26 @@ def perform(
     with tracked(console, study.layout, "run", asked, track=track, checkpoints=checkpoints) as tracker:
         with watch(console, quiet=quiet) as watcher:
             records = run_study(study, TrackingWatcher(watcher, tracker))
+        _say_unsteady(console, records, quiet)
         made = _study_tables(study, records)
         written = write_tables(made, study.layout.tables, ["latex", "markdown", "csv"])
         tracker.files += written
     return list(records), made, written
+
+
+def _say_unsteady(console: Console, records: Sequence[Record], quiet: bool) -> None:
+    """Name the operations that --deterministic could not make so, in one line; nothing where there are none."""
+    names = [name for record in records for name in record.environment.get("nondeterministic", [])]
+    if names and not quiet:
+        from benchmark.deterministic import in_words
+
+        say(console, in_words(names))
+
+
+def _hush_torch(request: Request) -> None:
+    """Torch is told before it is loaded: each process would say that it looked for unused parameters and found none."""
+    if request.devices > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def ablate(
@@ -163,6 +181,7 @@ def perform_ablation(
     from benchmark.registry import expand_models
     from benchmark.runner import check_weights, check_writable, run_study
 
+    _hush_torch(request)
     specs = expand_models(list(request.models))
     if len(specs) != 1:
         raise BenchError(f"--model {','.join(request.models)}: an ablation takes one model, for example bsanet")
@@ -185,6 +204,7 @@ def perform_ablation(
     with tracked(console, study.layout, "ablate", asked, track=track, checkpoints=checkpoints) as tracker:
         with watch(console, quiet=quiet) as watcher:
             records = run_study(study, TrackingWatcher(watcher, tracker))
+        _say_unsteady(console, records, quiet)
         failed = [record for record in records if record.status != "ok"]
         for record in failed:
             say(console, f"{record.status}: {record.cell}: {record.error}")

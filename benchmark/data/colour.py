@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.data.draws import Draws, Rows
 from benchmark.data.pool import Pool
 
 COLOUR_PIECES = ("colour_exchange", "colour_exchange_wrap")
@@ -60,15 +61,19 @@ class ColourExchange:
         self.groups = (digits or others, others or digits)
         self.stats = torch.cat([_stats(pool.batch(np.array([i]))[0]) for i in range(len(pool))])
 
-    def __call__(self, images: Tensor, positions: np.ndarray, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, images: Tensor, positions: np.ndarray, generator: torch.Generator, rows: Rows | None = None
+    ) -> Tensor:
         """Exchange the colours of a batch.
 
         Args:
             images: (B, 3, S, S) in [0, 1].
             positions: Indices of the batch's images in the training set.
             generator: CPU generator.
+            rows: Which images of a larger batch these are; unset: they are the batch.
         """
-        first = (torch.rand(len(images), generator=generator) < _DIGITS_SHARE).tolist()
+        draws = Draws(generator, rows or Rows(0, len(images), len(images)))
+        first = (draws.uniform() < _DIGITS_SHARE).tolist()
         donors = [
             self.groups[0 if one else 1][int(i) % len(self.groups[0 if one else 1])]
             for one, i in zip(first, positions, strict=True)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmark.data.draws import Draws, Rows
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _ROTATION_DEGREES = 90.0
@@ -48,7 +50,13 @@ def normalize(images: Tensor, how: str) -> Tensor:
 
 
 def augment(
-    images: Tensor, masks: Tensor, pieces: Sequence[str], *, crop_size: int, generator: torch.Generator
+    images: Tensor,
+    masks: Tensor,
+    pieces: Sequence[str],
+    *,
+    crop_size: int,
+    generator: torch.Generator,
+    rows: Rows | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Apply the named pieces in order, each drawn per image.
 
@@ -58,12 +66,14 @@ def augment(
         pieces: Names among ``PIECES`` and ``crop``.
         crop_size: Side after ``crop``, px.
         generator: CPU generator.
+        rows: Which images of a larger batch these are; unset: they are the batch.
     """
+    draws = Draws(generator, rows or Rows(0, len(images), len(images)))
     for piece in pieces:
         if piece == "crop":
-            images, masks = _crop(images, masks, crop_size, generator)
+            images, masks = _crop(images, masks, crop_size, draws)
         else:
-            images, masks = PIECES[piece](images, masks, generator)
+            images, masks = PIECES[piece](images, masks, draws)
     return images, masks
 
 
@@ -84,41 +94,37 @@ def scale_batch(
     return scaled, F.interpolate(masks, size, mode="bilinear", align_corners=align_corners)
 
 
-def _coins(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    return (torch.rand(count, generator=generator) < 0.5).to(device).view(-1, 1, 1, 1)
-
-
-def _flip(axis: int) -> Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]:
-    def apply(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        coins = _coins(len(images), generator, images.device)
+def _flip(axis: int) -> Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]:
+    def apply(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        coins = draws.coins().to(images.device).view(-1, 1, 1, 1)
         return torch.where(coins, images.flip(axis), images), torch.where(coins, masks.flip(axis), masks)
 
     return apply
 
 
-def _rot90(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    coins = torch.rand(len(images), generator=generator) < 0.5
-    turns = (torch.randint(0, 4, (len(images),), generator=generator) * coins).tolist()
+def _rot90(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    coins = draws.coins()
+    turns = (draws.integers(4) * coins).tolist()
     turned = [torch.rot90(torch.cat(pair), turn, (1, 2)) for *pair, turn in zip(images, masks, turns, strict=True)]
     both = torch.stack(turned)
     return both[:, :3].contiguous(), both[:, 3:].contiguous()
 
 
-def _rotate(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _rotate(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
     count = len(images)
-    on = torch.rand(count, generator=generator) < 0.5
-    degrees = (torch.rand(count, generator=generator) * 2 - 1) * _ROTATION_DEGREES
+    on = draws.coins()
+    degrees = (draws.uniform() * 2 - 1) * _ROTATION_DEGREES
     radians = torch.deg2rad(torch.where(on, degrees, 0.0))
     cos, sin, zero = radians.cos(), radians.sin(), torch.zeros(count)
     theta = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
     return _warp(images, masks, theta, mode="nearest")
 
 
-def _zoom(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _zoom(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
     count = len(images)
-    on = torch.rand(count, generator=generator) < 0.5
+    on = draws.coins()
     low, high = _ZOOM_RANGE
-    factor = torch.where(on, torch.rand(count, generator=generator) * (high - low) + low, 1.0)
+    factor = torch.where(on, draws.uniform() * (high - low) + low, 1.0)
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / factor
     images, masks = _warp(images, masks, theta, mode="bicubic")  # the authors take cubic splines
@@ -132,16 +138,16 @@ def _warp(images: Tensor, masks: Tensor, theta: Tensor, *, mode: str) -> tuple[T
     return warped[:, :3].contiguous(), warped[:, 3:].contiguous()
 
 
-def _jitter(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    draws = 1 + (torch.rand(2, len(images), 1, 1, 1, generator=generator) * 2 - 1) * _JITTER
-    brightness, contrast = draws.to(images)
+def _jitter(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    factors = 1 + (draws.uniform(2) * 2 - 1) * _JITTER
+    brightness, contrast = factors.to(images).reshape(2, -1, 1, 1, 1)
     mean = images.mean((1, 2, 3), keepdim=True)
     return ((images - mean) * contrast + mean * brightness).clamp(0, 1), masks
 
 
-def _crop(images: Tensor, masks: Tensor, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _crop(images: Tensor, masks: Tensor, side: int, draws: Draws) -> tuple[Tensor, Tensor]:
     room = images.shape[-1] - side + 1
-    tops, lefts = torch.randint(0, room, (2, len(images)), generator=generator).tolist()
+    tops, lefts = draws.integers(room, 2).tolist()
     corners = list(zip(tops, lefts, strict=True))
     cut = [
         torch.stack([batch[i, :, top : top + side, left : left + side] for i, (top, left) in enumerate(corners)])
@@ -150,7 +156,7 @@ def _crop(images: Tensor, masks: Tensor, side: int, generator: torch.Generator) 
     return cut[0], cut[1]
 
 
-PIECES: dict[str, Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]] = {
+PIECES: dict[str, Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]] = {
     "hflip": _flip(-1),
     "vflip": _flip(-2),
     "rot90": _rot90,

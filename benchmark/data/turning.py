@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.data.draws import Draws, Rows
+
 Turn = Callable[[np.ndarray], np.ndarray]
 TURNING_PIECES = ("hflip", "vflip", "rot90")
 _PIXEL = np.dtype("V3")  # the three bytes of a pixel, moved as one
@@ -22,7 +24,14 @@ def leading(pieces: Sequence[str]) -> int:
     return next((i for i, piece in enumerate(pieces) if piece not in TURNING_PIECES), len(pieces))
 
 
-def turn(images: Tensor, masks: Tensor, pieces: Sequence[str], *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def turn(
+    images: Tensor,
+    masks: Tensor,
+    pieces: Sequence[str],
+    *,
+    generator: torch.Generator,
+    rows: Rows | None = None,
+) -> tuple[Tensor, Tensor]:
     """Flip and turn each image with its mask, by the draws of ``transforms.augment``.
 
     Args:
@@ -30,12 +39,14 @@ def turn(images: Tensor, masks: Tensor, pieces: Sequence[str], *, generator: tor
         masks: (B, S, S) uint8 on the CPU.
         pieces: Names among ``TURNING_PIECES``, applied in order.
         generator: CPU generator.
+        rows: Which images of a larger batch these are; unset: they are the batch.
     Returns:
         New tensors of the same shapes; the old ones where there are no pieces.
     """
     if not pieces:
         return images, masks
-    per_piece = [_draw(piece, len(images), generator) for piece in pieces]
+    draws = Draws(generator, rows or Rows(0, len(images), len(images)))
+    per_piece = [_draw(piece, draws) for piece in pieces]
     pixels, grey = images.numpy().view(_PIXEL)[..., 0], masks.numpy()
     turned_pixels, turned_grey = np.empty_like(pixels), np.empty_like(grey)
     for i, turns in enumerate(zip(*per_piece, strict=True)):
@@ -47,11 +58,11 @@ def turn(images: Tensor, masks: Tensor, pieces: Sequence[str], *, generator: tor
     return torch.from_numpy(colours), torch.from_numpy(turned_grey)
 
 
-def _draw(piece: str, count: int, generator: torch.Generator) -> list[Turn]:
-    """What a piece does to each of ``count`` images."""
-    on = (torch.rand(count, generator=generator) < 0.5).tolist()
+def _draw(piece: str, draws: Draws) -> list[Turn]:
+    """What a piece does to each image."""
+    on = draws.coins().tolist()
     if piece == "rot90":
-        quarters = torch.randint(0, 4, (count,), generator=generator).tolist()
+        quarters = draws.integers(4).tolist()
         return [_quarters(number * coin) for number, coin in zip(quarters, on, strict=True)]
     flip: Turn = np.fliplr if piece == "hflip" else np.flipud
     return [flip if coin else _stay for coin in on]

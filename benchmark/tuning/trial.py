@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import Recipe, derive_seed, validate_recipe
+from benchmark.deterministic import deterministic, in_words
 from benchmark.errors import BenchError
 from benchmark.pixels import pool
 from benchmark.plan import Cell, subset
@@ -72,16 +73,17 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) ->
     torch.manual_seed(derive_seed("init", cell.seed))
     try:
         model = build_cell_model(cell, pretrained=recipe.pretrained)
-        outcome = train(
-            model,
-            recipe,
-            _pools(tuning, cell, watcher),
-            seed=cell.seed,
-            fabric=fabric,
-            keeper=keeper,
-            on_step=watcher.step,
-            on_epoch=on_epoch,
-        )
+        with deterministic(tuning.asked.request.deterministic, fabric.device) as unsteady:
+            outcome = train(
+                model,
+                recipe,
+                _pools(tuning, cell, watcher),
+                seed=cell.seed,
+                fabric=fabric,
+                keeper=keeper,
+                on_step=watcher.step,
+                on_epoch=on_epoch,
+            )
     except optuna.TrialPruned:
         path.unlink(missing_ok=True)
         return Ended(None, "pruned: below the median of the others")
@@ -94,6 +96,8 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) ->
         path.unlink(missing_ok=True)
         return Ended(None, f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     path.unlink(missing_ok=True)
+    if unsteady:
+        watcher.message(in_words(unsteady))
     if outcome.status != "ok":
         return Ended(None, f"diverged: {outcome.error}")
     return Ended(_score(outcome.history, recipe))

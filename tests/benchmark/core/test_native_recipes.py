@@ -16,8 +16,8 @@ from benchmark.data.pool import Pool, Subset
 from benchmark.data.splits import Split
 from benchmark.errors import BenchError
 from benchmark.optim import learning_rate, make_optimizer
+from benchmark.pixels import training_items
 from benchmark.registry import build_model
-from benchmark.runner import _training_items
 from benchmark.steps import _scales
 
 FACTS = {
@@ -165,8 +165,8 @@ def test_the_classic_networks_differ_in_their_start_alone(name: str, model: str)
 def test_last_all_trains_on_the_validation_images_too() -> None:
     split = Split("pranet", 0, ("a", "b"), ("c",), {})  # type: ignore[arg-type]
     recipe = load_recipe("native", model="pranet")
-    assert tuple(_training_items(split, recipe)) == ("a", "b", "c")
-    assert tuple(_training_items(split, recipe.model_copy(update={"select": "last"}))) == ("a", "b")
+    assert tuple(training_items(split, recipe)) == ("a", "b", "c")
+    assert tuple(training_items(split, recipe.model_copy(update={"select": "last"}))) == ("a", "b")
 
 
 def test_colours_that_leave_the_range_are_clipped_or_wrap_as_released() -> None:

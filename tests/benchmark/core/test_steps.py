@@ -22,6 +22,7 @@ from benchmark.config import Recipe
 from benchmark.errors import BenchError
 from benchmark.optim import make_optimizer
 from benchmark.resume import Keeper, TrainState
+from benchmark.share import Share
 from benchmark.steps import Stepper, _even_parts
 from benchmark.store.checkpoint import load_state
 from benchmark.train import train
@@ -76,9 +77,10 @@ def test_gradients_of_passes_add_up_to_those_of_the_batch(loss: str, micro_batch
 
 
 def test_passes_are_of_nearly_equal_size() -> None:
-    sizes = [len(part) for part in _even_parts(torch.zeros(9, 1), limit=4)[0]]
+    parts = Share().num_passes(9, 4)
+    sizes = [len(part) for part in _even_parts(torch.zeros(9, 1), parts=parts)[0]]
     assert sizes == [3, 3, 3], "no last pass of one image: batch norm could not take it"
-    assert _even_parts(torch.zeros(9, 1), limit=None)[0][0].shape == (9, 1)
+    assert Share().num_passes(9, None) == 1 and _even_parts(torch.zeros(9, 1), parts=1)[0][0].shape == (9, 1)
 
 
 def run(folder: Path, model: nn.Module, recipe: Recipe = PLAIN, **options: Any) -> tuple[Any, list[str]]:
