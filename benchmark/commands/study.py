@@ -36,6 +36,7 @@ def run(
 ) -> int:
     """Plan, train, score, tabulate, mirror. Returns the exit code: 0, 1 when a cell failed, 130 after Ctrl-C."""
     console = Console(stderr=True)
+    _hush_torch(request)
     try:
         return _run(console, request, track, checkpoints, time_first, dry_run, as_json, quiet)
     except KeyboardInterrupt as stop:
@@ -56,7 +57,6 @@ def _run(
     from benchmark.plan import plan_study
     from benchmark.runner import check_weights, check_writable
 
-    _hush_torch(request)
     study = plan_study(request, teller(console, quiet))
     if not dry_run:
         check_writable(study.layout.root)
@@ -128,6 +128,7 @@ def ablate(
 ) -> int:
     """Prove the switches, train the variants, write the comparison. Exit codes as ``run``."""
     console = Console(stderr=True)
+    _hush_torch(request)
     try:
         return _ablate(console, request, drop, factorial, track, checkpoints, time_first, as_json, quiet)
     except KeyboardInterrupt as stop:
@@ -181,7 +182,6 @@ def perform_ablation(
     from benchmark.registry import expand_models
     from benchmark.runner import check_weights, check_writable, run_study
 
-    _hush_torch(request)
     specs = expand_models(list(request.models))
     if len(specs) != 1:
         raise BenchError(f"--model {','.join(request.models)}: an ablation takes one model, for example bsanet")
