@@ -17,7 +17,7 @@ import pytest
 from harness import TINY, Bench, bench_executable
 
 SHORT = ("--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
-QUICKLY = ("--no-track", "--no-estimate", "--device", "cpu")
+QUICKLY = ("--no-track", "--no-time-first", "--device", "cpu")
 TWO = (*QUICKLY, "--devices", "2")
 LONG = ("run", *SHORT, "--set", "epochs=60", "--checkpoint-every", "0.1", "--results", "long")
 WAIT_S = 240.0
@@ -201,11 +201,11 @@ def test_a_network_that_fails_in_another_process_is_named(bench: Bench, tmp_path
 def test_nonsense_is_one_line_before_anything_is_written(
     bench: Bench, tmp_path: Path, options: tuple[str, ...], words: str
 ) -> None:
-    done = bench("run", *SHORT, "--no-track", "--no-estimate", *options, code=2)
+    done = bench("run", *SHORT, "--no-track", "--no-time-first", *options, code=2)
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ") and words in last and not list(tmp_path.rglob("run.json"))
 
 
 def test_more_gpus_than_there_are_is_one_line(bench: Bench) -> None:
-    done = bench("run", *SHORT, "--no-track", "--no-estimate", "--device", "cuda", "--devices", "7", code=2)
+    done = bench("run", *SHORT, "--no-track", "--no-time-first", "--device", "cuda", "--devices", "7", code=2)
     assert "--devices 7: this machine has " in done.stderr.strip().splitlines()[-1]
