@@ -41,7 +41,16 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """18 images in batches of 5: shares of 3 and 2, then of 2 and 1."""
     cases = [
         Case("batch", 18, {"loss": "bce_dice"}),
-        Case("batch", 18, {"augmentation": ("hflip", "rot90", "zoom"), "loss": "structure", "multi_scale": "each", "scales": (1.0, 2.0)}),
+        Case(
+            "batch",
+            18,
+            {
+                "augmentation": ("hflip", "rot90", "zoom"),
+                "loss": "structure",
+                "multi_scale": "each",
+                "scales": (1.0, 2.0),
+            },
+        ),
         Case("group", 18, {"loss": "bce_dice", "micro_batch": 2, "optimizer": "adam", "lr": 0.01}),
         Case("group", 18, {"loss": "native", "micro_batch": 1, "multi_scale": "draw", "scales": (1.0, 2.0)}),
     ]
