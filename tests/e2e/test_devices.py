@@ -22,6 +22,24 @@ TWO = (*QUICKLY, "--devices", "2")
 LONG = ("run", *SHORT, "--set", "epochs=60", "--checkpoint-every", "0.1", "--results", "long")
 WAIT_S = 240.0
 
+PARTS = """
+from torch import nn
+
+SWITCHES = {"wide": "the second layer"}
+
+class Net(nn.Module):
+    def __init__(self, drop):
+        super().__init__()
+        more = [] if "wide" in drop else [nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU()]
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU(), *more, nn.Conv2d(8, 1, 1))
+
+    def forward(self, image):
+        return (self.body(image),)
+
+def build(drop=()):
+    return Net(drop)
+"""
+
 STUCK = """
 import os, time
 from tiny_net import TinyNet
@@ -61,6 +79,14 @@ def test_two_processes_give_the_record_of_one(bench: Bench, tmp_path: Path) -> N
     assert done.stderr.count("epoch 1/2 loss") == 1 and "Warning" not in done.stderr
     locks = [json.loads(path.read_text()) for path in (tmp_path / "two" / "locks").rglob("[0-9]*")]
     assert {lock.get("released", False) for lock in locks if "pid" not in lock or lock.get("released")} == {True}
+
+
+def test_variants_are_trained_by_two_processes_too(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "parts_net.py").write_text(PARTS)
+    few = (*SHORT[2:], "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4")
+    bench("ablate", "--model", "./parts_net.py", *few, *TWO)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "runs").rglob("run.json")]
+    assert [record["training"]["devices"] for record in records] == [2, 2]
 
 
 class Study:

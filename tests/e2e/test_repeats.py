@@ -116,6 +116,15 @@ def test_the_order_of_models_and_seeds_changes_nothing(bench: Bench, tmp_path: P
     assert alone.items() <= one.items()
 
 
+def test_deterministic_is_accepted_on_a_cpu_and_changes_nothing(tiny: Bench, tmp_path: Path) -> None:
+    one = ("--device", "cpu", "--set", "epochs=1")
+    tiny(*one, "--results", "plain")
+    done = tiny(*one, "--deterministic", "--results", "held")
+    assert cells(tmp_path / "plain") == cells(tmp_path / "held") and "not deterministic" not in done.stderr
+    (record,) = (json.loads(path.read_text()) for path in (tmp_path / "held").rglob("run.json"))
+    assert record["environment"]["nondeterministic"] == []
+
+
 def test_the_variants_of_an_ablation_see_the_same_batches_in_the_same_augmentation(
     bench: Bench, tmp_path: Path
 ) -> None:

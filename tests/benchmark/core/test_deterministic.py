@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
+from benchmark.commands.study import _say_unsteady
 from benchmark.deterministic import deterministic, in_words, naming, operation
 
 
@@ -89,3 +92,13 @@ def test_on_cuda_torch_is_held_to_it_and_let_go(monkeypatch: pytest.MonkeyPatch)
     assert not torch.are_deterministic_algorithms_enabled() and not torch.backends.cudnn.deterministic
     with deterministic(False, torch.device("cuda")):
         assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_names_of_all_records_end_a_run_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    found: list[dict[str, Any]] = [{}, {"nondeterministic": ["b"]}, {"nondeterministic": ["a", "b"]}]
+    records: Any = [SimpleNamespace(environment=environment) for environment in found]
+    _say_unsteady(Console(stderr=True, width=200), records, quiet=False)
+    _say_unsteady(Console(stderr=True), records[:1], quiet=False)
+    _say_unsteady(Console(stderr=True), records, quiet=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("not deterministic on this device") and line.endswith(": a, b")
