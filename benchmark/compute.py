@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -71,7 +72,11 @@ def explain_compiler() -> Iterator[None]:
 
 
 def give_back() -> None:
-    """Return what a finished cell held: cycles between Python objects, then CUDA's cached blocks."""
+    """Return what a finished cell held: cycles between Python objects, CUDA's cached blocks, glibc's free pages.
+
+    Networks of different shapes leave the heap full of gaps: without the last, a run over six models grew by 400 MB.
+    """
+    import ctypes
     import gc
 
     import torch
@@ -79,3 +84,6 @@ def give_back() -> None:
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -80,8 +80,8 @@ def _run_held(study: Study, cell: Cell, number: int, watcher: Watcher, *, after_
     io.drop_leftovers(study.layout.cell(cell.id).folder)
     watcher.cell_started(cell, number, len(study.cells))
     record, kept = run_cell(study, cell, watcher)
-    watcher.cell_finished(record, kept=kept)
     give_back()
+    watcher.cell_finished(record, kept=kept)
     return record
 
 

@@ -142,7 +142,12 @@ def _jitter(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor
     factors = 1 + (draws.uniform(2) * 2 - 1) * _JITTER
     brightness, contrast = factors.to(images).reshape(2, -1, 1, 1, 1)
     mean = images.mean((1, 2, 3), keepdim=True)
-    return ((images - mean) * contrast + mean * brightness).clamp(0, 1), masks
+    if images.is_cuda:
+        return ((images - mean) * contrast + mean * brightness).clamp(0, 1), masks
+    result = torch.empty_like(images)  # image by image, as in normalize: the same operations on what the cache holds
+    for place, image, middle, light, factor in zip(result, images, mean, mean * brightness, contrast, strict=True):
+        torch.sub(image, middle, out=place).mul_(factor).add_(light).clamp_(0, 1)
+    return result, masks
 
 
 def _crop(images: Tensor, masks: Tensor, side: int, draws: Draws) -> tuple[Tensor, Tensor]:

@@ -104,3 +104,14 @@ def test_normalised_image_by_image_is_the_formula_to_the_bit(planar: bool, side:
     expected, found = (x - mean) / std, transforms.normalize(x, "imagenet")
     assert torch.equal(expected, found) and expected.stride() == found.stride()
     assert x.is_contiguous() == planar and float(x.max()) <= 1
+
+
+@pytest.mark.parametrize("planar", [True, False])
+def test_jitter_image_by_image_is_the_formula_to_the_bit(planar: bool) -> None:
+    images = torch.randint(0, 256, (5, 40, 40, 3), generator=_draw(1), dtype=torch.uint8)
+    x, y = transforms.to_float(images, images[..., 0], planar=planar)
+    brightness, contrast = 1 + (torch.rand(2, 5, 1, 1, 1, generator=_draw(2)) * 2 - 1) * 0.2
+    mean = x.mean((1, 2, 3), keepdim=True)
+    expected = ((x - mean) * contrast + mean * brightness).clamp(0, 1)
+    found, _ = transforms.augment(x, y, ["jitter"], crop_size=40, generator=_draw(2))
+    assert torch.equal(expected, found) and expected.stride() == found.stride()
