@@ -15,6 +15,7 @@ from benchmark.errors import BenchError, unknown_name
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchmark.executors.placement import Placement
     from benchmark.plan import Request, Study
     from benchmark.report.sheet import Sheet
     from benchmark.store.schema import Record
@@ -30,6 +31,9 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     track: bool = False,
     quiet: bool = True,
+    executor: str = "local",
+    workers: int | None = None,
+    executor_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> list[Record]:
     """Train and score models on the same set-up, as ``bench run`` does; finished cells are kept.
@@ -41,6 +45,9 @@ def run(
         overrides: Recipe fields, as ``--set`` gives them: ``{"epochs": 5}``.
         track: Mirror the records into MLflow.
         quiet: No progress on standard error.
+        executor: Where cells run: local, ray or slurm.
+        workers: Cells at once.
+        executor_options: What ``--executor-option`` gives: ``{"gpus": 1}``.
         **options: Further fields of ``benchmark.plan.Request``: split, recipe, results, data_root, device, ...
     Returns:
         One record per cell, in the study's order; a cell that failed has ``status`` and ``error``.
@@ -52,10 +59,11 @@ def run(
     from benchmark.commands.study import perform
     from benchmark.runner import check_weights, check_writable
 
+    placement = _placement(executor, workers, executor_options)
     study = plan_study(models, datasets, seeds=seeds, overrides=overrides, **options)
     check_writable(study.layout.root)
     check_weights(study)
-    return perform(Console(stderr=True), study, track=track, checkpoints=False, quiet=quiet)[0]
+    return perform(Console(stderr=True), study, placement=placement, track=track, checkpoints=False, quiet=quiet)[0]
 
 
 def plan_study(
@@ -82,6 +90,9 @@ def ablate(
     overrides: Mapping[str, Any] | None = None,
     track: bool = False,
     quiet: bool = True,
+    executor: str = "local",
+    workers: int | None = None,
+    executor_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Train a model whole and without its parts, and compare in pairs, as ``bench ablate`` does.
@@ -95,6 +106,9 @@ def ablate(
         overrides: Recipe fields.
         track: Mirror the records into MLflow.
         quiet: No progress on standard error.
+        executor: As for ``run``.
+        workers: As for ``run``.
+        executor_options: As for ``run``.
         **options: As for ``run``.
     Returns:
         One row per test set and variant.
@@ -112,6 +126,7 @@ def ablate(
         request,
         _names(drop),
         factorial,
+        placement=_placement(executor, workers, executor_options),
         track=track,
         checkpoints=False,
         time_first=False,
@@ -322,6 +337,12 @@ def profile_models(
     specs = expand_models(_names(models))
     rows = profile(specs, size=size, batches=batches, repeats=repeats, device=device, recipe=train)
     return pd.DataFrame(as_rows(rows))
+
+
+def _placement(executor: str, workers: int | None, options: Mapping[str, Any] | None) -> Placement:
+    from benchmark.executors.placement import place
+
+    return place(executor, workers, [f"{key}={value}" for key, value in (options or {}).items()])
 
 
 def _request(

@@ -132,6 +132,7 @@ class LiveWatcher(QuietWatcher):
         self._epochs = 1
         self._score = ""
         self._phase = ""
+        self.name = ""
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Name the cell."""
@@ -144,7 +145,8 @@ class LiveWatcher(QuietWatcher):
 
     def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
         """Move the bar."""
-        text = f"epoch {epoch}/{self._epochs} loss {loss:.4f} {self._score} {images_per_s:.1f} images/s"
+        where = f"{self.name} epoch" if self.name else "epoch"
+        text = f"{where} {epoch}/{self._epochs} loss {loss:.4f} {self._score} {images_per_s:.1f} images/s"
         done = (epoch - 1) * steps + step
         self.progress.update(self._task(), description=text, completed=done, total=self._epochs * steps)
 
@@ -159,7 +161,8 @@ class LiveWatcher(QuietWatcher):
         if self._cells is None and text != self._phase:  # the ETA is of this activity alone
             self.progress.reset(self._now, total=total)
         self._phase = text
-        self.progress.update(self._now, description=text, completed=done, total=total)
+        shown = f"{self.name} {text}" if self.name else text
+        self.progress.update(self._now, description=shown, completed=done, total=total)
 
     def cell_finished(self, record: Record, *, kept: bool) -> None:
         """Print a line above the bars."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 _OF_TRAINING = ("best_epoch", "best_sha256", "val", "timing", "pretrained", "environment", "training")
-_SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def run_study(study: Study, watcher: Watcher) -> list[Record]:
@@ -51,9 +51,7 @@ def run_study(study: Study, watcher: Watcher) -> list[Record]:
         BenchError: The disk is full or the results folder cannot be written: going on would lose work.
         KeyboardInterrupt: After the cell in hand was recorded as interrupted.
     """
-    check_writable(study.layout.root)
-    prepare(study, watcher)
-    save_split(study.split, study.layout.splits / f"{study.split.name}-{study.info.fingerprint_train[:8]}.json")
+    begin(study, watcher)
     locks = {cell.id: Lock(study.layout.lock(cell.id)) for cell in study.cells}
     records: dict[str, Record] = {}
     waited: set[str] = set()
@@ -62,15 +60,46 @@ def run_study(study: Study, watcher: Watcher) -> list[Record]:
         for number, cell in enumerate(study.cells, start=1):
             if cell.id in records:
                 continue
-            with locks[cell.id].attempt() as held:
-                if held:
-                    records[cell.id] = _run_held(study, cell, number, watcher, after_another=cell.id in waited)
-                elif cell.id not in waited:
-                    waited.add(cell.id)
-                    watcher.message(f"{cell.id} is in the hands of {locks[cell.id].holder()}; it is left to that one")
+            lock = locks[cell.id]
+            record = attempt(study, cell, number, lock, watcher, after_another=cell.id in waited)
+            if record is not None:
+                records[cell.id] = record
+            elif cell.id not in waited:
+                waited.add(cell.id)
+                watcher.message(f"{cell.id} is in the hands of {lock.holder()}; it is left to that one")
         if len(records) == before:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
     return [records[cell.id] for cell in study.cells]
+
+
+def begin(study: Study, watcher: Watcher, *, here: bool = True) -> None:
+    """Do what comes before the first cell: try the folder, the device and every image, keep the split.
+
+    Args:
+        study: The plan.
+        watcher: Told what is going on.
+        here: Whether its cells run on this machine: its device and pixel cache are then tried and filled.
+    """
+    check_writable(study.layout.root)
+    prepare(study, watcher, here=here)
+    save_split(study.split, study.layout.splits / f"{study.split.name}-{study.info.fingerprint_train[:8]}.json")
+
+
+def attempt(
+    study: Study, cell: Cell, number: int, lock: Lock, watcher: Watcher, *, after_another: bool = False
+) -> Record | None:
+    """Run a cell if its lock is free; None where somebody else has it in hand.
+
+    Args:
+        study: The plan.
+        cell: One of its cells.
+        number: Which one, from 1.
+        lock: The cell's.
+        watcher: Told of progress.
+        after_another: Another process had it in hand before: what that one has made of it is kept.
+    """
+    with lock.attempt() as held:
+        return _run_held(study, cell, number, watcher, after_another=after_another) if held else None
 
 
 def _run_held(study: Study, cell: Cell, number: int, watcher: Watcher, *, after_another: bool) -> Record:
@@ -85,16 +114,17 @@ def _run_held(study: Study, cell: Cell, number: int, watcher: Watcher, *, after_
     return record
 
 
-def prepare(study: Study, watcher: Watcher) -> None:
-    """Try the device and every image that an unfinished cell needs, before anything is trained.
+def prepare(study: Study, watcher: Watcher, *, here: bool = True) -> None:
+    """Try the device and every image that an unfinished cell needs, before anything is trained here.
 
     Raises:
         BenchError: The device is not there, or an image or mask cannot be used; it is named.
     """
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
     _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], watcher)
-    check_devices(study.request, todo)
-    for cell in todo:
+    if here:
+        check_devices(study.request, todo)
+    for cell in todo if here else ():
         make_fabric(study.request.device, cell.recipe)
         for size in {cell.recipe.train_size, cell.recipe.image_size}:
             for items in study.universe.values():

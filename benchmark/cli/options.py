@@ -45,6 +45,16 @@ Deterministic = Annotated[
     bool,
     typer.Option("--deterministic", help="Same bytes on the same GPU, where torch can; names what cannot. A CPU does."),
 ]
+Executor = Annotated[
+    str, typer.Option(help="Where cells run: local, ray (an existing cluster) or slurm (a job for each).")
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Cells at once; one (local) or as many as fit (ray, slurm) if unset.", min=1)
+]
+ExecutorOptions = Annotated[
+    list[str] | None,
+    typer.Option("--executor-option", help="key=value, for example gpus=1; benchmark/README.md lists them."),
+]
 Engine = Annotated[str, typer.Option(help="Scoring engine: fast or reference (py_sod_metrics).")]
 ShowCost = Annotated[
     bool,

@@ -19,6 +19,8 @@ from benchmark.cli.options import (
     Device,
     Devices,
     Engine,
+    Executor,
+    ExecutorOptions,
     IfExists,
     Json,
     LogCheckpoints,
@@ -34,6 +36,7 @@ from benchmark.cli.options import (
     TimeFirst,
     Track,
     WeightsDir,
+    Workers,
 )
 
 
@@ -56,6 +59,9 @@ def run(
     device: Device = "auto",
     devices: Devices = 1,
     deterministic: Deterministic = False,
+    executor: Executor = "local",
+    workers: Workers = None,
+    executor_option: ExecutorOptions = None,
     protocol: Annotated[
         str,
         typer.Option(help="Protocol of the printed tables: name, or FILE.toml.", autocompletion=complete.protocols),
@@ -78,8 +84,10 @@ def run(
     """
     from benchmark.commands import cost, study
     from benchmark.config import parse_overrides
+    from benchmark.executors.placement import place
     from benchmark.plan import Request
 
+    placement = place(executor, workers, executor_option or [])
     request = Request(
         models=names(models),
         datasets=names(datasets),
@@ -106,6 +114,7 @@ def run(
         return
     code = study.run(
         request,
+        placement=placement,
         track=track,
         checkpoints=log_checkpoints,
         time_first=time_first,
@@ -139,6 +148,9 @@ def ablate(
     device: Device = "auto",
     devices: Devices = 1,
     deterministic: Deterministic = False,
+    executor: Executor = "local",
+    workers: Workers = None,
+    executor_option: ExecutorOptions = None,
     engine: Engine = "fast",
     track: Track = True,
     log_checkpoints: LogCheckpoints = False,
@@ -156,8 +168,10 @@ def ablate(
     """
     from benchmark.commands import cost, study
     from benchmark.config import parse_overrides
+    from benchmark.executors.placement import place
     from benchmark.plan import Request
 
+    placement = place(executor, workers, executor_option or [])
     request = Request(
         models=[model],
         datasets=names(datasets),
@@ -194,6 +208,7 @@ def ablate(
         request,
         drop=parts,
         factorial=factorial,
+        placement=placement,
         track=track,
         checkpoints=log_checkpoints,
         time_first=time_first,

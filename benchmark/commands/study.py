@@ -13,20 +13,25 @@ from benchmark.commands.plan_text import plan_json, print_plan
 from benchmark.commands.printing import print_json, print_tables, say, teller
 from benchmark.commands.tracked import TrackingWatcher, asked_of, tracked
 from benchmark.errors import BenchError
+from benchmark.executors.nursery import started_ahead
+from benchmark.executors.placement import Placement
 from benchmark.signals import exit_code
 from benchmark.store import io
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
+    from benchmark.commands.tracked import Tracker
     from benchmark.plan import Request, Study
     from benchmark.report.tables import Table
 
 EXIT_FAILED_CELL = 1
+HERE = Placement()
 
 
 def run(
     request: Request,
     *,
+    placement: Placement,
     track: bool,
     checkpoints: bool,
     time_first: bool,
@@ -38,7 +43,8 @@ def run(
     console = Console(stderr=True)
     _hush_torch(request)
     try:
-        return _run(console, request, track, checkpoints, time_first, dry_run, as_json, quiet)
+        with started_ahead(HERE if dry_run else placement):
+            return _run(console, request, placement, track, checkpoints, time_first, dry_run, as_json, quiet)
     except KeyboardInterrupt as stop:
         say(console, "stopped by a signal: finished cells are kept; the same command goes on from here")
         return exit_code(stop)
@@ -47,6 +53,7 @@ def run(
 def _run(
     console: Console,
     request: Request,
+    placement: Placement,
     track: bool,
     checkpoints: bool,
     time_first: bool,
@@ -67,7 +74,9 @@ def _run(
         if as_json:
             print_json(plan_json(study))
         return 0
-    records, made, written = perform(console, study, track=track, checkpoints=checkpoints, quiet=quiet)
+    records, made, written = perform(
+        console, study, placement=placement, track=track, checkpoints=checkpoints, quiet=quiet
+    )
     if as_json:
         print_json({"records": [record.to_json() for record in records], "files": [str(p) for p in written]})
     else:
@@ -80,19 +89,22 @@ def _run(
 
 
 def perform(
-    console: Console, study: Study, *, track: bool, checkpoints: bool, quiet: bool
+    console: Console,
+    study: Study,
+    *,
+    placement: Placement = HERE,
+    track: bool,
+    checkpoints: bool,
+    quiet: bool,
 ) -> tuple[list[Record], list[Table], list[Path]]:
     """Train, score, tabulate and mirror a study; returns its records, its tables and the files written."""
-    from benchmark.progress import watch
     from benchmark.report.files import write_tables
-    from benchmark.runner import run_study
 
     if checkpoints and not track and not quiet:
         say(console, "ignored    --log-checkpoints: with --no-track nothing goes to MLflow")
     asked = asked_of(study.request)
     with tracked(console, study.layout, "run", asked, track=track, checkpoints=checkpoints) as tracker:
-        with watch(console, quiet=quiet) as watcher:
-            records = run_study(study, TrackingWatcher(watcher, tracker))
+        records = _run_cells(console, study, placement, tracker, quiet)
         _say_unsteady(console, records, quiet)
         made = _study_tables(study, records)
         written = write_tables(made, study.layout.tables, ["latex", "markdown", "csv"])
@@ -115,11 +127,27 @@ def _hush_torch(request: Request) -> None:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
+def _run_cells(console: Console, study: Study, placement: Placement, tracker: Tracker, quiet: bool) -> list[Record]:
+    """Train and score every cell, in this process or where ``placement`` says."""
+    if placement.is_here:
+        from benchmark.progress import watch
+        from benchmark.runner import run_study
+
+        with watch(console, quiet=quiet) as watcher:
+            return run_study(study, TrackingWatcher(watcher, tracker))
+    from benchmark.executors.crowd import watch_many
+    from benchmark.executors.driver import run_spread
+
+    with watch_many(console, quiet=quiet) as crowd:
+        return run_spread(study, placement, crowd, lambda watcher: TrackingWatcher(watcher, tracker))
+
+
 def ablate(
     request: Request,
     *,
     drop: Sequence[str],
     factorial: bool,
+    placement: Placement,
     track: bool,
     checkpoints: bool,
     time_first: bool,
@@ -130,7 +158,8 @@ def ablate(
     console = Console(stderr=True)
     _hush_torch(request)
     try:
-        return _ablate(console, request, drop, factorial, track, checkpoints, time_first, as_json, quiet)
+        with started_ahead(placement):
+            return _ablate(console, request, drop, factorial, placement, track, checkpoints, time_first, as_json, quiet)
     except KeyboardInterrupt as stop:
         say(console, "stopped by a signal: finished cells are kept; the same command goes on from here")
         return exit_code(stop)
@@ -141,6 +170,7 @@ def _ablate(
     request: Request,
     drop: Sequence[str],
     factorial: bool,
+    placement: Placement,
     track: bool,
     checkpoints: bool,
     time_first: bool,
@@ -148,7 +178,15 @@ def _ablate(
     quiet: bool,
 ) -> int:
     made, written, failed = perform_ablation(
-        console, request, drop, factorial, track=track, checkpoints=checkpoints, time_first=time_first, quiet=quiet
+        console,
+        request,
+        drop,
+        factorial,
+        placement=placement,
+        track=track,
+        checkpoints=checkpoints,
+        time_first=time_first,
+        quiet=quiet,
     )
     if failed:
         say(console, "no table: every variant must have finished; the same command goes on from here")
@@ -167,6 +205,7 @@ def perform_ablation(
     drop: Sequence[str],
     factorial: bool,
     *,
+    placement: Placement = HERE,
     track: bool,
     checkpoints: bool,
     time_first: bool,
@@ -178,9 +217,8 @@ def perform_ablation(
     from benchmark.ablation import choose_variants, measure_costs, prove
     from benchmark.config import load_recipe
     from benchmark.plan import plan_study
-    from benchmark.progress import watch
     from benchmark.registry import expand_models
-    from benchmark.runner import check_weights, check_writable, run_study
+    from benchmark.runner import check_weights, check_writable
 
     specs = expand_models(list(request.models))
     if len(specs) != 1:
@@ -202,8 +240,7 @@ def perform_ablation(
         say(console, "ignored    --log-checkpoints: with --no-track nothing goes to MLflow")
     asked = asked_of(study.request)
     with tracked(console, study.layout, "ablate", asked, track=track, checkpoints=checkpoints) as tracker:
-        with watch(console, quiet=quiet) as watcher:
-            records = run_study(study, TrackingWatcher(watcher, tracker))
+        records = _run_cells(console, study, placement, tracker, quiet)
         _say_unsteady(console, records, quiet)
         failed = [record for record in records if record.status != "ok"]
         for record in failed:

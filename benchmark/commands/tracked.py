@@ -29,7 +29,7 @@ class Tracker:
     Attributes:
         files: Tables and figures that it wrote.
         failed: Whether a cell of it failed.
-        in_hand: The cell that is being worked on.
+        in_hand: The cells that are being worked on.
     """
 
     console: Console
@@ -39,13 +39,13 @@ class Tracker:
     checkpoints: bool = False
     files: list[Path] = field(default_factory=list)
     failed: bool = False
-    in_hand: str | None = None
+    in_hand: set[str] = field(default_factory=set)
     _kept: list[Record] = field(default_factory=list)
     _mirror: Mirror | None = None
 
     def record(self, record: Record, *, kept: bool = False) -> None:
         """Note a record; mirror it at once where it is new."""
-        self.in_hand = None
+        self.in_hand.discard(record.cell)
         self.failed |= record.status != "ok"
         self.command = self.command.with_record(record)
         write_command(self.layout, self.command)
@@ -55,9 +55,10 @@ class Tracker:
             self._update([record])
 
     def end(self, status: CommandStatus) -> None:
-        """Note how the command ended, and what became of a cell that it was cut off in."""
-        cut_off = self.layout.cell(self.in_hand).record if self.in_hand else None
-        if cut_off is not None and cut_off.is_file():
+        """Note how the command ended, and what became of the cells that it was cut off in."""
+        for cut_off in (self.layout.cell(cell).record for cell in sorted(self.in_hand)):
+            if not cut_off.is_file():
+                continue
             record = io.read_record(cut_off)
             self.command = self.command.with_record(record)
             self._kept.append(record)
@@ -129,7 +130,7 @@ class TrackingWatcher:
 
     def cell_started(self, cell: Cell, number: int, total: int) -> None:
         """Pass on."""
-        self.tracker.in_hand = cell.id
+        self.tracker.in_hand.add(cell.id)
         self.inner.cell_started(cell, number, total)
 
     def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:

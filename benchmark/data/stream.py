@@ -1,4 +1,4 @@
-"""A function over many files: on all cores, in order, in memory that does not grow with their number."""
+"""A function over many files: on several cores, in order, in memory that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Out = TypeVar("Out")
 
 
 def ahead(function: Callable[[In], Out], values: Iterable[In]) -> Iterator[Out]:
-    """Yield ``function`` of each value, in order, computed on all cores a few values ahead of the reader."""
-    workers = min(MAX_WORKERS, os.cpu_count() or 1)
+    """Yield ``function`` of each value, in order, computed on several cores a few values ahead of the reader."""
+    workers = min(MAX_WORKERS, num_threads())
     waiting: deque[Future[Out]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -28,3 +28,9 @@ def ahead(function: Callable[[In], Out], values: Iterable[In]) -> Iterator[Out]:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def num_threads() -> int:
+    """Threads for work outside torch: as many as torch is told to take by OMP_NUM_THREADS, else one for each core."""
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(given) if given.isdigit() and int(given) > 0 else os.cpu_count() or 1

@@ -91,6 +91,10 @@ class ResultsLayout:
         """Folder of the lock of one cell."""
         return self.root / "locks" / cell_id.replace("/", "__")
 
+    def jobs(self, name: str) -> Path:
+        """Folder of the files of some Slurm jobs."""
+        return self.root / "jobs" / name
+
     @property
     def tuning(self) -> Path:
         return self.root / "tuning"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from browser import chromium, visit  # noqa: F401 (fixtures)
 from harness import NET, TINY, Bench, bench_executable
+from spread_study import alone, start  # noqa: F401 (fixtures)
 
 
 @pytest.fixture

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 TINY = ("--set", "epochs=2", "--set", "image_size=64", "--set", "max_train_images=24", "--set", "max_test_images=4")
 
@@ -36,3 +41,25 @@ Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 def bench_executable() -> str:
     found = Path(sys.executable).with_name("bench")
     return str(found) if found.exists() else shutil.which("bench") or "bench"
+
+
+def outcome(results: Path) -> dict[str, str]:
+    """What a study found, file by file: history, weights, scores and curves, without times of day."""
+    found = {}
+    for record in sorted((results / "runs").rglob("run.json")):
+        folder = record.parent
+        rows = pd.read_parquet(folder / "scores.parquet")
+        with np.load(folder / "curves.npz") as curves:
+            sums = b"".join(curves[key].tobytes() for key in sorted(curves.files))
+        maps = b"".join(path.read_bytes() for path in sorted(folder.rglob("*.png")))
+        parts = [(folder / "history.csv").read_bytes(), (folder / "best.pt").read_bytes(), sums, maps]
+        parts.append(rows.to_csv(index=False).encode())
+        found[str(folder.relative_to(results))] = " ".join(hashlib.sha256(part).hexdigest()[:12] for part in parts)
+    return found
+
+
+def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import re
@@ -12,10 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
-from harness import NET, TINY, Bench, bench_executable
+from harness import NET, TINY, Bench, bench_executable, outcome, until
 
 NUM_KILLS = 20
 STUDY = (
@@ -24,21 +21,6 @@ STUDY = (
 )
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-def outcome(results: Path) -> dict[str, str]:
-    """What a study found, file by file: history, weights, scores and curves, without times of day."""
-    found = {}
-    for record in sorted((results / "runs").rglob("run.json")):
-        folder = record.parent
-        rows = pd.read_parquet(folder / "scores.parquet")
-        with np.load(folder / "curves.npz") as curves:
-            sums = b"".join(curves[key].tobytes() for key in sorted(curves.files))
-        maps = b"".join(path.read_bytes() for path in sorted(folder.rglob("*.png")))
-        parts = [(folder / "history.csv").read_bytes(), (folder / "best.pt").read_bytes(), sums, maps]
-        parts.append(rows.to_csv(index=False).encode())
-        found[str(folder.relative_to(results))] = " ".join(hashlib.sha256(part).hexdigest()[:12] for part in parts)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +44,6 @@ def start(bench: Bench, tmp_path: Path, environment: dict[str, str]) -> Start:
             return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=file, stderr=file, text=True)
 
     return call
-
-
-def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.02)
 
 
 def half_written(results: Path) -> list[Path]:
