@@ -62,7 +62,7 @@ def run(
     placement = _placement(executor, workers, executor_options)
     study = plan_study(models, datasets, seeds=seeds, overrides=overrides, **options)
     check_writable(study.layout.root)
-    check_weights(study)
+    check_weights(study, here=placement.executor == "local")
     return perform(Console(stderr=True), study, placement=placement, track=track, checkpoints=False, quiet=quiet)[0]
 
 

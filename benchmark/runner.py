@@ -131,15 +131,19 @@ def prepare(study: Study, watcher: Watcher, *, here: bool = True) -> None:
                 pixels(study, cell, items, size, watcher)
 
 
-def check_weights(study: Study) -> None:
+def check_weights(study: Study, *, here: bool = True) -> None:
     """Start each unfinished network from its ImageNet weights once, so that missing ones are told of at once.
 
+    Args:
+        study: The plan.
+        here: Whether its cells run on this machine: its devices are then counted, too.
     Raises:
         BenchError: They are not there or do not fit; the message says how to get them or to do without. Or the number
             of devices makes no sense.
     """
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
-    check_devices(study.request, todo)
+    if here:
+        check_devices(study.request, todo)
     todo = [cell for cell in todo if cell.recipe.pretrained]
     for cell in {(cell.spec.name, cell.ablation): cell for cell in todo}.values():
         build_cell_model(cell, pretrained=True)

@@ -43,6 +43,7 @@ def run(
     console = Console(stderr=True)
     _hush_torch(request)
     try:
+        _hush_torch(request)
         with started_ahead(HERE if dry_run else placement):
             return _run(console, request, placement, track, checkpoints, time_first, dry_run, as_json, quiet)
     except KeyboardInterrupt as stop:
@@ -67,7 +68,7 @@ def _run(
     study = plan_study(request, teller(console, quiet))
     if not dry_run:
         check_writable(study.layout.root)
-        check_weights(study)  # before the estimate, which takes its time
+        check_weights(study, here=placement.executor == "local")  # before the estimate, which takes its time
     if not quiet:
         print_plan(console, study, time_first)
     if dry_run:
@@ -158,6 +159,7 @@ def ablate(
     console = Console(stderr=True)
     _hush_torch(request)
     try:
+        _hush_torch(request)
         with started_ahead(placement):
             return _ablate(console, request, drop, factorial, placement, track, checkpoints, time_first, as_json, quiet)
     except KeyboardInterrupt as stop:
@@ -228,7 +230,7 @@ def perform_ablation(
     variants = choose_variants(spec, recipe, drop, factorial=factorial)
     study = plan_study(replace(request, ablations=variants), teller(console, quiet))
     check_writable(study.layout.root)
-    check_weights(study)
+    check_weights(study, here=placement.executor == "local")
     proofs = prove(study.cells[0], variants)
     if not quiet:
         print_plan(console, study, time_first)

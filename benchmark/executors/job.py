@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from benchmark.errors import BenchError
+from benchmark.group import check_devices
 from benchmark.plan import Request, Study, plan_study
 from benchmark.store.locks import HEARTBEAT_S, SILENCE_S, Lock
 
@@ -59,16 +60,13 @@ def unpack(packed: dict[str, Any]) -> Study:
     """Plan the study again, in the folder where the user stood if this machine has it.
 
     Raises:
-        BenchError: Data, models or weights are not as they were there.
+        BenchError: Data, models, weights or devices are not as they were there.
     """
     if Path(packed["folder"]).is_dir():
         os.chdir(packed["folder"])
-    return plan_study(TypeAdapter(Request).validate_python(packed["request"]))
-
-
-def devices_of(request: Request) -> int:
-    """Devices that train one cell together (``--devices``)."""
-    return int(getattr(request, "devices", 1))
+    study = plan_study(TypeAdapter(Request).validate_python(packed["request"]))
+    check_devices(study.request, study.cells)
+    return study
 
 
 class Relay:

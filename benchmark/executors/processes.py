@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from benchmark.executors import nursery
-from benchmark.executors.job import Job, Told, devices_of, pack
+from benchmark.executors.job import Job, Told, pack
 
 if TYPE_CHECKING:
     from benchmark.executors.placement import Placement
@@ -41,7 +41,7 @@ class Processes:
         count = min(placement.workers or 1, num_cells)
         self._threads = nursery.threads_each(placement, placement.workers or 1)
         self._gpus = visible_gpus(study.request.device)
-        self._gpus_each = devices_of(study.request)
+        self._gpus_each = study.request.devices
         self._workers = [self._start(number) for number in range(count)]
 
     def free(self) -> int:

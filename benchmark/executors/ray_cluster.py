@@ -20,7 +20,7 @@ from ray.exceptions import RayError, TaskCancelledError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from benchmark.errors import BenchError
-from benchmark.executors.job import Job, Told, devices_of, pack
+from benchmark.executors.job import Job, Told, pack
 
 if TYPE_CHECKING:
     from benchmark.executors.placement import Placement
@@ -136,7 +136,7 @@ def needs(options: dict[str, Any], request: Request) -> dict[str, Any]:
     variables |= {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
     asked: dict[str, Any] = {
         "num_cpus": cpus,
-        "num_gpus": options.get("gpus", float(devices_of(request)) if request.device.startswith("cuda") else 0.0),
+        "num_gpus": options.get("gpus", float(request.devices) if request.device.startswith("cuda") else 0.0),
         "runtime_env": {"env_vars": variables},
     }
     if "memory" in options:

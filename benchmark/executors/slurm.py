@@ -24,7 +24,7 @@ from submitit.core.job_environment import JobEnvironment
 from submitit.core.utils import DelayedSubmission
 
 from benchmark.errors import BenchError
-from benchmark.executors.job import Job, Told, devices_of, pack, run_job
+from benchmark.executors.job import Job, Told, pack, run_job
 from benchmark.executors.remote import Words, planned
 from benchmark.signals import exit_code, raise_on_sigterm
 
@@ -169,7 +169,7 @@ def make_executor(folder: Path, options: dict[str, Any], request: Request, at_on
         "name": "bench",
         "timeout_min": options.get("time", _DAY_MIN),
         "cpus_per_task": options.get("cpus", 1),
-        "gpus_per_node": options.get("gpus", devices_of(request) if request.device.startswith("cuda") else 0),
+        "gpus_per_node": options.get("gpus", request.devices if request.device.startswith("cuda") else 0),
         "slurm_array_parallelism": min(at_once, 1000),
         "slurm_setup": [_exports(options), *([options["setup"]] if "setup" in options else [])],
     }

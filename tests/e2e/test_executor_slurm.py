@@ -38,7 +38,7 @@ def test_jobs_find_what_one_process_finds_though_one_is_warned_and_one_killed(
     text = log.read_text()
     assert len(re.findall(r"it goes on elsewhere from its last checkpoint", text)) == 1, "the killed one's"
     assert sorted(finished(text)) == sorted(set(finished(text))) and len(finished(text)) == 3, "each cell ends once"
-    logs = "".join(path.read_text() for path in (tmp_path / "jobs" / "jobs").rglob("*_log.err"))
+    logs = "".join(path.read_text() for path in (tmp_path / "jobs" / "jobs").rglob("*_log.*"))
     assert "Requeued job" in logs, "the warned one was queued again by submitit"
     assert outcome(tmp_path / "jobs") == alone[0]
     assert [line for line in text.splitlines() if line.startswith("|")] == [
