@@ -43,7 +43,6 @@ def run(
     console = Console(stderr=True)
     _hush_torch(request)
     try:
-        _hush_torch(request)
         with started_ahead(HERE if dry_run else placement):
             return _run(console, request, placement, track, checkpoints, time_first, dry_run, as_json, quiet)
     except KeyboardInterrupt as stop:
@@ -159,7 +158,6 @@ def ablate(
     console = Console(stderr=True)
     _hush_torch(request)
     try:
-        _hush_torch(request)
         with started_ahead(placement):
             return _ablate(console, request, drop, factorial, placement, track, checkpoints, time_first, as_json, quiet)
     except KeyboardInterrupt as stop:

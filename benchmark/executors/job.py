@@ -6,11 +6,13 @@ recipe and the code of the model, so the same name there is the proof that it wo
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import platform
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +69,13 @@ def unpack(packed: dict[str, Any]) -> Study:
     study = plan_study(TypeAdapter(Request).validate_python(packed["request"]))
     check_devices(study.request, study.cells)
     return study
+
+
+def understood(lines: Iterable[str]) -> Iterator[Told]:
+    """What some lines tell; one that a signal tore is passed over."""
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
 
 
 class Relay:

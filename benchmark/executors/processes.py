@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from benchmark.executors import nursery
-from benchmark.executors.job import Job, Told, pack
+from benchmark.executors.job import Job, Told, pack, understood
 
 if TYPE_CHECKING:
     from benchmark.executors.placement import Placement
@@ -119,8 +119,8 @@ class Processes:
         _quietly(write)  # a worker that is dead is found so by _bury
 
     def _hear(self, worker: _Worker, pipe: IO[str]) -> None:
-        for line in pipe:
-            self._told.put(json.loads(line))
+        for told in understood(pipe):
+            self._told.put(told)
 
     def _hear_errors(self, worker: _Worker, pipe: IO[str]) -> None:
         """Warnings of libraries and tracebacks: told at once, and the last lines again where it dies of them."""

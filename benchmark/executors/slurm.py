@@ -24,7 +24,7 @@ from submitit.core.job_environment import JobEnvironment
 from submitit.core.utils import DelayedSubmission
 
 from benchmark.errors import BenchError
-from benchmark.executors.job import Job, Told, pack, run_job
+from benchmark.executors.job import Job, Told, pack, run_job, understood
 from benchmark.executors.remote import Words, planned
 from benchmark.signals import exit_code, raise_on_sigterm
 
@@ -153,7 +153,7 @@ class _Tail:
         except FileNotFoundError:
             return []
         *lines, self._rest = text.split("\n")
-        return [json.loads(line) for line in lines if line]
+        return list(understood(lines))
 
 
 def make_executor(folder: Path, options: dict[str, Any], request: Request, at_once: int) -> Any:

@@ -26,12 +26,15 @@ def main() -> None:
     """Serve until there is no more input."""
     raise_on_sigterm()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
-        os.dup2(2, 1)  # a library's print is no word of ours
-        try:
-            _serve(out)
-        except KeyboardInterrupt as stop:
-            sys.exit(exit_code(stop))
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a library's print is no word of ours
+    try:
+        _serve(out)
+    except KeyboardInterrupt as stop:
+        sys.exit(exit_code(stop))
+    finally:
+        with contextlib.suppress(OSError):
+            out.close()
 
 
 def _serve(out: IO[str]) -> None:
@@ -39,7 +42,8 @@ def _serve(out: IO[str]) -> None:
     from benchmark.executors.job import Job, run_job, unpack
 
     def tell(told: Told) -> None:
-        print(json.dumps(told), file=out, flush=True)
+        with contextlib.suppress(OSError):  # nobody listens any more: the cell must be saved all the same
+            print(json.dumps(told), file=out, flush=True)
 
     first = sys.stdin.readline()
     if not first:
