@@ -10,9 +10,11 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from benchmark.plan import Request, Study
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_TO_CONNECT = 20.0
 _PASSED_ON = ("HF_HUB_OFFLINE", "HF_HOME", "HF_ENDPOINT", "TORCH_HOME", "BENCH_NO_NUMBA")
 _LAST = ("cell_finished", "busy", "refused", "stopped")
 
@@ -118,14 +121,28 @@ def connect(address: str | None) -> bool:
         return False
     where = address or os.environ.get("RAY_ADDRESS") or "auto"
     try:
+        _knock(where)
         ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
+    except (OSError, ValueError, RuntimeError, RayError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BenchError(
             f"--executor ray: no cluster at {where} ({reason}); start one with 'ray start --head' or name it: "
             "--executor-option address=HOST:6379"
         ) from None
     return True
+
+
+def _knock(address: str) -> None:
+    """Try whether anybody listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes.
+
+    For ``auto`` that is where Ray last noted a cluster of this machine, which may be long dead.
+    """
+    noted = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+    if address == "auto" and noted.is_file():
+        address = noted.read_text(encoding="utf-8").strip()
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_CONNECT).close()
 
 
 def needs(options: dict[str, Any], request: Request) -> dict[str, Any]:
