@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -137,7 +138,7 @@ def _knock(address: str) -> None:
 
     For ``auto`` that is where Ray last noted a cluster of this machine, which may be long dead.
     """
-    noted = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+    noted = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray" / "ray_current_cluster"
     if address == "auto" and noted.is_file():
         address = noted.read_text(encoding="utf-8").strip()
     host, _, port = address.rpartition("//")[2].rpartition(":")
