@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
+import pickle  # nosec B403 # only to name its error; nothing is unpickled by it
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 PREFIXES = ("module.", "_orig_mod.")
 NUM_NAMED_KEYS = 5
+MAX_WRAPPERS = 8  # a dictionary that holds itself would be opened for ever
 
 
 class WeightsInfo(TypedDict):
@@ -113,7 +114,9 @@ def _read_torch(path: Path) -> Any:
 
 
 def _unwrap(content: Any) -> dict[str, Any]:
-    while isinstance(content, Mapping):
+    for _ in range(MAX_WRAPPERS):
+        if not isinstance(content, Mapping):
+            break
         inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
         if not inner:
             return dict(content)

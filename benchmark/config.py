@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.strict import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 Augmentation = Literal[
     "hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter", "colour_exchange", "colour_exchange_wrap"
@@ -246,25 +246,25 @@ def _toml_value(text: str) -> Any:
     if text.lower() in ("none", "null", ""):
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except FormatFault:
         return text
 
 
 def _read_toml(name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix == ".toml":
-        if not path.is_file():
-            raise BenchError(f"recipe file {name}: not found; packaged recipes are {', '.join(recipe_names())}")
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            if not path.is_file():
+                raise BenchError(f"recipe file {name}: not found; packaged recipes are {', '.join(recipe_names())}")
+            text = read_text(path, max_bytes=MAX_TOML_BYTES)
+        except (OSError, ValueError) as error:
             raise BenchError(f"recipe file {name}: cannot read it ({error}); expected TOML in UTF-8") from None
     elif name in recipe_names():
         text = (resources.files("benchmark.recipes") / f"{name}.toml").read_text(encoding="utf-8")
     else:
         raise unknown_name("recipe", name, recipe_names())
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except FormatFault as error:
         raise BenchError(f"recipe file {name}: not valid TOML: {error}") from None

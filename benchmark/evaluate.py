@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.decode import open_picture
 from benchmark.data.hashing import content_hash
 from benchmark.data.items import Item
 from benchmark.data.reading import read_mask_grey
@@ -140,12 +141,10 @@ def read_map(path: Path) -> NDArray[np.uint8]:
     Raises:
         BenchError: Missing or unreadable.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return np.asarray(image.convert("L") if image.mode != "L" else image)
     except FileNotFoundError:
         raise BenchError(f"map {path} is missing: run the cell again with --if-exists overwrite") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # decoders raise what they like on broken bytes
         raise BenchError(f"map {path} is unreadable ({error}); run the cell again with --if-exists overwrite") from None

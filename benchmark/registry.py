@@ -102,12 +102,13 @@ VARIANTS: dict[str, ModelSpec] = {
 }
 
 
-def get_spec(name: str) -> ModelSpec:
+def get_spec(name: str, *, files: bool = True) -> ModelSpec:
     """Find a model by name, without importing it.
 
     Args:
         name: One of the six, a variant, ``smp:<architecture>:<encoder>``, an entry point of the group
             ``bench.models``, or ``FILE.py:function``.
+        files: Whether it may be a file, which is run: only where the user typed it, never for a name out of a record.
     Raises:
         BenchError: Unknown name (with the nearest match), or a file that does not exist.
     """
@@ -121,7 +122,7 @@ def get_spec(name: str) -> ModelSpec:
     outside = _entry_points()
     if name in outside:
         return ModelSpec(name, name, outside[name], "from another package")
-    if ".py" in name:
+    if ".py" in name and files:
         return _file_spec(name)
     raise unknown_name("model", name, [*MODELS, *VARIANTS, *outside])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -22,6 +23,9 @@ from benchmark.signals import EXIT_SIGTERM, Terminated, raise_on_sigterm
 def main() -> None:
     """Entry point of ``bench``: a user's mistake ends in one line and exit code 2."""
     raise_on_sigterm()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end a study
+            stream.reconfigure(errors="backslashreplace")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's spinning threads collapse when a core is shared
     try:
         command_tree()(prog_name="bench")

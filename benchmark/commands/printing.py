@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from benchmark.errors import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,7 +33,8 @@ def print_rows(rows: Sequence[dict[str, Any]]) -> None:
     """Aligned columns on a terminal, tab-separated values elsewhere."""
     if not rows:
         return
-    cells = [[str(key) for key in rows[0]], *(["" if v is None else str(v) for v in row.values()] for row in rows)]
+    cells = [[visible(str(key)) for key in rows[0]]]
+    cells += [["" if v is None else visible(str(v)) for v in row.values()] for row in rows]
     if not sys.stdout.isatty():
         print("\n".join("\t".join(line) for line in cells))
         return
@@ -41,7 +44,7 @@ def print_rows(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def print_json(payload: Any) -> None:
-    print(json.dumps(payload, indent=1, ensure_ascii=False, default=str))
+    print(visible(json.dumps(payload, indent=1, ensure_ascii=False, default=str)))
 
 
 class Notes:
@@ -54,7 +57,7 @@ def say(console: Console, text: str) -> None:
     """Tell the user something beside the results, on standard error."""
     if Notes.silent:
         return
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def teller(console: Console, quiet: bool) -> Callable[[str], None]:

@@ -80,7 +80,7 @@ def _leak_lines(name: str, leaks: Sequence[Leak]) -> list[str]:
 def _is_next(leak: Leak) -> bool:
     ours, theirs = leak.id.rpartition("-")[2], leak.twin.rpartition("/")[2].rpartition("-")[2]
     digits = ours.lstrip("f"), theirs.lstrip("f")
-    return all(text.isdigit() for text in digits) and abs(int(digits[0]) - int(digits[1])) == 1
+    return all(text.isdecimal() for text in digits) and abs(int(digits[0]) - int(digits[1])) == 1
 
 
 def _cut(lines: Iterable[str]) -> list[str]:

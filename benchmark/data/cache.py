@@ -129,9 +129,9 @@ def _key(items: Sequence[Item], size: int, mask_mode: str, resize: str) -> str:
 def _open(folder: Path, shape: tuple[int, int, int], *, reused: bool) -> PixelCache | None:
     """Map both files, or return None where they are absent or not what the key promises."""
     try:
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        masks = np.load(folder / "masks.npy", mmap_mode="r")
-    except (OSError, ValueError):
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # an empty file is an EOFError
         _set_aside(folder)
         return None
     if images.shape != (*shape, 3) or masks.shape != shape:

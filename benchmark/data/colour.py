@@ -56,8 +56,8 @@ class ColourExchange:
     def __init__(self, pool: Pool, *, wrap: bool = False) -> None:
         self.wrap = wrap
         names = [name.rpartition("-")[2] for name in pool.names]
-        digits = [i for i, name in enumerate(names) if name.isdigit()]
-        others = [i for i, name in enumerate(names) if not name.isdigit()]
+        digits = [i for i, name in enumerate(names) if name.isdecimal()]
+        others = [i for i, name in enumerate(names) if not name.isdecimal()]
         self.groups = (digits or others, others or digits)
         self.stats = torch.cat([_stats(pool.batch(np.array([i]))[0]) for i in range(len(pool))])
 

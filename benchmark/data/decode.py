@@ -10,11 +10,17 @@ Rules, the same for images and masks:
   values in wide samples and stay as they are.
 * TIFFs go through tifffile wherever Pillow would refuse them or guess: CVC-ClinicDB tags three colour samples
   as BlackIsZero.
+* What is no picture of at most ``MAX_PIXELS`` in one of ``FORMATS`` is refused before a pixel is decoded: Pillow would
+  hand some formats to other programs, and a file of kilobytes can claim gigabytes.
+* Of a file of several pictures (animated GIF, TIFF of many pages) the first is read.
 """
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +36,12 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Mask = NDArray[np.bool_]
 
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP")  # a camera's MPO is opened as JPEG
+MAX_PIXELS = 100_000_000
+"""Width times height; 10,000 px square."""
+
 _TIFF = frozenset({".tif", ".tiff"})
+_MAX_SAMPLES = 8
 _MAX_COLOUR = 32  # channels of a grey JPEG may differ by rounding; beyond this a mask is coloured
 
 
@@ -106,7 +117,7 @@ def _read(path: Path) -> Pixels:
     """Return (H, W) or (H, W, C) uint8."""
     try:
         return in_time(_decoded, path)
-    except (BenchError, MemoryError):
+    except BenchError:
         raise
     except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
         raise _unreadable(path, error) from error
@@ -114,7 +125,42 @@ def _read(path: Path) -> Pixels:
 
 def _decoded(path: Path) -> Pixels:
     _require_bytes(path)
-    return _to_eight_bits(_read_tiff(path) if path.suffix.lower() in _TIFF else _read_pillow(path))
+    return _whole(_to_eight_bits(_read_tiff(path) if path.suffix.lower() in _TIFF else _read_pillow(path)))
+
+
+def _whole(pixels: Pixels) -> Pixels:
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim not in (2, 3) or not pixels.size:
+        raise ValueError(f"an array of shape {pixels.shape} is no picture")
+    return pixels
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[Any]:
+    """Open a file by Pillow: known formats of a bounded size only; nothing is decoded yet.
+
+    Raises:
+        ValueError: More pixels than ``MAX_PIXELS``.
+        Exception: Whatever Pillow raises on bytes that are no picture.
+    """
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=FORMATS) as image:
+            check_size(image.width, image.height)
+            yield image
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse more pixels than ``MAX_PIXELS``.
+
+    Raises:
+        ValueError: Too many.
+    """
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} px, more than the {MAX_PIXELS // 10**6} million pixels that are read")
 
 
 def _require_bytes(path: Path) -> None:
@@ -130,12 +176,8 @@ def _unreadable(path: Path, error: Exception) -> BenchError:
 
 
 def _read_pillow(path: Path) -> NDArray[Any]:
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as image:
-            return _pillow_pixels(image)
+    with open_picture(path) as image:
+        return _pillow_pixels(image)
 
 
 def _pillow_pixels(image: Any) -> NDArray[Any]:
@@ -152,10 +194,13 @@ def _read_tiff(path: Path) -> NDArray[Any]:
     """Read the first page, by tifffile where it is plain samples, by Pillow where colours need conversion."""
     import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports broken tags beside raising
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
+        check_size(page.imagewidth, page.imagelength * page.imagedepth)
         kind = int(page.photometric)
         plain = kind in (1, 2) and page.dtype is not None and page.dtype.kind == "u" and page.bitspersample in (8, 16)
+        plain = plain and page.samplesperpixel <= _MAX_SAMPLES
         odd = kind == 1 and page.samplesperpixel >= 3
         if plain and (odd or int(page.compression) == 1):
             pixels = page.asarray()
@@ -205,9 +250,9 @@ def _describe_tiff(path: Path) -> str:
 
 
 def _describe_pillow(path: Path) -> str:
-    from PIL import ExifTags, Image
+    from PIL import ExifTags
 
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1)
         note = f", EXIF orientation {turned} (ignored)" if turned != 1 else ""
         return f"{image.format} {image.mode}{note}"

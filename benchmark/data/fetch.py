@@ -17,6 +17,7 @@ from benchmark.data.fetch_unpack import ArchiveFault, unpack
 from benchmark.data.items import RECORD_NAME
 from benchmark.data.storage import replacing
 from benchmark.errors import BenchError
+from benchmark.strict import read_json
 
 DOWNLOADS = ".bench-downloads"
 """Folder below the data root for archives and parts of them; gone when nothing is under way."""
@@ -157,7 +158,7 @@ class LockFile:
         self.archives: dict[str, dict[str, Any]] = {}
         try:
             if path.is_file():
-                self.archives = dict(json.loads(path.read_text(encoding="utf-8"))["archives"])
+                self.archives = dict(read_json(path)["archives"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BenchError(
                 f"lock file {path} cannot be read ({type(error).__name__}): restore it, or remove it to accept what "

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from benchmark.data.fetch_sources import Archive
 from benchmark.errors import BenchError
+from benchmark.strict import read_json
 
 if TYPE_CHECKING:
     import requests
@@ -167,8 +168,8 @@ def _begin(url: str, target: Path) -> tuple[int, int | None, dict[str, str]]:
     """Return how many bytes are at hand, how many there are, and the headers that ask for the rest."""
     headers = {"Accept-Encoding": "identity"}
     state: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        state = json.loads(_state(target).read_text(encoding="utf-8"))
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        state = dict(read_json(_state(target)))
     have = _part(target).stat().st_size if _part(target).is_file() else 0
     if have == 0 or state.get("url") != url:
         return 0, None, headers
@@ -192,12 +193,12 @@ def _validator(reply: requests.Response) -> dict[str, str]:
 def _start(reply: requests.Response) -> int:
     """First byte of a partial reply: "bytes 100-199/200" gives 100."""
     text = reply.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    return int(text) if text.isdigit() else -1
+    return int(text) if text.isdecimal() else -1
 
 
 def _total(reply: requests.Response, have: int) -> int | None:
     length = reply.headers.get("Content-Length", "")
-    if not length.isdigit() or reply.headers.get("Content-Encoding", "identity") != "identity":
+    if not length.isdecimal() or reply.headers.get("Content-Encoding", "identity") != "identity":
         return None
     return have + int(length)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.data.datasets import GROUPS
 from benchmark.errors import BenchError, unknown_name
+from benchmark.strict import FormatFault, parse_toml, read_text
 
 SCHEMA = 1
 ALIASES: dict[str, tuple[str, ...]] = {"pranet": ("pranet-train", "pranet-test"), **GROUPS}
@@ -108,8 +108,8 @@ def _moved(source: Source, base: str) -> Source:
 
 def _parse(text: str, where: str) -> dict[str, Source]:
     try:
-        payload: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        payload = parse_toml(text)
+    except FormatFault as error:
         raise BenchError(f"address list {where}: {error}; see benchmark/data/sources.toml for the form") from error
     if payload.pop("schema", None) != SCHEMA:
         raise BenchError(f"address list {where}: expected schema = {SCHEMA} at its top, as in sources.toml")
@@ -128,12 +128,12 @@ def _source(name: str, entry: Any, where: str) -> Source:
 def _read_list(mirror: str) -> str:
     try:
         if not _is_address(mirror):
-            return Path(mirror).expanduser().read_text(encoding="utf-8")
+            return read_text(Path(mirror).expanduser(), max_bytes=_MAX_LIST_BYTES)
         import requests
 
         reply = requests.get(mirror, timeout=(10, 60), stream=True)
         reply.raise_for_status()
         return reply.raw.read(_MAX_LIST_BYTES, decode_content=True).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:  # requests' errors are OSErrors
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors
         detail = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise BenchError(f"--mirror {mirror}: cannot be read ({detail}); check the path or address") from error

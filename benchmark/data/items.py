@@ -12,6 +12,9 @@ from benchmark.errors import BenchError
 MASK_THRESHOLD = 127
 """A mask pixel is foreground where its 8-bit grey value is greater than this."""
 
+_MAX_ID = 200
+_SAFE_ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f/\\\ud800-\udfff\u2028\u2029]{{1,{_MAX_ID}}}")
+
 RECORD_NAME = ".bench-source.json"
 """File that ``bench data fetch`` puts into a dataset's folder: address, date, checksum, terms."""
 
@@ -46,6 +49,14 @@ class Item:
     channels: Channels = "rgb"
     mask_threshold: int = MASK_THRESHOLD
 
+    def __post_init__(self) -> None:
+        """Refuse an id that could not name the files of its map: found here, not after hours of training."""
+        if not _SAFE_ID.fullmatch(self.id) or self.id.strip(". ") == "":
+            raise BenchError(
+                f"file name {str(self.image_path)!r} gives the id {self.id!r}, which cannot name its results; expected "
+                f"UTF-8, no control character or backslash, at most {_MAX_ID} characters: rename the file and its mask"
+            )
+
     @property
     def is_stand_in(self) -> bool:
         """Whether it only stands for an image of a published set that is not on disk."""
@@ -74,4 +85,4 @@ class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
 def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Return a sort key that puts frame 9 before frame 10."""
     pieces = re.split(r"(\d+)", text)
-    return [(0, int(p), p) if p.isdigit() else (1, 0, p) for p in pieces if p]
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in pieces if p]

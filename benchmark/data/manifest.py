@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import csv
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+import regex
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from benchmark.data.folders import IMAGE_SUFFIXES, pair_by_id, refuse_pipe
 from benchmark.data.items import MASK_THRESHOLD, Channels, Item, natural_key
 from benchmark.errors import BenchError
+from benchmark.strict import MAX_TOML_BYTES, parse_toml, read_text
 
 ANY_ID = r"(?P<id>.+)"
+_MATCH_S = 0.5
+_MAX_PATTERN = 1000
+_MAX_DEEP = 2
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -99,6 +103,8 @@ class Manifest(BaseModel):
             path = PurePosixPath(glob)
             if path.is_absolute() or ".." in path.parts or not path.parts:
                 raise ValueError(f"pattern {glob!r} must stay below root: set root instead")
+            if path.parts.count("**") > _MAX_DEEP:  # each goes through all folders below again
+                raise ValueError(f"pattern {glob!r} has more than {_MAX_DEEP} parts '**': one is enough")
         return globs
 
     @field_validator("image_id", "mask_id")
@@ -114,17 +120,17 @@ def load_manifest(path: Path) -> Manifest:
         BenchError: If it cannot be read, is no TOML, or a key is unknown, missing or wrong; the line is named.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        payload = tomllib.loads(text)
+        text = read_text(path, max_bytes=MAX_TOML_BYTES)
+        payload = parse_toml(text)
         manifest = Manifest.model_validate(payload)
         manifest._path = path.absolute()
         return manifest
     except OSError as error:
         raise BenchError(f"cannot read manifest {path}: {error.strerror}; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"manifest {path} is no TOML file: {error}") from error
     except ValidationError as error:
         raise BenchError(_first_fault(path, text, error)) from error
+    except ValueError as error:  # a name with a NUL in it is one, too
+        raise BenchError(f"manifest {path} is no TOML file: {error}") from error
 
 
 def manifest_items(manifest: Manifest) -> list[Item]:
@@ -158,11 +164,14 @@ def manifest_items(manifest: Manifest) -> list[Item]:
 def _by_id(
     manifest: Manifest, root: Path, globs: Sequence[str], pattern: str, what: str, without: set[Path] | None = None
 ) -> dict[str, Path]:
-    files = {path for glob in globs for path in root.glob(glob) if _is_image(path)} - (without or set())
+    try:
+        files = {path for glob in globs for path in root.glob(glob) if _is_image(path)} - (without or set())
+    except (OSError, ValueError, NotImplementedError, RecursionError) as error:
+        raise BenchError(f"manifest {manifest.path}: {what} = {', '.join(globs)}: {error}; mend the pattern") from None
     found: dict[str, Path] = {}
     for path in sorted(files, key=lambda path: natural_key(str(path))):
         below = path.relative_to(root).with_suffix("").as_posix()
-        match = re.fullmatch(pattern, path.stem if manifest.match == "stem" else below)
+        match = _matched(manifest, pattern, path.stem if manifest.match == "stem" else below, whole=True)
         if match is None:
             continue
         parts = match.groupdict()
@@ -190,7 +199,7 @@ def _groups(manifest: Manifest, ids: Sequence[str]) -> dict[str, str]:
         return {name: name for name in ids}
     found: dict[str, str]
     if rule.regex is not None:
-        matches = {name: re.search(rule.regex, name) for name in ids}
+        matches = {name: _matched(manifest, rule.regex, name) for name in ids}
         found = {name: match["group"] for name, match in matches.items() if match is not None}
         where = f"group.regex {rule.regex!r} does not match"
     else:
@@ -223,11 +232,24 @@ def _table(path: Path) -> dict[str, str]:
     return found
 
 
-def _pattern(text: str, group: str) -> str:
+def _matched(manifest: Manifest, pattern: str, text: str, *, whole: bool = False) -> Any:
+    """Match a name by ``regex``, which agrees with ``re`` and can be stopped: some patterns would run for years."""
     try:
-        compiled = re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+        return (regex.fullmatch if whole else regex.search)(pattern, text, timeout=_MATCH_S)
+    except TimeoutError:
+        raise BenchError(
+            f"manifest {manifest.path}: pattern {pattern!r} takes more than {_MATCH_S} s on {text!r}; "
+            "write it without nested repetitions such as (a+)+"
+        ) from None
+
+
+def _pattern(text: str, group: str) -> str:
+    if len(text) > _MAX_PATTERN:
+        raise ValueError(f"a pattern of {len(text)} characters; expected at most {_MAX_PATTERN}")
+    try:
+        compiled = regex.compile(text)
+    except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{text[:80]!r} is no regular expression: {error or type(error).__name__}") from error
     if group not in compiled.groupindex:
         raise ValueError(f"{text!r} has no group called {group}: write (?P<{group}>...)")
     return text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.decode import MAX_PIXELS, open_picture
 from benchmark.data.patience import in_time
 
+MAX_CHANNELS = 4
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
 
 
@@ -41,13 +44,25 @@ def read_values(path: Path) -> NDArray:
 
 
 def _read_array(path: Path) -> NDArray:
+    """Read an array whose head claims no more than a picture holds: numpy would ask for any amount of memory."""
+    _require_plain(path)
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    if dtype.hasobject or math.prod(shape) > MAX_CHANNELS * MAX_PIXELS:
+        raise ValueError(f"an array of shape {shape} and type {dtype} is no map")
     return np.load(path, allow_pickle=False)
 
 
-def _read_image(path: Path) -> NDArray:
-    from PIL import Image
+def _require_plain(path: Path) -> None:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError("no plain file")
 
-    with Image.open(path) as image:
+
+def _read_image(path: Path) -> NDArray:
+    _require_plain(path)
+    with open_picture(path) as image:
         if image.mode in ("P", "PA", "CMYK", "1", "YCbCr"):
             return np.asarray(image.convert({"1": "L", "PA": "RGBA"}.get(image.mode, "RGB")))
         return np.asarray(image)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from benchmark.data.datasets import list_dataset
 from benchmark.data.hashing import content_hash
@@ -13,8 +15,23 @@ from benchmark.data.items import DatasetMissing, Item
 from benchmark.data.partition import Items, Split
 from benchmark.data.storage import replacing
 from benchmark.errors import BenchError
+from benchmark.strict import read_json
 
 SCHEMA = 1
+SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]  # it becomes the name of a folder
+Row = tuple[SetName, str, str]
+
+
+class _Content(BaseModel):
+    """What a split file holds, beside its schema; rows are dataset, id and content hash."""
+
+    name: str
+    seed: int
+    train: list[Row]
+    val: list[Row]
+    tests: dict[SetName, list[Row]]
+    missing: dict[str, str]
+    partial: dict[str, str]
 
 
 def save_split(split: Split, path: Path) -> None:
@@ -86,28 +103,28 @@ def parse_split(path: Path) -> dict[str, Any]:
         BenchError: It cannot be read, or is no split file.
     """
     try:
-        payload = json.loads(path.read_text(encoding="utf-8"))
+        payload = read_json(path)
         if payload["schema"] != SCHEMA:
             raise BenchError(f"split file {path} has schema {payload['schema']}, expected {SCHEMA}: export it again")
-        rows = [row for rows in (payload["train"], payload["val"], *payload["tests"].values()) for row in rows]
-        whole = all(len(row) == 3 and all(isinstance(text, str) for text in row) for row in rows)
-        if not whole or not {"name", "seed", "missing", "partial"} <= payload.keys():
-            raise ValueError("fields are missing")
+        return _Content.model_validate(payload).model_dump()
     except OSError as error:
         raise BenchError(f"cannot read split file {path}: {error.strerror}; check the path") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BenchError(f"{path} is no split file ({error}): expected JSON as written by save_split") from error
-    return dict(payload)
+    except ValidationError as error:
+        first = error.errors()[0]
+        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    except (ValueError, KeyError, TypeError) as error:
+        fault = str(error)
+    raise BenchError(f"{path} is no split file ({fault}): expected JSON as written by save_split")
 
 
-def _require_all(path: Path, lists: list[list[list[str]]], on_disk: dict[tuple[str, str], Item]) -> None:
+def _require_all(path: Path, lists: list[list[Row]], on_disk: dict[tuple[str, str], Item]) -> None:
     absent = [f"{row[0]}/{row[1]}" for rows in lists for row in rows if (row[0], row[1]) not in on_disk]
     if absent:
         shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         raise BenchError(f"split file {path} names images that are not on disk: {shown}; or pass --allow-missing")
 
 
-def _items(path: Path, rows: list[list[str]], on_disk: dict[tuple[str, str], Item]) -> Items:
+def _items(path: Path, rows: list[Row], on_disk: dict[tuple[str, str], Item]) -> Items:
     items = []
     for dataset, name, content in rows:
         item = on_disk.get((dataset, name))
@@ -123,7 +140,7 @@ def _items(path: Path, rows: list[list[str]], on_disk: dict[tuple[str, str], Ite
 
 
 def _note_absent(
-    lists: list[list[list[str]]],
+    lists: list[list[Row]],
     on_disk: dict[tuple[str, str], Item],
     missing: dict[str, str],
     partial: dict[str, str],

@@ -115,7 +115,7 @@ def _spec(record: Record, model: str | None) -> ModelSpec:
     if not record.model.startswith("file:"):
         if model is not None and get_spec(model).name != record.model:
             raise BenchError(f"--model {model}: the cell was trained with {record.model}; leave --model out")
-        return get_spec(record.model)
+        return get_spec(record.model, files=False)
     if model is None:
         raise BenchError(f"{record.cell}: its network came from a file; name it with --model FILE.py:function")
     spec = get_spec(model)

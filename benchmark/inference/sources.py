@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.decode import decode_image
+from benchmark.data.decode import decode_image, open_picture
 from benchmark.errors import BenchError
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -101,10 +101,10 @@ def read_upright(path: Path) -> NDArray[np.uint8]:
 
 def orientation(path: Path) -> int:
     """The EXIF orientation, 1 (upright) to 8; 1 where there is none."""
-    from PIL import ExifTags, Image
+    from PIL import ExifTags
 
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             tag = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a TIFF that only tifffile reads carries no camera's tag
         return 1

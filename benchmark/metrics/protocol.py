@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.strict import read_toml
 
 Resize = Literal["native", "square"]
 Postprocess = Literal["none", "minmax"]
@@ -240,8 +240,8 @@ def load_protocol(path: str | Path) -> Protocol:
     """
     path = Path(path)
     try:
-        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raw = read_toml(path)
+    except (OSError, ValueError) as error:
         raise BenchError(f"protocol file {path.name}: cannot be read as TOML: {error}") from error
     known = [f.name for f in fields(Protocol)]
     for key in raw:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report.names import MEASURE_KEYS, MEASURES
 from benchmark.report.published import Finding, PublishedRow, Severity, published_folder, read_published
+from benchmark.strict import read_toml
 
 ClaimKind = Literal["best", "second", "num_best", "num_second"]
 _LOWER_IS_BETTER = {measure.key for measure in MEASURES if not measure.higher_is_better}
@@ -65,9 +65,11 @@ def read_claims(path: Path) -> list[Claim]:
         BenchError: Not TOML, or a field is missing, unknown or has no such value.
     """
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("claim", [])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        entries = read_toml(path).get("claim", [])
+    except (OSError, ValueError) as error:
         raise BenchError(f"{path}: not a readable TOML file: {error}") from None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise BenchError(f"{path}: expected [[claim]] tables, got {entries!r}")
     return [_read_claim(entry, where=f"{path}, claim {i}") for i, entry in enumerate(entries, start=1)]
 
 

@@ -91,7 +91,7 @@ def choose_images(block: Block, wanted: Sequence[str], *, higher_is_better: bool
 
 
 def _count(name: str, count: str) -> int:
-    if count and not (count.isdigit() and int(count) > 0):
+    if count and not (count.isdecimal() and int(count) > 0):
         raise BenchError(f"--rows {name}: expected RULE:COUNT with a count from 1 on, for example worst:3")
     return int(count or 1)
 

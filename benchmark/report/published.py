@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -103,8 +104,11 @@ def read_published(path: Path) -> list[PublishedRow]:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise BenchError(f"{path}: cannot read it ({reason}); expected a CSV file with {_columns()}") from None
     reader = csv.DictReader(io.StringIO(text), restkey="surplus")
-    _check_header(path, reader.fieldnames or [])
-    rows = [_read_row(path, reader.line_num, cells) for cells in reader]
+    try:
+        _check_header(path, reader.fieldnames or [])
+        rows = [_read_row(path, reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        raise BenchError(f"{path}, line {reader.line_num}: no CSV ({error}); expected {_columns()}") from None
     if not rows:
         raise BenchError(f"{path}: no rows below the header; expected one row per dataset and model")
     return rows
@@ -184,7 +188,7 @@ def _read_row(path: Path, line: int, cells: dict[str, str]) -> PublishedRow:
 
 
 def _read_count(path: Path, line: int, text: str) -> int | None:
-    if text and not text.isdigit():
+    if text and not re.fullmatch(r"[0-9]{1,9}", text):
         raise BenchError(f"{path}, row {line}, column 'n': {text!r} is not a number of images")
     return int(text) if text else None
 

@@ -106,7 +106,7 @@ def _strata(images: pd.DataFrame, by: str) -> pd.Series[Any]:
 def _order(names: Iterable[str], by: str) -> list[str]:
     def key(name: str) -> tuple[bool, bool, Hashable]:
         rank: Any = SIZE_BINS.index(name) if name in SIZE_BINS else 0
-        if by == "polyps" and name.isdigit():
+        if by == "polyps" and name.isdecimal():
             rank = int(name)
         return (name == ALL, name == SINGLE, (rank, name))
 

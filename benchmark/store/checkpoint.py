@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -123,16 +124,28 @@ def _load(path: Path, content: bytes) -> dict[str, Any]:
     import torch
 
     try:
+        _refuse_compressed(content)
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its readers and unpicklers raise; none of it is ours to sort
-        raise DamagedCheckpointError(f"{path}: not a checkpoint ({str(error).splitlines()[0]})") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DamagedCheckpointError(f"{path}: not a checkpoint ({reason})") from None
     if not isinstance(loaded, dict):
         raise DamagedCheckpointError(f"{path}: holds no state dict")
     return loaded
 
 
+def _refuse_compressed(content: bytes) -> None:
+    """torch writes tensors as they are: a compressed one is a stranger's, and may grow a thousandfold."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        packed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
+    if packed:
+        raise ValueError(f"{packed[0]} is compressed, which torch never does")
+
+
 def _read(path: Path) -> bytes:
     try:
+        if not path.is_file():
+            raise DamagedCheckpointError(f"{path}: no plain file")
         return path.read_bytes()
     except OSError as error:
         raise DamagedCheckpointError(f"{path}: cannot be read ({error.strerror})") from None

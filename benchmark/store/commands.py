@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import re
 import secrets
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
+from benchmark.strict import read_json
 
 CommandStatus = Literal["running", "finished", "failed", "interrupted"]
 
@@ -31,6 +32,16 @@ class Command(BaseModel):
     status: CommandStatus = "running"
     created: str
     ended: str | None = None
+
+    @field_validator("files")
+    @classmethod
+    def _stay_inside(cls, files: list[str]) -> list[str]:
+        """They are handed to a tracking server: a stranger's command must not name a file of this machine."""
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+                raise ValueError(f"file {name!r} lies outside the results folder")
+        return files
 
     @classmethod
     def start(cls, name: str, asked: dict[str, Any]) -> Command:
@@ -70,9 +81,9 @@ def read_commands(layout: ResultsLayout) -> list[Command]:
 
 def _read(path: Path) -> Command:
     try:
-        return Command.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else "not UTF-8"
+        return Command.model_validate(read_json(path))
+    except (OSError, ValueError) as error:
+        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
         raise BenchError(f"{path}: not a readable command ({fault}); delete it, the records do not need it") from None
 
 
@@ -82,6 +93,8 @@ def study_id(layout: ResultsLayout) -> str:
     if not path.is_file():
         io.write_json(path, {"id": secrets.token_hex(4)})
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["id"])
-    except (ValueError, KeyError, TypeError):
-        raise BenchError(f"{path}: expected an object with key id; delete it to give the study a new name") from None
+        return re.fullmatch(r"[A-Za-z0-9_-]{1,64}", read_json(path)["id"])[0]  # type: ignore[index]
+    except (OSError, ValueError, KeyError, TypeError):  # it goes into queries and names
+        raise BenchError(
+            f"{path}: expected an object with key id, letters and digits; delete it to give the study a new name"
+        ) from None

@@ -6,7 +6,9 @@ import errno
 import io
 import json
 import os
+import re
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +19,18 @@ from pydantic import ValidationError
 from benchmark.errors import BenchError
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import SCHEMA_VERSION, Record
+from benchmark.strict import read_json
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 T = TypeVar("T")
+MAX_ROWS = 5_000_000
+MAX_COLUMNS = 1_000
+MAX_ARRAY_BYTES = 512 << 20
+_UNSAFE = dict.fromkeys(("id", "dataset", "protocol"), re.compile(r"[\x01-\x1f\x7f-\x9f/\\]"))
+_UNSAFE["group"] = re.compile(r"[\x01-\x1f\x7f-\x9f]")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -132,14 +140,14 @@ def read_record(path: Path) -> Record:
         BenchError: Not JSON, not a record, or of a newer schema.
     """
     try:
-        payload = json.loads(path.read_text(encoding="utf-8"))
+        payload = read_json(path)
         schema = payload.get("schema")
         if schema != SCHEMA_VERSION:
             raise BenchError(
                 f"{path}: record schema {schema!r}, this version reads {SCHEMA_VERSION}; update polyp-bench"
             )
         return Record.model_validate(payload)
-    except (ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         where = _first_fault(error)
         raise BenchError(f"{path}: not a readable record ({where}); delete its folder and run the cell again") from None
 
@@ -168,22 +176,47 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
     import pandas as pd
 
     try:
-        return pd.read_parquet(path, columns=None if columns is None else list(columns))
-    except (OSError, ValueError, KeyError) as error:
+        _check_size(path)
+        frame = pd.read_parquet(path, columns=None if columns is None else list(columns))
+        _check_names(frame)
+        return frame
+    except Exception as error:  # arrow and pandas raise what they like on a stranger's bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BenchError(
             f"{path}: unreadable score rows ({reason}); run the cell again with --if-exists overwrite"
         ) from None
 
 
+def _check_size(path: Path) -> None:
+    """Refuse rows that would not fit into memory, by the file's own head: they may be packed a thousandfold."""
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise ValueError("no such file")
+    head = pq.read_metadata(path)
+    if head.num_rows > MAX_ROWS or head.num_columns > MAX_COLUMNS:
+        raise ValueError(f"{head.num_rows} rows of {head.num_columns} columns, expected at most {MAX_ROWS} images")
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    """Names of images and sets are printed and become parts of paths."""
+    for column, unsafe in _UNSAFE.items():
+        if column in frame.columns and unsafe.search("\0".join(map(str, frame[column].unique()))):
+            raise ValueError(f"column {column} holds a name with a slash or a control character")
+
+
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read named arrays; pickled content is refused."""
+    """Read named arrays; pickled content is refused, and so is what would grow beyond ``MAX_ARRAY_BYTES``."""
     import numpy as np
 
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > MAX_ARRAY_BYTES:
+            raise ValueError(f"{size / 1e6:.0f} MB of arrays, expected at most {MAX_ARRAY_BYTES / 1e6:.0f} MB")
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError) as error:
+    except Exception as error:  # zipfile, zlib and numpy raise what they like on a stranger's bytes
         raise BenchError(
             f"{path}: unreadable curves ({error}); run the cell again with --if-exists overwrite"
         ) from None

@@ -1,9 +1,11 @@
-"""Where things lie in a results folder. No other file joins these paths."""
+"""Where things lie in a results folder. No other file joins these paths, and none of them leads out of the folder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmark.errors import BenchError
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,19 @@ class CellPaths:
 
     def worst(self, dataset: str) -> Path:
         """Picture of the images of one test set that came out worst."""
-        return self.all_worst / f"{dataset}.png"
+        return self.all_worst / f"{_name(dataset)}.png"
 
     def maps(self, dataset: str) -> Path:
         """Folder of the 8-bit probability maps of one test set."""
-        return self.folder / "maps" / dataset
+        return self.folder / "maps" / _name(dataset)
 
     def metric(self, name: str, code: str) -> Path:
         """Per-image values of a metric of the user's own, by name and hash of its text."""
-        return self.folder / "metrics" / f"{name}-{code}.parquet"
+        return self.folder / "metrics" / _name(f"{name}-{code}.parquet")
 
     def map(self, dataset: str, image_id: str) -> Path:
         """The probability map of one image."""
-        return self.maps(dataset) / f"{image_id}.png"
+        return self.maps(dataset) / f"{_name(image_id)}.png"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class ResultsLayout:
 
     def lock(self, cell_id: str) -> Path:
         """Folder of the lock of one cell."""
-        return self.root / "locks" / cell_id.replace("/", "__")
+        return self.root / "locks" / _name(cell_id.replace("/", "__"))
 
     def jobs(self, name: str) -> Path:
         """Folder of the files of some Slurm jobs."""
@@ -107,12 +109,12 @@ class ResultsLayout:
     def tuned(self, name: str | None) -> Path:
         """The recipe that was found for one model, or for all that were tuned together."""
         return self.tuning / (
-            "tuned.toml" if name is None else f"tuned-{name.replace(':', '_').replace('/', '_')}.toml"
+            "tuned.toml" if name is None else _name(f"tuned-{name.replace(':', '_').replace('/', '_')}.toml")
         )
 
     def trial_state(self, study: str, slot: int) -> Path:
         """The state of an unfinished trial."""
-        return self.tuning / "unfinished" / study.replace("/", "__") / f"{slot}.pt"
+        return self.tuning / "unfinished" / _name(study.replace("/", "__")) / f"{slot}.pt"
 
     @property
     def profile(self) -> Path:
@@ -124,7 +126,7 @@ class ResultsLayout:
 
     def command(self, command_id: str) -> Path:
         """The file of one command."""
-        return self.commands / f"{command_id}.json"
+        return self.commands / f"{_name(command_id)}.json"
 
     @property
     def study(self) -> Path:
@@ -144,7 +146,18 @@ class ResultsLayout:
 
     def cell(self, cell_id: str) -> CellPaths:
         """Paths of the cell ``<model>[-<ablation>]/<recipe>-<hash8>/seed<k>``."""
-        return CellPaths(self.runs / cell_id)
+        return CellPaths(self.runs.joinpath(*map(_name, cell_id.split("/"))))
+
+
+def _name(text: str) -> str:
+    """A name out of a record, a split or a manifest, as one file or folder name: it may not lead elsewhere.
+
+    Raises:
+        BenchError: It is empty, too long for a file system, or has a slash, dots alone or a NUL.
+    """
+    if text.strip(". ") == "" or any(bad in text for bad in "/\\\0") or len(text.encode(errors="replace")) > 250:
+        raise BenchError(f"name {text[:80]!r} cannot be a file name; expected no slash, no '..', at most 250 bytes")
+    return text
 
 
 def cell_id(model: str, *, ablation: tuple[str, ...], recipe: str, config: str, seed: int) -> str:

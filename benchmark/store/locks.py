@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -27,9 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.store.io import explain_os_errors
+from benchmark.strict import read_json
 
 HEARTBEAT_S = 5.0
 SILENCE_S = 60.0
+_MAX_BYTES = 1 << 16
+_MAX_PID = 1 << 22  # no system gives out more
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass
@@ -127,7 +132,7 @@ class Lock:
 
     def _newest(self) -> int | None:
         try:
-            return max((int(path.name) for path in self.folder.iterdir() if path.name.isdigit()), default=None)
+            return max((int(path.name) for path in self.folder.iterdir() if _NUMBER.fullmatch(path.name)), default=None)
         except FileNotFoundError:
             return None
 
@@ -158,7 +163,7 @@ def _replace(path: Path, facts: dict[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any] | None:
     """The holder's facts; None where the file is gone or not written yet."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path, max_bytes=_MAX_BYTES)
     except (OSError, ValueError):
         return None
     return facts if isinstance(facts, dict) else None
@@ -183,8 +188,8 @@ def where() -> str:
 def is_alive(facts: dict[str, Any]) -> bool:
     """Whether the process that wrote ``identity()`` still runs; asked where ``where()`` is the same."""
     pid = facts.get("pid")
-    if not isinstance(pid, int):
-        return True
+    if type(pid) is not int or not 0 < pid < _MAX_PID:  # nobody's; kill would take 0 and -1 for many
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from benchmark.errors import BenchError
+from benchmark.store.layout import ResultsLayout
 
 SCHEMA_VERSION = 1
 LeakKind = Literal["exact", "near", "sequence"]
@@ -87,6 +91,18 @@ class Record(BaseModel):
         was = {"precision": "32-true", "channels_last": False}
         auto = {key: "auto" for key, default in was.items() if recipe.get(key, default) == default}
         return {**recipe, **auto, "compile": "auto", "micro_batch": None}
+
+    @field_validator("cell", "tests")
+    @classmethod
+    def _names_stay_inside(cls, value: Any) -> Any:
+        """Cells and test sets become paths: a stranger's record must not lead out of the results folder."""
+        try:
+            paths = ResultsLayout(Path()).cell(value if isinstance(value, str) else "cell")
+            for dataset in value if isinstance(value, dict) else ():
+                paths.maps(dataset)
+        except BenchError as error:
+            raise ValueError(str(error)) from None
+        return value
 
     def to_json(self) -> dict[str, Any]:
         """Return the dictionary that ``run.json`` holds."""

@@ -88,7 +88,8 @@ def _probe(place: Place) -> None:
     parts = urlsplit(place.uri)
     try:
         if place.is_server:
-            with urllib.request.urlopen(place.uri.rstrip("/") + "/health", timeout=PROBE_S):
+            url = place.uri.rstrip("/") + "/health"
+            with urllib.request.urlopen(url, timeout=PROBE_S):  # nosec B310 # is_server: http or https
                 return
         kind = parts.scheme.partition("+")[0]
         if parts.hostname and kind in _DATABASE_PORTS:

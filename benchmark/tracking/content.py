@@ -218,7 +218,8 @@ def files(layout: ResultsLayout, record: Record) -> list[tuple[Path, str | None]
     paths = layout.cell(record.cell)
     plain = (paths.record, paths.history, paths.system, paths.scores, paths.curves, paths.summary)
     worst = sorted(paths.all_worst.glob("*.png"))
-    return [(path, None) for path in plain if path.is_file()] + [(path, "worst") for path in worst]
+    found = [(path, None) for path in plain if path.is_file()] + [(path, "worst") for path in worst]
+    return [(path, folder) for path, folder in found if not path.is_symlink()]  # a link may lead to any file
 
 
 def started_ms(record: Record) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.commands import Command, read_commands, study_id
 from benchmark.store.layout import ResultsLayout
@@ -107,6 +108,12 @@ class Mirror:
         database, artifacts = self.layout.mlflow_db, self.layout.mlflow_artifacts
         if database.exists() and _location_in(database, self.study) not in (None, artifacts.resolve().as_uri()):
             database.unlink()
+        stray = _stray_in(database, artifacts.resolve().as_uri()) if database.exists() else None
+        if stray:
+            raise BenchError(
+                f"{database}: a run's files are said to lie in {stray}, outside the results folder: not opened; "
+                "remove it if you do not know whose runs these are (bench track makes it anew from the records)"
+            )
         if artifacts.exists() and not database.exists():
             shutil.rmtree(artifacts)
 
@@ -160,7 +167,7 @@ class Mirror:
         self.client.log_batch(run_id, params=params, tags=tags)
         for name in command.files:
             file = self.layout.root / name
-            if file.is_file():
+            if file.is_file() and file.resolve().is_relative_to(self.layout.root.resolve()):
                 self.client.log_artifact(run_id, str(file), Path(name).parent.as_posix())
         self._finish(run_id, digest, command.status, content.to_ms(command.ended) if command.ended else None)
         return run_id
@@ -238,6 +245,20 @@ def mirror_all(layout: ResultsLayout, *, rebuild: bool = False, checkpoints: boo
     records, commands = io.read_records(layout.root), read_commands(layout)
     mirror = Mirror(layout, checkpoints=checkpoints)
     return mirror, (mirror.rebuild if rebuild else mirror.sync)(records, commands)
+
+
+def _stray_in(database: Path, artifacts: str) -> str | None:
+    """A local folder outside ``artifacts`` that a run claims for its files: a page would show what lies there."""
+    import sqlite3
+    from contextlib import closing, suppress
+
+    places: list[str] = []
+    with closing(sqlite3.connect(database)) as connection:
+        for query in ("SELECT artifact_uri FROM runs", "SELECT artifact_location FROM logged_models"):
+            with suppress(sqlite3.Error):
+                places += [str(place) for (place,) in connection.execute(query) if place]
+    local = (place for place in places if place.startswith(("file:", "/", ".")))
+    return next((place for place in local if ".." in place or not place.startswith(artifacts)), None)
 
 
 def _location_in(database: Path, study: str) -> str | None:

@@ -13,6 +13,7 @@ from benchmark.errors import BenchError
 from benchmark.plan import Cell
 from benchmark.registry import get_spec
 from benchmark.scoring import build_cell_model
+from benchmark.store.checkpoint import load_weights
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 from benchmark.tracking.connect import place_of
@@ -35,17 +36,19 @@ def load_network(layout: ResultsLayout, record: Record) -> nn.Module:
     Raises:
         BenchError: The cell has no weights, or its model was a file that cannot be found by name.
     """
-    import torch
-
     best = layout.cell(record.cell).best
     if not best.is_file():
         raise BenchError(f"{best}: no such weights (status {record.status}); run the cell again to train it")
     if record.model.startswith("file:"):
         raise BenchError(f"{record.cell}: its network came from a file; offer it by the entry point group bench.models")
     recipe = validate_recipe(record.recipe, where=f"record {record.cell}")
-    cell = Cell(record.cell, get_spec(record.model), recipe, record.seed, tuple(record.ablation))
+    cell = Cell(record.cell, get_spec(record.model, files=False), recipe, record.seed, tuple(record.ablation))
     network = build_cell_model(cell, pretrained=False)
-    network.load_state_dict(torch.load(best, map_location="cpu", weights_only=True))
+    try:
+        network.load_state_dict(load_weights(best, record.best_sha256))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(f"{best}: does not fit {record.model} as it is built now ({reason})") from None
     return network.eval()
 
 

@@ -89,7 +89,7 @@ def serving(layout: ResultsLayout, *, host: str, port: int | None) -> Iterator[S
     """
     port = choose_port(host, port)
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else shown}:{port}"
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else shown}:{port}"  # nosec B104 # compared, not bound
     with tempfile.TemporaryFile() as log:
         process = _start(layout, host, port, log.fileno())
         try:
@@ -105,7 +105,7 @@ def _start(layout: ResultsLayout, host: str, port: int, log: int) -> subprocess.
     plain = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     backend = {"MLFLOW_BACKEND_STORE_URI": place_of(layout).uri}  # not an argument: it may hold a password
-    return subprocess.Popen(
+    return subprocess.Popen(  # nosec B603 # no shell; this interpreter, arguments made above
         command,
         env={**settings, **plain, **backend},
         stdin=subprocess.DEVNULL,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import Recipe, load_recipe, validate_recipe
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, visible
 from benchmark.store import io
+from benchmark.strict import parse_json
 from benchmark.tuning.plan import Target, Tuning
 
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ def collect(tuning: Tuning, slots: Sequence[Slots]) -> list[Found]:
 
 def _row(tuning: Tuning, target: Target, slot: int, trial: FrozenTrial) -> TrialRow:
     dims = tuning.space.search
-    fields = {f: json.loads(v) if dims[f].choices is not None else v for f, v in trial.params.items()}
+    strange = [field for field in trial.params if field not in dims]
+    if strange:
+        raise BenchError(f"study {target.study}: trial {trial.number} has {strange[0]!r}, which is not searched")
+    try:
+        fields = {f: parse_json(v) if dims[f].choices is not None else v for f, v in trial.params.items()}
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"study {target.study}: trial {trial.number} holds no value of ours ({error})") from None
     return {
         "model": target.cell.spec.name,
         "slot": slot,
@@ -70,7 +77,7 @@ def _row(tuning: Tuning, target: Target, slot: int, trial: FrozenTrial) -> Trial
         "fields": fields,
         "epochs": len(trial.intermediate_values),
         "seconds": trial.user_attrs.get("seconds"),
-        "ended": trial.user_attrs.get("ended", ""),
+        "ended": visible(str(trial.user_attrs.get("ended", ""))),
     }
 
 

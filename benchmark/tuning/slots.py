@@ -91,7 +91,7 @@ class Slots:
         """Create the study, or join it."""
         import optuna
 
-        with warnings.catch_warnings():
+        with _explained(name), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # steps are epochs from 1 on, and optuna prunes from the step on that it is given
             rule = optuna.pruners.MedianPruner(pruner.startup_trials, pruner.warmup_epochs + 1)
@@ -103,19 +103,21 @@ class Slots:
     def claim(self) -> Trial | None:
         """Take a free slot: a running trial with ``slot`` and ``lease``, or None when there is none now."""
         while True:
-            everything = self._bury(self.study.get_trials(deepcopy=False))
-            free = self._free(everything)
-            if not free:
-                return None
-            trial = self._take(free[0], everything)
+            with _explained(self.study.study_name):
+                everything = self._bury(self.study.get_trials(deepcopy=False))
+                free = self._free(everything)
+                if not free:
+                    return None
+                trial = self._take(free[0], everything)
             if trial is not None:
                 return trial
             time.sleep(random.uniform(0.05, 0.5))
 
     def finished(self) -> dict[int, FrozenTrial]:
         """The finished or pruned trial of each slot."""
-        everything = self.study.get_trials(deepcopy=False)
-        done = {t.user_attrs.get("slot"): t for t in everything if t.state.name in ("COMPLETE", "PRUNED")}
+        with _explained(self.study.study_name):
+            everything = self.study.get_trials(deepcopy=False)
+            done = {self._slot(t): t for t in everything if t.state.name in ("COMPLETE", "PRUNED")}
         return {slot: done[slot] for slot in range(self.trials) if slot in done}
 
     def failed(self, trial: Trial, why: str) -> None:
@@ -218,6 +220,20 @@ def sampler(seed: int, slot: int, fixed: Mapping[str, Any] | None = None) -> opt
             seed=derive_seed("tune", seed, slot) % 2**32, constant_liar=True, multivariate=False
         )
         return optuna.samplers.PartialFixedSampler(dict(fixed), free) if fixed else free
+
+
+@contextmanager
+def _explained(study: str) -> Iterator[None]:
+    """One line for a storage that fails, or holds what no worker of ours wrote."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:  # optuna, SQLAlchemy and each driver raise their own
+        raise BenchError(
+            f"study {study}: its storage is away, or holds what bench tune did not write "
+            f"({type(error).__name__}: {_line(error)}); mend it or name another --storage"
+        ) from error
 
 
 def _line(error: Exception) -> str:

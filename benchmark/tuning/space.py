@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.config import Recipe, config_hash, validate_recipe
 from benchmark.errors import BenchError, unknown_name
+from benchmark.strict import parse_toml, read_toml
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -118,10 +118,10 @@ def load_space(path: Path | None) -> Space:
 def _read(path: Path | None, where: str) -> dict[str, Any]:
     try:
         packaged = resources.files("benchmark.tuning") / "space.toml"
-        return tomllib.loads((packaged if path is None else path).read_text(encoding="utf-8"))
+        return parse_toml(packaged.read_text(encoding="utf-8")) if path is None else read_toml(path)
     except FileNotFoundError:
         raise BenchError(f"{where}: not found; leave --space out for the packaged one") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BenchError(f"{where}: not readable as TOML: {error}") from None
 
 

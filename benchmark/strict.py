@@ -1,0 +1,101 @@
+"""Read JSON and TOML that anybody may have written: a value, or one exception with one line that says why not.
+
+A device, a file of gigabytes, brackets a thousand deep and numbers of a million digits are refused like any other
+fault. Texts that are read hold no control characters, so what is printed of them cannot command a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import visible
+
+MAX_BYTES = 64 << 20
+MAX_TOML_BYTES = 1 << 20  # what people write by hand
+_MAX_DEPTH = 100
+
+
+class FormatFault(ValueError):  # noqa: N818 (reads as what it says)
+    """The text is not what it should be; one line without the file's name."""
+
+
+def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
+    """Read a file of UTF-8 text.
+
+    Raises:
+        FormatFault: No plain file, more than ``max_bytes``, or not UTF-8.
+        OSError: It cannot be opened.
+    """
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise FormatFault("no plain file")
+    if state.st_size > max_bytes:
+        raise FormatFault(f"{state.st_size / 1e6:.0f} MB, more than the {max_bytes / 1e6:.0f} MB that are read")
+    with path.open("rb") as file:
+        content = file.read(max_bytes + 1)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatFault(f"not UTF-8 at byte {error.start}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        FormatFault: It is no JSON, or nested too deep.
+    """
+    try:
+        return _clean(json.loads(text))
+    except RecursionError:
+        raise FormatFault("nested too deep") from None
+    except ValueError as error:
+        raise FormatFault(_line(error)) from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the table of a TOML text.
+
+    Raises:
+        FormatFault: It is no TOML, or nested too deep.
+    """
+    try:
+        return _clean(tomllib.loads(text))
+    except RecursionError:
+        raise FormatFault("nested too deep") from None
+    except (ValueError, OverflowError) as error:
+        raise FormatFault(_line(error)) from None
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
+    """Read a JSON file; raises what ``read_text`` and ``parse_json`` raise."""
+    return parse_json(read_text(path, max_bytes=max_bytes))
+
+
+def read_toml(path: Path, *, max_bytes: int = MAX_TOML_BYTES) -> dict[str, Any]:
+    """Read a TOML file; raises what ``read_text`` and ``parse_toml`` raise."""
+    return parse_toml(read_text(path, max_bytes=max_bytes))
+
+
+def _clean(value: Any, depth: int = 0) -> Any:
+    """The value with control characters made visible, in keys too."""
+    if isinstance(value, str):
+        return _encodable(visible(value))
+    if depth > _MAX_DEPTH:
+        raise FormatFault("nested too deep")
+    if isinstance(value, dict):
+        return {_clean(key): _clean(one, depth + 1) for key, one in value.items()}
+    return [_clean(one, depth + 1) for one in value] if isinstance(value, list) else value
+
+
+def _encodable(text: str) -> str:
+    r"""Half of a surrogate pair (``"\ud800"`` in JSON) has no UTF-8: nothing that holds it could be written again."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
