@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,7 @@ def test_what_is_no_picture_is_named_before_training(bench: Bench, tmp_path: Pat
     if damage == "bomb":
         head = bytearray(victim.read_bytes())
         head[16:24] = (200_000).to_bytes(4, "big") * 2
+        head[29:33] = zlib.crc32(head[12:29]).to_bytes(4, "big")
         victim.write_bytes(head)
     else:
         victim.write_bytes(victim.read_bytes()[: 0 if damage == "zero bytes" else 400])
