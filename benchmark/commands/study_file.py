@@ -45,7 +45,9 @@ def run_parts(parts: Sequence[Part], *, results: Path, extra: Sequence[str], dry
 
 def _call(argv: Sequence[str]) -> int:
     """One command in a process of its own: memory is given back, and a crash in one part is no crash here."""
-    with subprocess.Popen([sys.executable, "-P", "-m", "benchmark", *argv]) as process:
+    with subprocess.Popen(  # nosec B603 # no shell; this interpreter, options checked by load_study
+        [sys.executable, "-P", "-m", "benchmark", *argv]
+    ) as process:
         try:
             return _status(process.wait())
         except KeyboardInterrupt as stop:  # Ctrl-C came to the part, too; SIGTERM came here alone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.strict import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 TRAINING = ("run", "ablate")
 COMMANDS = (*TRAINING, "tables", "plots", "report")
@@ -93,8 +93,8 @@ def _read(name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix == ".toml":
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path, max_bytes=MAX_TOML_BYTES)
+        except (OSError, ValueError) as error:
             raise BenchError(
                 f"study file {name}: cannot read it ({error}); packaged studies are {', '.join(study_names())}"
             ) from None
@@ -103,6 +103,6 @@ def _read(name: str) -> dict[str, Any]:
     else:
         raise unknown_name("study", name, study_names())
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except FormatFault as error:
         raise BenchError(f"study file {name}: not valid TOML: {error}") from None

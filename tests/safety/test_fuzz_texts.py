@@ -25,6 +25,7 @@ from benchmark.store import io
 from benchmark.store.commands import read_commands, study_id
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.locks import Lock, where
+from benchmark.studies.parts import load_study
 from benchmark.tuning.space import load_space
 
 ROOT = Path(__file__).parents[2] / "benchmark"
@@ -43,6 +44,17 @@ SPACE |= {"pruner": {"startup_trials": 5, "warmup_epochs": 1}}
 PROTOCOL = {"name": "mine", "thresholds": [0.5], "compare": ">=", "stretch": False, "resize": "square", "size_px": 64}
 ARCHIVE = {"file": "a.zip", "url": "http://x/a.zip", "folder": "A", "checksum": "md5:" + "0" * 32, "size_mb": 3}
 SOURCES = {"schema": 1, "own": {"title": "t", "page": "p", "terms": "t", "files": [ARCHIVE]}}
+STUDY = {
+    "training": {"recipe": "smoke"},
+    "part": [{"command": "run", "models": ["unet"], "folder": "a", "quiet": True}],
+}
+OPTIONS = {
+    "run": {"recipe": True, "models": True, "quiet": False},
+    "ablate": {},
+    "tables": {},
+    "plots": {},
+    "report": {},
+}
 CLAIM = {"location": "p", "quote": "q", "dataset": "kvasir", "model": "unet", "kind": "best", "measures": ["mDSC"]}
 
 
@@ -86,6 +98,7 @@ READERS: dict[str, tuple[Any, Any, str]] = {
     "space": (SPACE, lambda path: load_space(path).check(Recipe()), "s.toml"),  # type: ignore[call-arg]
     "sources": (SOURCES, lambda path: load_sources(str(path)), "a.toml"),
     "claims": ({"claim": [CLAIM]}, read_claims, "c.toml"),
+    "study file": (STUDY, lambda path: load_study(str(path), OPTIONS), "f.toml"),
     "split": (SPLIT, lambda path: load_split(path, root=path.parent, cache_dir=path.parent), "s.json"),
     "command": (COMMAND, lambda path: read_commands(ResultsLayout(path.parents[1])), "commands/x.json"),
     "study": ({"id": "ab12"}, lambda path: study_id(ResultsLayout(path.parent)), "study.json"),
