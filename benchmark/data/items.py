@@ -13,7 +13,7 @@ MASK_THRESHOLD = 127
 """A mask pixel is foreground where its 8-bit grey value is greater than this."""
 
 _MAX_ID = 200
-_SAFE_ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f/\\\ud800-\udfff\u2028\u2029]{{1,{_MAX_ID}}}")
+_SAFE_ID = re.compile(rf"[^\x00-\x1f\x7f-\x9f/\\\ud800-\udfff\u2028-\u202e\u2066-\u2069]{{1,{_MAX_ID}}}")
 
 RECORD_NAME = ".bench-source.json"
 """File that ``bench data fetch`` puts into a dataset's folder: address, date, checksum, terms."""
