@@ -39,7 +39,7 @@ def make(root: Path, count: int = COUNT, name: str = "k{}") -> Path:
 
 def run(bench: Bench, root: Path, *extra: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
     fixed = ("run", "--models", "./tiny_net.py", "--datasets", "own", "--data-root", str(root), "--recipe", "smoke")
-    return bench(*fixed, *TINY, "--split", "grouped", "--no-track", "--no-estimate", *extra, code=code, **variables)
+    return bench(*fixed, *TINY, "--split", "paper", "--no-track", "--no-estimate", *extra, code=code, **variables)
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -151,10 +151,10 @@ def test_ten_thousand_files(bench: Bench, tmp_path: Path) -> None:
         for i in range(COUNT, 10_000):
             os.link(folder / kind / f"k{i % COUNT}.png", folder / kind / f"k{i}.png")
     data = ("--datasets", "own", "--data-root", str(folder.parent))
-    assert "10000" in bench("data", "split", "grouped", *data).stdout.replace(",", "")
+    assert "10000" in bench("data", "split", "paper", *data).stdout.replace(",", "")
     (folder / "images" / "k9999.png").unlink()
     refused(
-        bench("data", "split", "grouped", "--datasets", "own", "--data-root", str(folder.parent), code=2), "k9999.png"
+        bench("data", "split", "paper", "--datasets", "own", "--data-root", str(folder.parent), code=2), "k9999.png"
     )
 
 

@@ -72,7 +72,7 @@ def seconds(root: Path, count: int) -> float:
                 os.link(place / f"k{i % 10}.png", path)
     begun = time.process_time()
     items = list_dataset("own", root)
-    split = make_split("grouped", ["own"], root=root)
+    split = make_split("paper", ["own"], root=root)
     assert len(items) == count == len(split.train) + len(split.val) + sum(map(len, split.tests.values()))
     fingerprint(items)
     return time.process_time() - begun
