@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,17 +72,29 @@ def _folders(folder: Path) -> list[Path]:
 
 def _folder_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+        return [e.name for e in entries if not e.name.startswith(".") and _holds(e.is_dir)]
+
+
+def _holds(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; a link that leads to itself is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def image_files(folder: Path) -> list[Path]:
     """Return the image files directly inside ``folder``, in natural order; hidden files are strays."""
-    return [folder / name for name in sorted(in_time(_image_names, folder), key=natural_key)]
+    try:
+        names = in_time(_image_names, folder)
+    except OSError as error:
+        raise BenchError(f"cannot read folder {folder}: {error.strerror}; check its path and rights") from error
+    return [folder / name for name in sorted(names, key=natural_key)]
 
 
 def _image_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = {e.name: e.is_file() or refuse_pipe(Path(e.path)) for e in entries if _looks_like_image(e.name)}
+        names = {e.name: _holds(e.is_file) or refuse_pipe(Path(e.path)) for e in entries if _looks_like_image(e.name)}
     return [name for name, is_file in names.items() if is_file]
 
 
@@ -107,7 +119,7 @@ def by_id(folder: Path, pattern: str) -> dict[str, Path]:
     Raises:
         BenchError: If two files claim one id.
     """
-    stems = re.compile(pattern)
+    stems = re.compile(pattern, re.DOTALL)  # a name with a line end is refused by name, not overlooked
     found: dict[str, Path] = {}
     for path in image_files(folder):
         match = stems.fullmatch(path.stem)
