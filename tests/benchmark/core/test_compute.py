@@ -18,7 +18,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 def recipe_of(recipe: dict[str, Any]) -> dict[str, Any]:
     """The recipe of a record that is read."""
     split = {"name": "", "seed": 0, "num_train": 0, "num_val": 0, "fingerprint_train": "", "fingerprint_val": ""}
-    names = dict.fromkeys(("cell", "model", "model_title", "recipe_name", "recipe_hash", "created"), "")
+    names = dict.fromkeys(("cell", "model", "model_title", "recipe_name", "recipe_hash", "created"), "x")
     rest = {"schema": 1, "seed": 0, "status": "ok", "split": split, "recipe": recipe}
     return Record.model_validate({**names, **rest}).recipe
 
