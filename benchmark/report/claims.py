@@ -96,6 +96,8 @@ def _read_claim(entry: Mapping[str, Any], *, where: str) -> Claim:
             raise BenchError(f"{where}: field {name!r} is missing; expected {', '.join(known)}")
     if entry["kind"] not in get_args(ClaimKind):
         raise BenchError(f"{where}: {unknown_name('kind', str(entry['kind']), get_args(ClaimKind))}")
+    if not isinstance(entry["measures"], list):
+        raise BenchError(f"{where}: measures = {entry['measures']!r}: expected a list such as ['mDSC']")
     for measure in entry["measures"]:
         if measure not in MEASURE_KEYS:
             raise BenchError(f"{where}: {unknown_name('measure', str(measure), MEASURE_KEYS)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,18 +68,25 @@ def _row(tuning: Tuning, target: Target, slot: int, trial: FrozenTrial) -> Trial
         raise BenchError(f"study {target.study}: trial {trial.number} has {strange[0]!r}, which is not searched")
     try:
         fields = {f: parse_json(v) if dims[f].choices is not None else v for f, v in trial.params.items()}
-    except (TypeError, ValueError) as error:
+        score = _finite(trial.value) if trial.state.name == "COMPLETE" else None
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise BenchError(f"study {target.study}: trial {trial.number} holds no value of ours ({error})") from None
     return {
         "model": target.cell.spec.name,
         "slot": slot,
         "state": trial.state.name.lower(),
-        "score": trial.value if trial.state.name == "COMPLETE" else None,
+        "score": score,
         "fields": fields,
         "epochs": len(trial.intermediate_values),
         "seconds": trial.user_attrs.get("seconds"),
         "ended": visible(str(trial.user_attrs.get("ended", ""))),
     }
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"the score {value!r} is no number")
+    return float(value)
 
 
 def write_results(tuning: Tuning, found: Sequence[Found]) -> list[Path]:

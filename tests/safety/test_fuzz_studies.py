@@ -68,6 +68,18 @@ def test_any_value_of_a_journal(tmp_path: Path, journal: bytes, data: st.DataObj
     one_line(lambda: use(str(path)), "journal")
 
 
+@pytest.mark.parametrize("score", ["00", [], ["x"], [float("inf")], [[]], [1, 2], [True]], ids=repr)
+def test_a_score_that_is_no_number_is_one_line(tmp_path: Path, journal: bytes, score: object) -> None:
+    lines = [json.loads(line) for line in journal.splitlines()]
+    (told,) = (line for line in lines if "values" in line)
+    told["values"] = score
+    path = tmp_path / "t.journal"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(BenchError) as caught:
+        use(str(path))
+    assert len(str(caught.value).splitlines()) == 1
+
+
 class Bomb:
     def __init__(self, marker: Path) -> None:
         self.marker = marker
