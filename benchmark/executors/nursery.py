@@ -35,7 +35,7 @@ def take(threads: int) -> subprocess.Popen[str]:
 def start(threads: int) -> subprocess.Popen[str]:
     """Start a worker with so many threads."""
     pools = dict.fromkeys(_POOLS, str(threads))
-    return subprocess.Popen(
+    return subprocess.Popen(  # nosec B603 # no shell; this interpreter and a module of ours
         [sys.executable, "-P", "-m", "benchmark.executors.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
