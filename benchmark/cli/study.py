@@ -9,7 +9,7 @@ import typer
 
 from benchmark.cli import complete
 from benchmark.cli.app import app
-from benchmark.cli.options import Results
+from benchmark.cli.options import Json, Results
 
 
 @app.command()
@@ -23,7 +23,10 @@ def study(
     cache_dir: Annotated[Path | None, typer.Option(help="Folder for decoded pixels.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     track: Annotated[bool, typer.Option(help="Mirror the runs in MLflow.")] = True,
+    executor: Annotated[str | None, typer.Option(help="Where cells run: local, ray or slurm.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Cells at once.", min=1)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands and stop.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Repeat a whole study: the commands of a study file, one after the other, each into its folder.
 
@@ -36,10 +39,12 @@ def study(
     from benchmark.studies.parts import COMMANDS, load_study
 
     known = {command: _options(command_tree().commands[command]) for command in COMMANDS}
-    given = {"--data-root": data_root, "--cache-dir": cache_dir, "--device": device}
+    given: dict[str, object] = {"--data-root": data_root, "--cache-dir": cache_dir, "--device": device}
+    given |= {"--executor": executor, "--workers": workers}
     extra = [word for option, value in given.items() if value is not None for word in (option, str(value))]
     extra += [] if track else ["--no-track"]
-    raise typer.Exit(run_parts(load_study(name, known), results=results, extra=extra, dry_run=dry_run))
+    parts = load_study(name, known)
+    raise typer.Exit(run_parts(parts, results=results, extra=extra, dry_run=dry_run, as_json=as_json))
 
 
 def _options(command: typer.core.TyperCommand) -> dict[str, bool]:

@@ -11,42 +11,56 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.commands.printing import say
+from benchmark.commands.printing import print_json, say
 from benchmark.signals import exit_code
 from benchmark.studies.parts import Part
 
 EXIT_FAILED_CELL = 1
 
 
-def run_parts(parts: Sequence[Part], *, results: Path, extra: Sequence[str], dry_run: bool) -> int:
+def run_parts(
+    parts: Sequence[Part], *, results: Path, extra: Sequence[str], dry_run: bool, as_json: bool = False
+) -> int:
     """Run every part as a process of its own; or print the commands.
 
     A part with a failed cell does not stop the others; a mistake or a signal does. Finished cells are kept, so the
-    same command goes on where it stopped.
+    same command goes on where it stopped. As JSON, what the parts print goes to standard error, and standard output
+    lists each part's command, its folder and its exit code, which is null where it did not run.
 
     Returns:
         0; 1 when a cell failed; the exit code of the part that stopped the study.
     """
-    console = Console(stderr=True)
-    worst = 0
-    for number, part in enumerate(parts, 1):
-        argv = part.argv(results, tuple(extra))
-        if dry_run:
+    commands = [part.argv(results, tuple(extra)) for part in parts]
+    codes: list[int | None] = [None] * len(parts)
+    if not dry_run:
+        _run(commands, codes, aside=as_json)
+    if as_json:
+        rows = zip(parts, commands, codes, strict=True)
+        print_json(
+            [{"command": ["bench", *argv], "folder": part.folder, "exit_code": code} for part, argv, code in rows]
+        )
+    elif dry_run:
+        for argv in commands:
             print(shlex.join(["bench", *argv]))
-            continue
-        say(console, f"part {number} of {len(parts)}: {shlex.join(['bench', *argv])}")
-        code = _call(argv)
+    return max((code for code in codes if code is not None), default=0)
+
+
+def _run(commands: Sequence[Sequence[str]], codes: list[int | None], *, aside: bool) -> None:
+    """Run one after the other until one stops the study; fill in the exit codes."""
+    console = Console(stderr=True)
+    for index, argv in enumerate(commands):
+        where = f"part {index + 1} of {len(commands)}"
+        say(console, f"{where}: {shlex.join(['bench', *argv])}")
+        codes[index] = code = _call(argv, aside=aside)
         if code not in (0, EXIT_FAILED_CELL):
-            say(console, f"stopped in part {number} of {len(parts)}; the same command goes on from here")
-            return code
-        worst = max(worst, code)
-    return worst
+            say(console, f"stopped in {where}; the same command goes on from here")
+            return
 
 
-def _call(argv: Sequence[str]) -> int:
+def _call(argv: Sequence[str], *, aside: bool) -> int:
     """One command in a process of its own: memory is given back, and a crash in one part is no crash here."""
     with subprocess.Popen(  # nosec B603 # no shell; this interpreter, options checked by load_study
-        [sys.executable, "-P", "-m", "benchmark", *argv]
+        [sys.executable, "-P", "-m", "benchmark", *argv], stdout=sys.stderr if aside else None
     ) as process:
         try:
             return _status(process.wait())

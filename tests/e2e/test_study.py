@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import time
@@ -47,6 +48,8 @@ def test_dry_run_prints_commands_that_can_be_run_as_they_are(bench: Bench) -> No
     assert all(line.startswith(("bench run ", "bench ablate ")) for line in lines)
     assert "--results out/transfer-imagenet" in " ".join(lines)
     assert sum("--set pretrained=true" in line for line in lines) == 1
+    rows = json.loads(bench("study", "cpu-study", "--dry-run", "--results", "out", "--json").stdout)
+    assert [shlex.join(row["command"]) for row in rows] == lines and {row["exit_code"] for row in rows} == {None}
 
 
 def test_each_part_has_its_folder_and_a_second_call_trains_nothing(bench: Bench, tmp_path: Path) -> None:
@@ -56,8 +59,15 @@ def test_each_part_has_its_folder_and_a_second_call_trains_nothing(bench: Bench,
     assert [name.split("/")[0] for name in first] == ["one", "one", "two"]
     assert {json.loads(text)["split"]["name"] for name, text in first.items() if name.startswith("two")} == {"grouped"}
     assert list((tmp_path / "out" / "one" / "tables").glob("*.tex"))
-    bench("study", "s.toml", "--results", "out")
+    again = bench("study", "s.toml", "--results", "out", "--workers", "2", "--json")
     assert records(tmp_path / "out") == first
+    rows = json.loads(again.stdout)
+    assert [(row["command"][1], row["folder"], row["exit_code"]) for row in rows] == [
+        ("run", "one", 0),
+        ("run", "two", 0),
+        ("tables", "one", 0),
+    ]
+    assert "--workers" in rows[0]["command"] and "--workers" not in rows[2]["command"]
 
 
 def test_sigterm_reaches_the_part_in_hand_which_saves_its_state(

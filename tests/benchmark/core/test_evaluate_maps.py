@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -120,7 +119,7 @@ def test_a_protocol_that_the_reference_cannot_follow_is_refused_before_any_work(
 
 
 def test_decoding_and_scoring_overlap_in_a_bounded_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
     meet, drawn = threading.Barrier(4, timeout=10), []
 
     def work(value: int) -> int:

@@ -43,7 +43,7 @@ def test_a_cell_is_mirrored_while_the_command_still_runs(store: ResultsLayout, m
 def test_ctrl_c_leaves_the_cell_in_hand_as_interrupted(store: ResultsLayout, make_record: Make) -> None:
     record = make_record("sanet", status="interrupted", error="stopped by the user", tests={})
     with pytest.raises(KeyboardInterrupt), tracked(console()[0], store, "run", {}, track=True) as tracker:
-        tracker.in_hand = record.cell
+        tracker.in_hand.add(record.cell)
         io.write_record(store.cell(record.cell), record)
         raise KeyboardInterrupt
     (command,) = [one for one in read_commands(store) if record.cell in one.cells]
