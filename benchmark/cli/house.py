@@ -1,4 +1,4 @@
-"""`bench doctor`, `bench clean`, `bench init`, `bench measure`: the house around a study."""
+"""`bench doctor`, `bench clean`, `bench export`, `bench init`, `bench measure`: the house around a study."""
 
 from __future__ import annotations
 
@@ -66,6 +66,28 @@ def clean(
         yes=yes,
         as_json=as_json,
     )
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder of the export; it must not hold records yet.")],
+    results: Results = Path("results"),
+    protocols: Annotated[str | None, typer.Option(help="Keep these scoring protocols only, comma-separated.")] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Scores of single images and curves in single precision.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy a study's records without images, maps, weights and the machine's name, to publish beside a paper.
+
+    `bench tables`, `plots`, `compare` and `report` work on the copy alone; only what draws maps (`plots qualitative`,
+    `measure`) does not.
+
+    Example: bench export --out supplement --protocols pranet,half
+    """
+    from benchmark.commands import house
+
+    house.export(results, out, protocols=names(protocols) if protocols else None, compact=compact, as_json=as_json)
 
 
 @app.command()

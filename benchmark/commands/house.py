@@ -1,4 +1,4 @@
-"""`bench doctor`, `bench clean`, `bench init`, `bench measure`."""
+"""`bench doctor`, `bench clean`, `bench export`, `bench init`, `bench measure`."""
 
 from __future__ import annotations
 
@@ -60,6 +60,20 @@ def clean(
     total = sum(one.num_bytes for one in found.items) / 1e6
     verb = "removed" if yes else "would go (--yes removes them)"
     say(console, f"{len(gone) if yes else len(rows)} things, {total:.1f} MB {verb}" if rows else "nothing to clean")
+
+
+def export(results: Path, out: Path, *, protocols: Sequence[str] | None, compact: bool, as_json: bool) -> None:
+    """Write the export and say how large it is."""
+    from benchmark.export import export_records
+
+    done = export_records(results, out, protocols=protocols, compact=compact)
+    if as_json:
+        files = [path.relative_to(out).as_posix() for path in done.files]
+        print_json({"out": str(out), "cells": done.cells, "files": files, "num_bytes": done.num_bytes})
+        return
+    print(out)
+    size = f"{done.num_bytes / 1e6:.1f} MB"
+    say(Console(stderr=True), f"{len(done.cells)} cells in {len(done.files)} files, {size}; no image, map or weight")
 
 
 def init(name: str, out: Path, *, as_json: bool) -> None:

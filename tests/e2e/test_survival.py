@@ -63,6 +63,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=30)
     bench(*STUDY, "--results", "killed")
+    print(f"killed {kills} times while it worked ({NUM_KILLS} tries)")
     assert kills >= NUM_KILLS / 2, "it must have been killed while it worked"
     assert outcome(tmp_path / "killed") == undisturbed and not half_written(tmp_path / "killed")
 
