@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FEW_GROUPS = 10
 _NUM_RESAMPLES = 10_000
+_SLACK = 1e-3
+"""E exceeds 1 by less than this."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Parts:
         seed_var: (M,) variance of the mean that is due to seeds; 0 with one seed.
         group_dev: (R, M) deviations of the mean when groups are drawn again.
         seed_dev: (R, M) deviations when seeds are drawn again, each model for itself.
+        shares: (M,) whether the scores are shares of 1: no mean lies outside 0..1, no difference outside -1..1.
     """
 
     means: Floats
@@ -47,6 +50,7 @@ class Parts:
     num_images: int
     num_groups: int
     num_seeds: int
+    shares: npt.NDArray[np.bool_]
 
 
 def resample(block: Block, *, num_resamples: int = _NUM_RESAMPLES, seed: int = 0) -> Parts:
@@ -80,7 +84,8 @@ def resample(block: Block, *, num_resamples: int = _NUM_RESAMPLES, seed: int = 0
         for m, model in enumerate(block.models):
             drawn = _rng(seed, block.dataset, model).multinomial(num_seeds, chances, size=num_resamples)
             seed_dev[:, m] = np.sqrt(num_seeds / (num_seeds - 1)) * shrink[m] * (drawn @ by_seed[m]) / num_seeds
-    return Parts(means, group_sums, seed_var, group_dev, seed_dev, n, g, num_seeds)
+    shares = np.all((block.scores > -_SLACK) & (block.scores < 1 + _SLACK), axis=(1, 2))
+    return Parts(means, group_sums, seed_var, group_dev, seed_dev, n, g, num_seeds, shares)
 
 
 def mean_intervals(
@@ -111,11 +116,15 @@ def mean_intervals(
 
 
 def interval(parts: Parts, m: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Return the ends of the interval of one mean; NaN with one group of images."""
+    """Return the ends of the interval of one mean; NaN with one group of images.
+
+    A share's interval is cut at 0 and 1: with few groups or seeds Student's t alone would lead beyond.
+    """
     group_var = _group_variance(parts.group_sums[m], parts)
     df = _satterthwaite([group_var, parts.seed_var[m]], [parts.num_groups - 1, parts.num_seeds - 1])
     low, high = _interval(parts.group_dev[:, m] + parts.seed_dev[:, m], df, level)
-    return float(parts.means[m] + low), float(parts.means[m] + high)
+    mean = float(parts.means[m])
+    return _within(mean + low, mean + high, 0.0, mean) if parts.shares[m] else (mean + low, mean + high)
 
 
 def paired_comparisons(
@@ -178,7 +187,15 @@ def compare(parts: Parts, m: int, others: Parts, ref: int, *, level: float = 0.9
     dev = (parts.group_dev[:, m] - others.group_dev[:, ref]) + (parts.seed_dev[:, m] - others.seed_dev[:, ref])
     low, high = _interval(dev, df, level)
     t, p = _t_test(difference, float(np.sqrt(sum(variances))), df)
-    return Comparison(difference, difference + low, difference + high, t, df, p)
+    ends = difference + low, difference + high
+    if parts.shares[m] and others.shares[ref]:
+        ends = _within(*ends, -1.0, difference)
+    return Comparison(difference, ends[0], ends[1], t, df, p)
+
+
+def _within(low: float, high: float, least: float, value: float) -> tuple[float, float]:
+    """Cut an interval at ``least`` and 1; it keeps ``value`` also where rounding led that beyond. NaN stays."""
+    return float(np.maximum(low, min(least, value))), float(np.minimum(high, max(1.0, value)))
 
 
 def holm(p: npt.ArrayLike) -> Floats:

@@ -227,6 +227,18 @@ def test_same_seed_same_answer_and_no_model_or_set_disturbs_another() -> None:
     assert not np.allclose(first["low"], mean_intervals(blocks, num_resamples=500, seed=1)["low"])
 
 
+def test_no_interval_holds_a_mean_that_no_scores_could_have() -> None:
+    """Two sequences leave one degree of freedom, and Student's t then leads far beyond 0 and 1."""
+    groups = np.repeat([0, 1], 10)
+    scores = np.random.default_rng(0).uniform(0, 0.2, (2, 2, 20)) + 0.5 * groups
+    ends = mean_intervals([_block(scores, groups)])
+    assert (ends["low"] == 0).all() and (ends["high"] == 1).all()
+    difference = paired_comparisons([_block(scores, groups)], reference="unet").iloc[0]
+    assert -1 <= difference["low"] <= difference["difference"] <= difference["high"] <= 1
+    wider = mean_intervals([_block(10 * scores, groups)])
+    assert (wider["low"] < 0).all() and (wider["high"] > 10).all(), "no shares: nothing is cut"
+
+
 def test_degenerate_data_give_no_false_precision() -> None:
     one_group = mean_intervals([_block(np.full((1, 2, 4), 0.5), np.zeros(4, int))]).iloc[0]
     assert np.isnan(one_group["low"])
