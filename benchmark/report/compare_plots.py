@@ -40,7 +40,8 @@ def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note
         for axes, name in zip(panels, sets, strict=True):
             _forest_panel(axes, comparisons[comparisons["dataset"] == name], models)
             axes.set_title(dataset_title(str(name)), loc="left")
-        panels[-1].set_xlabel(f"{label} from {titles([reference])[reference]}\n(filled: Holm p < 0.05)")
+        words = f"{label} from {titles([reference])[reference]}\n(filled: Holm p < 0.05)"
+        panels[-1].set_xlabel(words, loc="right")  # beside long names of models there is more room to the left
         add_note(figure, note)
     return figure
 

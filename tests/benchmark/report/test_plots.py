@@ -51,7 +51,18 @@ def _curves(level: float) -> dict[str, np.ndarray]:
     return {"recall": rising, "precision": level * (1 - rising / 2), "dice": level * rising, "em": level + 0 * rising}
 
 
-KINDS = ["training", "distribution", "forest", "curves", "cost", "ranks", "size", "qualitative", "qualitative-wide"]
+KINDS = [
+    "training",
+    "distribution",
+    "forest",
+    "forest-long",
+    "curves",
+    "cost",
+    "ranks",
+    "size",
+    "qualitative",
+    "qualitative-wide",
+]
 
 
 def _cases(number: int) -> list[Case]:
@@ -78,10 +89,13 @@ def figures() -> dict[str, Figure]:
         "Synthetic images (phantom), seeds 0, 1: these numbers say nothing about real polyps, whatever they look like."
     )
     blocks = [_block(name) for name in ("kvasir", "etis")]
+    compared = paired_comparisons(blocks, reference="bsanet", num_resamples=200)
+    long = compared.replace({"unet": "BSANet w/o ISAM, FSAM, rendering"})
     return {
         "training": plots.training({m: [_history(0.1), _history(0.3)] for m in MODELS}, note=note),
         "distribution": plots.distribution(_block(), note=note),
-        "forest": plots.forest(paired_comparisons(blocks, reference="bsanet", num_resamples=200), note=note),
+        "forest": plots.forest(compared, note=note),
+        "forest-long": plots.forest(long, note=note),
         "curves": plots.curves({m: _curves(0.5 + i / 20) for i, m in enumerate(MODELS)}, dataset="kvasir", note=note),
         "cost": plots.cost(rows.assign(low=rows["mDSC"] - 0.02, high=rows["mDSC"] + 0.02), title="Kvasir", note=note),
         "ranks": plots.ranks(ranked, note=note),
