@@ -21,6 +21,7 @@ from benchmark.cli.tree import command_tree, leaves
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "benchmark/README.md", "benchmark/COMMANDS.md", "benchmark/EXTENDING.md", "results/README.md"]
 PAGES += ["baselines/README.md", "bsanet/README.md"]
+PAGES += ["results/reference/cpu-study/README.md", "results/reference/cost.md"]
 TREE = dict(leaves(command_tree()))
 
 

@@ -1,0 +1,94 @@
+"""The committed study: its tables and charts come from its records alone, without images, torch or network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STUDY = Path(__file__).parents[2] / "results" / "reference" / "cpu-study"
+WITHOUT_TORCH = """
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ImportError("torch is not to be loaded here")
+
+sys.meta_path.insert(0, NoTorch())
+from benchmark.cli import main
+main()
+"""
+TABLES = {
+    "tables": [("--ci", "--significance", "bsanet", "--rank"), ("--ablation", "--ci", "--significance")],
+    "tables-half": [("--protocol", "half")],
+}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The study without its tables and charts."""
+    shutil.copytree(STUDY, tmp_path / "study", ignore=shutil.ignore_patterns("tables*", "figures"))
+    return tmp_path / "study"
+
+
+def bench(environment: dict[str, str], *arguments: str | Path) -> str:
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("folder", TABLES)
+def test_the_tables_are_those_that_the_records_give(copy: Path, environment: dict[str, str], folder: str) -> None:
+    out = copy / "main" / folder
+    for options in TABLES[folder]:
+        bench(environment, "tables", "--results", copy / "main", "--out", out, "--latex", "--markdown", *options)
+    names = sorted(path.name for path in (STUDY / "main" / folder).iterdir())
+    assert names == sorted(path.name for path in out.iterdir()) and len(names) >= 8
+    for name in names:
+        assert (out / name).read_bytes() == (STUDY / "main" / folder / name).read_bytes(), name
+
+
+def test_charts_comparison_and_page_need_no_more(copy: Path, environment: dict[str, str]) -> None:
+    kinds = ("forest", "parameters", "training", "distribution")
+    bench(environment, "plots", *kinds, "--results", copy / "main", "--datasets", "kvasir")
+    made = {path.name for path in (copy / "main" / "figures").iterdir()}
+    assert made == {path.name for path in (STUDY / "main" / "figures").iterdir()} - {"ablation"}
+    bench(environment, "report", "--results", copy / "main", "--no-images")
+    page = (copy / "main" / "report.html").read_text(encoding="utf-8")
+    assert "BSANet" in page and "data:image/jpeg" not in page
+    found = json.loads(bench(environment, "compare", copy / "transfer-random", copy / "transfer-imagenet", "--json"))
+    gains = {(row["dataset"], row["model"]): row["difference"] for row in found["numbers"] if row["measure"] == "mDSC"}
+    assert len(gains) == 6 and min(gains.values()) > 0.3
+
+
+def test_it_holds_no_image_no_weight_no_machine_and_is_small() -> None:
+    files = [path for path in STUDY.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 5e6
+    assert {path.suffix for path in files} <= {"", ".md", ".tex", ".json", ".csv", ".parquet", ".npz", ".png", ".pdf"}
+    assert all("figures" in path.parts for path in files if path.suffix in {".png", ".pdf"})
+    for path in (STUDY / "main" / "runs").rglob("run.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert record["status"] == "ok" and not record["synthetic"] and "host" not in record["environment"]
+        assert all(not any(test["leaked"].values()) for test in record["tests"].values())
+        assert set(record["missing"]) == {"etis"}
+
+
+def test_the_page_says_what_the_tables_say() -> None:
+    """Every number of the page's main table and of the README's stands in the tables."""
+    page, readme = ((STUDY / "README.md").read_text(), (STUDY.parents[2] / "README.md").read_text())
+    rows = re.findall(r"^\| (U-Net|Unet\+\+|PraNet|SANet|LDNet|BSANet) \|(.*\[.*\].*) \| [\d.]+ M \|$", page, re.M)
+    assert len(rows) == 6
+    for model, cells in rows:
+        assert f"| {model} |{cells} |" in readme
+        for name, cell in zip(("kvasir", "clinicdb", "colondb"), cells.split("|"), strict=True):
+            table = (STUDY / "main" / "tables" / f"table-{name}.md").read_text()
+            (line,) = [line for line in table.splitlines() if line.startswith((f"| {model} |", f"| {model} (ours) |"))]
+            first = re.sub(r"[*\\]|</?u>", "", line.split("|")[2]).replace("<br>", " ").strip()
+            assert first == cell.strip(), (model, name)
