@@ -187,8 +187,8 @@ def _main(study: Study, cell: Cell, rank: int, store: Path, outbox: Any) -> None
 
 
 def _train_along(study: Study, cell: Cell, rank: int, store: Path, ready: Callable[[], None]) -> None:
-    from benchmark.resume import Follower
-    from benchmark.train import train
+    from benchmark.training.resume import Follower
+    from benchmark.training.train import train
 
     model = build_cell_model(cell, pretrained=False)  # the first process's values come with the first step
     data = training_pools(study, cell)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import nn
 
-    from benchmark.train import Outcome
+    from benchmark.training.train import Outcome
 
 
 _OF_TRAINING = ("best_epoch", "best_sha256", "val", "timing", "pretrained", "environment", "training")
@@ -257,8 +257,8 @@ def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: 
     import pandas as pd
 
     from benchmark.crew import crew
-    from benchmark.resume import Keeper
-    from benchmark.train import train
+    from benchmark.training.resume import Keeper
+    from benchmark.training.train import train
 
     data = training_pools(study, cell, watcher)
     paths = study.layout.cell(cell.id)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.criteria import get_criterion, training_loss
+from benchmark.training.criteria import get_criterion, training_loss
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -23,7 +23,7 @@ from benchmark.evaluate import score_maps
 from benchmark.plan import Request
 from benchmark.predict import predict_at, save_map
 from benchmark.scoring import make_fabric
-from benchmark.validate import validate
+from benchmark.training.validate import validate
 
 _IMAGES = 8
 _ASPECT = 1.15  # width to height of a typical frame

@@ -10,10 +10,10 @@ from benchmark.deterministic import deterministic, in_words
 from benchmark.errors import BenchError
 from benchmark.pixels import pool
 from benchmark.plan import Cell, subset
-from benchmark.resume import Keeper
 from benchmark.scoring import build_cell_model, make_fabric
-from benchmark.steps import TooLargeError
-from benchmark.train import train
+from benchmark.training.resume import Keeper
+from benchmark.training.steps import TooLargeError
+from benchmark.training.train import train
 from benchmark.tuning.plan import Target, Tuning
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from benchmark.config import Recipe
 from benchmark.group import group_fabric, leave_group
-from benchmark.resume import Follower, Keeper
-from benchmark.train import train
+from benchmark.training.resume import Follower, Keeper
+from benchmark.training.train import train
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from benchmark.data.colour import colour_exchange
 from benchmark.data.pool import Pool, Subset
 from benchmark.data.splits import Split
 from benchmark.errors import BenchError
-from benchmark.optim import learning_rate, make_optimizer
 from benchmark.pixels import training_items
 from benchmark.registry import build_model
-from benchmark.steps import _scales
+from benchmark.training.optim import learning_rate, make_optimizer
+from benchmark.training.steps import _scales
 
 FACTS = {
     "pranet": {

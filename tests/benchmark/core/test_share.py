@@ -12,7 +12,7 @@ from group_training import Case, Seen, alone, together
 from benchmark.data import transforms
 from benchmark.data.draws import Rows
 from benchmark.data.turning import TURNING_PIECES, turn
-from benchmark.share import Share
+from benchmark.training.share import Share
 
 TOLERANCE = 1e-5
 

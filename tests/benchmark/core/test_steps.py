@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from benchmark.compute import resolve
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
-from benchmark.optim import make_optimizer
-from benchmark.resume import Keeper, TrainState
-from benchmark.share import Share
-from benchmark.steps import Stepper, _even_parts
 from benchmark.store.checkpoint import load_state
-from benchmark.train import train
+from benchmark.training.optim import make_optimizer
+from benchmark.training.resume import Keeper, TrainState
+from benchmark.training.share import Share
+from benchmark.training.steps import Stepper, _even_parts
+from benchmark.training.train import train
 
 PLAIN = RECIPE.model_copy(update={"epochs": 2, "augmentation": ()})
 
@@ -202,7 +202,7 @@ class Fuse(NoNorm):
 
 
 def expected_images(epoch: int, step: int) -> list[str]:
-    from benchmark.train import _batches
+    from benchmark.training.train import _batches
 
     return [str(i) for i in list(_batches(18, PLAIN, seed=0, epoch=epoch))[step - 1]]
 

@@ -18,13 +18,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.config import Recipe
-from benchmark.criteria import training_loss
-from benchmark.optim import learning_rate, make_optimizer
-from benchmark.resume import Keeper
 from benchmark.signals import exit_code
 from benchmark.store.checkpoint import load_state, save_state
-from benchmark.train import _batches, train
-from benchmark.validate import baseline_dice, dice_curve
+from benchmark.training.criteria import training_loss
+from benchmark.training.optim import learning_rate, make_optimizer
+from benchmark.training.resume import Keeper
+from benchmark.training.train import _batches, train
+from benchmark.training.validate import baseline_dice, dice_curve
 
 
 def run(tmp_path: Path, recipe: Recipe = RECIPE, *, every_s: float = 60.0, **options: Any) -> tuple[Net, Any]:

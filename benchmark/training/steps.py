@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.batch_norm import synchronised
 from benchmark.compute import Compute, explain_compiler, give_back
 from benchmark.config import Recipe
-from benchmark.criteria import get_criterion, training_loss
 from benchmark.data import transforms
 from benchmark.errors import BenchError
-from benchmark.resume import TrainState
-from benchmark.share import Share
+from benchmark.training.batch_norm import synchronised
+from benchmark.training.criteria import get_criterion, training_loss
+from benchmark.training.resume import TrainState
+from benchmark.training.share import Share
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.batch_norm import convert
 from benchmark.compute import Compute, resolve
 from benchmark.config import Recipe, derive_seed
 from benchmark.data import transforms
@@ -26,12 +25,13 @@ from benchmark.data.colour import COLOUR_PIECES, ColourExchange, colour_exchange
 from benchmark.data.draws import Rows
 from benchmark.data.pool import Pool
 from benchmark.data.turning import leading, turn
-from benchmark.optim import make_optimizer, set_lr
-from benchmark.resume import Keeper, TrainState
-from benchmark.share import Share
 from benchmark.signals import hold_back
-from benchmark.steps import DivergedError, Stepper
-from benchmark.validate import baseline_dice, validate
+from benchmark.training.batch_norm import convert
+from benchmark.training.optim import make_optimizer, set_lr
+from benchmark.training.resume import Keeper, TrainState
+from benchmark.training.share import Share
+from benchmark.training.steps import DivergedError, Stepper
+from benchmark.training.validate import baseline_dice, validate
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
