@@ -49,7 +49,7 @@ def export_records(
         protocols: Keep these scoring protocols; all if None.
         compact: Keep scores of single images and curves in single precision; ``run.json`` keeps its figures.
     Raises:
-        BenchError: No records; ``out`` holds records; no record knows a protocol; a file cannot be read or written.
+        BenchError: No records; ``out`` holds records; a record lacks a protocol; a file cannot be read or written.
     """
     source, staging = ResultsLayout(results), ResultsLayout(out / ".export")
     records = io.read_records(results)
@@ -61,6 +61,11 @@ def export_records(
             raise unknown_name("protocol of these records", name, known)
     _refuse_clash(ResultsLayout(out))
     kept = set(known if protocols is None else protocols)
+    for record in records if protocols is not None else ():
+        if record.tests and (lacking := kept - set(record.protocols)):
+            found = f"cell {record.cell}: no scores by protocol {', '.join(sorted(lacking))}"
+            raise BenchError(f"{found}; run it again, or keep others by --protocols")
+    shutil.rmtree(staging.root, ignore_errors=True)  # of an export that was killed
     with io.explain_os_errors(out):
         try:
             for record in records:
@@ -85,7 +90,7 @@ def _export_cell(source: CellPaths, copy: CellPaths, record: Record, protocols: 
     io.write_record(copy, _without(record, protocols))
     for path in (source.history, *sorted(source.folder.glob("metrics/*.parquet"))):
         if path.is_file():
-            io.write_bytes(copy.folder / path.relative_to(source.folder), path.read_bytes())
+            io.write_bytes(copy.folder / path.relative_to(source.folder), _bytes(path))
     if source.scores.is_file():
         rows = io.read_scores(source.scores)
         rows = rows[rows["protocol"].isin(protocols)]
@@ -95,6 +100,14 @@ def _export_cell(source: CellPaths, copy: CellPaths, record: Record, protocols: 
         arrays = io.read_npz(source.curves)
         wanted = {key: arrays[key] for key in arrays if _wanted(key, protocols, leaked)}
         io.write_npz(copy.curves, {key: _single(array) if compact else array for key, array in wanted.items()})
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BenchError(f"cannot read {path}: {reason}; mend its permissions or run the cell again") from None
 
 
 def _doubles(rows: pd.DataFrame) -> list[str]:
@@ -125,6 +138,6 @@ def _export_rest(source: ResultsLayout, copy: ResultsLayout) -> None:
     """Splits and profiles as they are; commands without the tables and figures that are not exported."""
     for path in (*sorted(source.splits.glob("*.json")), source.profile):
         if path.is_file():
-            io.write_bytes(copy.root / path.relative_to(source.root), path.read_bytes())
+            io.write_bytes(copy.root / path.relative_to(source.root), _bytes(path))
     for command in read_commands(source):
         write_command(copy, command.model_copy(update={"files": []}))

@@ -32,7 +32,7 @@ def study(
 
     Finished cells are kept, so the same command goes on after an interruption.
 
-    Example: bench study cpu-study --results results/reference/cpu-study
+    Example: bench study cpu-study --results my-study --workers 2
     """
     from benchmark.cli.tree import command_tree
     from benchmark.commands.study_file import run_parts

@@ -23,9 +23,9 @@ def run_parts(
 ) -> int:
     """Run every part as a process of its own; or print the commands.
 
-    A part with a failed cell does not stop the others; a mistake or a signal does. Finished cells are kept, so the
-    same command goes on where it stopped. As JSON, what the parts print goes to standard error, and standard output
-    lists each part's command, its folder and its exit code, which is null where it did not run.
+    A part with a failed cell, or one that crashed, does not stop the others; a mistake or a signal does. Finished
+    cells are kept, so the same command goes on where it stopped. As JSON, what the parts print goes to standard error,
+    and standard output lists each part's command, its folder and its exit code, which is null where it did not run.
 
     Returns:
         0; 1 when a cell failed; the exit code of the part that stopped the study.
@@ -58,16 +58,28 @@ def _run(commands: Sequence[Sequence[str]], codes: list[int | None], *, aside: b
 
 
 def _call(argv: Sequence[str], *, aside: bool) -> int:
-    """One command in a process of its own: memory is given back, and a crash in one part is no crash here."""
+    """One command in a process of its own: memory is given back, and a crash in one part is no crash here.
+
+    It has a session of its own, so that Ctrl-C in a terminal reaches it once, through here: a second one would end it
+    before it has saved.
+    """
     with subprocess.Popen(  # nosec B603 # no shell; this interpreter, options checked by load_study
-        [sys.executable, "-P", "-m", "benchmark", *argv], stdout=sys.stderr if aside else None
+        [sys.executable, "-P", "-m", "benchmark", *argv],
+        stdout=sys.stderr if aside else None,
+        start_new_session=True,
     ) as process:
         try:
             return _status(process.wait())
-        except KeyboardInterrupt as stop:  # Ctrl-C came to the part, too; SIGTERM came here alone
-            process.send_signal(signal.SIGTERM if exit_code(stop) == 128 + signal.SIGTERM else signal.SIGINT)
-            process.wait()
-            return exit_code(stop)
+        except KeyboardInterrupt as stop:
+            code = exit_code(stop)
+            number = signal.SIGTERM if code == 128 + signal.SIGTERM else signal.SIGINT
+            process.send_signal(number)
+            try:
+                process.wait()
+            except KeyboardInterrupt:  # whoever asks twice does not want to wait
+                process.send_signal(number)
+                process.wait()
+            return code
 
 
 def _status(code: int) -> int:

@@ -32,7 +32,7 @@ def devices_sheet(found: Estimate) -> Sheet:
 
 def networks_sheet(found: Estimate) -> Sheet:
     """What each network costs per image and per cell."""
-    heads = ["Params (M)", "GMACs", "GMACs, step", "Images/s, training", "Images/s, forward", "Kept (MB/image)"]
+    heads = ["Params (M)", "GMACs", "GMACs, step", "Images/s, training", "Images/s, forward", "Kept (MiB/image)"]
     columns = [Column("Model", align="l"), Column("Cells"), *map(Column, heads), Column("Memory (GB)")]
     columns += [Column(f"h per cell, {_short(device)}") for device in found.devices]
     rows = []

@@ -94,7 +94,7 @@ def mean_intervals(
     """Interval of each model's mean on each test set.
 
     Percentile interval of the resampled means, widened by t / z with Satterthwaite's degrees of freedom, since a
-    plain percentile interval is too short for few groups or seeds.
+    plain percentile interval is too short for few groups or seeds; cut at 0 and 1 where all scores lie between.
 
     Returns:
         Columns dataset, model, mean, std (over seeds, N - 1), low, high, n, num_groups, num_seeds, note.
@@ -139,7 +139,8 @@ def paired_comparisons(
 
     The interval is a bootstrap as in ``mean_intervals``. The p-value is that of t = difference / standard error,
     the standard error robust to groups and with the seeds' part of both models, Satterthwaite's degrees of freedom.
-    With one seed and no groups it is Student's paired t-test.
+    With one seed and no groups it is Student's paired t-test. Intervals are cut at -1 and 1 where all scores of both
+    models lie in 0..1.
 
     Returns:
         Columns dataset, model, reference, difference (model less reference), low, high, t, df, p, p_holm, n,
@@ -178,7 +179,8 @@ class Comparison:
 def compare(parts: Parts, m: int, others: Parts, ref: int, *, level: float = 0.95) -> Comparison:
     """Compare two means over the same images and groups, drawn with the same seed; their numbers of seeds may differ.
 
-    With one seed on a side, how much another training of that side would differ is not in the result.
+    With one seed on a side, how much another training of that side would differ is not in the result. The interval is
+    cut at -1 and 1 where all scores of both lie in 0..1.
     """
     group_var = _group_variance(parts.group_sums[m] - others.group_sums[ref], parts)
     variances = [group_var, parts.seed_var[m], others.seed_var[ref]]
@@ -297,5 +299,7 @@ def caution(parts: Parts) -> str:
     if parts.num_seeds == 1:
         notes.append("one seed: how much another training would differ is not in the interval")
     elif parts.num_seeds == 2:
-        notes.append("two seeds only: a wide interval may tell of the few seeds more than of the models")
+        notes.append(
+            "two seeds only: a wide interval may tell of them more than of the models, a narrow one of two alike"
+        )
     return "; ".join(notes)

@@ -57,13 +57,21 @@ def test_compact_keeps_the_figures_and_halves_the_rows(bench: Bench, tmp_path: P
 
 def test_mistakes_are_one_line_and_leave_what_is_there(bench: Bench, tmp_path: Path) -> None:
     write_results(tmp_path / "results", {"unet": 0.7})
+    write_results(tmp_path / "mixed", {"unet": 0.7})
+    write_results(tmp_path / "mixed", {"bsanet": 0.7}, protocols={"pranet": "aa11bb22", "half": "0"})
+    (tmp_path / "copy" / ".export" / "runs" / "old").mkdir(parents=True)
     bench("export", "--out", "copy")
+    assert not list((tmp_path / "copy").rglob("old")), "what a killed export left is not taken along"
     before = {path: path.read_bytes() for path in (tmp_path / "copy").rglob("*") if path.is_file()}
     for arguments, words in (
         (("--out", "copy"), "is there already"),
         (("--out", "other", "--protocols", "pranets"), "did you mean 'pranet'?"),
         (("--out", "other", "--results", "nowhere"), "not found"),
         (("--out", "tiny_net.py/x"), "cannot write"),
+        (
+            ("--out", "other", "--results", "mixed", "--protocols", "half"),
+            "unet/quick-11112222/seed0: no scores by protocol half",
+        ),
     ):
         done = bench("export", *arguments, code=2)
         assert words in done.stderr and done.stderr.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -70,22 +71,25 @@ def test_each_part_has_its_folder_and_a_second_call_trains_nothing(bench: Bench,
     assert "--workers" in rows[0]["command"] and "--workers" not in rows[2]["command"]
 
 
-def test_sigterm_reaches_the_part_in_hand_which_saves_its_state(
-    bench: Bench, tmp_path: Path, environment: dict[str, str]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_part_in_hand_which_saves_its_state(
+    bench: Bench, tmp_path: Path, environment: dict[str, str], number: signal.Signals
 ) -> None:
+    """SIGTERM to the study alone, as kill sends it; SIGINT to its whole group, as a terminal does."""
     (tmp_path / "s.toml").write_text(STUDY.replace("epochs=2", "epochs=400"))
     log = tmp_path / "log"
     with log.open("w") as stream:
-        process = subprocess.Popen(
-            [bench_executable(), "study", "s.toml", "--results", "out"], cwd=tmp_path, env=environment, stderr=stream
-        )
+        command = [bench_executable(), "study", "s.toml", "--results", "out"]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=stream, start_new_session=True)
         limit = time.monotonic() + 120
         while "epoch 2/" not in log.read_text() and time.monotonic() < limit:
             time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        assert process.wait(60) == 128 + number
     assert list((tmp_path / "out").rglob("last.pt")), "the part in hand saved its state"
-    assert "the same command goes on" in log.read_text()
+    assert "the same command goes on" in log.read_text() and "Traceback" not in log.read_text()
+    (record,) = records(tmp_path / "out").values()
+    assert json.loads(record)["status"] == "interrupted"
 
 
 @pytest.mark.parametrize(
