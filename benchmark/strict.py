@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import stat
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,7 @@ def parse_json(text: str) -> Any:
     Raises:
         FormatFault: It is no JSON, or nested too deep.
     """
-    try:
-        return _clean(json.loads(text))
-    except RecursionError:
-        raise FormatFault("nested too deep") from None
-    except ValueError as error:
-        raise FormatFault(_line(error)) from None
+    return _parse(json.loads, text)
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -63,12 +59,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises:
         FormatFault: It is no TOML, or nested too deep.
     """
-    try:
-        return _clean(tomllib.loads(text))
-    except RecursionError:
-        raise FormatFault("nested too deep") from None
-    except (ValueError, OverflowError) as error:
-        raise FormatFault(_line(error)) from None
+    table: dict[str, Any] = _parse(tomllib.loads, text)
+    return table
 
 
 def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
@@ -79,6 +71,15 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
 def read_toml(path: Path, *, max_bytes: int = MAX_TOML_BYTES) -> dict[str, Any]:
     """Read a TOML file; raises what ``read_text`` and ``parse_toml`` raise."""
     return parse_toml(read_text(path, max_bytes=max_bytes))
+
+
+def _parse(loads: Callable[[str], Any], text: str) -> Any:
+    try:
+        return _clean(loads(text))
+    except RecursionError:
+        raise FormatFault("nested too deep") from None
+    except (ValueError, OverflowError) as error:
+        raise FormatFault(" ".join(str(error).split()) or type(error).__name__) from None
 
 
 def _clean(value: Any, depth: int = 0) -> Any:
@@ -95,7 +96,3 @@ def _clean(value: Any, depth: int = 0) -> Any:
 def _encodable(text: str) -> str:
     r"""Half of a surrogate pair (``"\ud800"`` in JSON) has no UTF-8: nothing that holds it could be written again."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

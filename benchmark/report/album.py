@@ -13,9 +13,10 @@ import numpy as np
 
 from benchmark.errors import BenchError
 from benchmark.report.blocks import Block
-from benchmark.report.evidence import Evidence, Member, set_title
+from benchmark.report.evidence import Evidence, Member
 from benchmark.report.names import MEASURES
 from benchmark.report.pictures import Pictures, Pixels, fitted, stretches
+from benchmark.report.select import set_title
 from benchmark.report.style import titles
 
 MAX_IMAGES = 40

@@ -10,8 +10,7 @@ from typing import Any
 from benchmark.report import select
 from benchmark.report.captions import commit_label
 from benchmark.report.clean import LEAK_KINDS
-from benchmark.report.evidence import set_title
-from benchmark.report.select import RecordDict
+from benchmark.report.select import RecordDict, set_title
 
 SHORT_EPOCHS = 20
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report import compare_plots, plots
-from benchmark.report.evidence import Evidence, set_title
+from benchmark.report.evidence import Evidence
 from benchmark.report.grid import Case, choose_images, qualitative
 from benchmark.report.pictures import Pictures, stretched, stretches
 from benchmark.report.ranks import average_ranks
+from benchmark.report.select import set_title
 from benchmark.report.size_plot import size
 from benchmark.report.stats import mean_intervals, paired_comparisons
 from benchmark.store import io

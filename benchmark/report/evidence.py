@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from benchmark.errors import BenchError, unknown_name
 from benchmark.report import select
 from benchmark.report.ablations import COLUMNS
 from benchmark.report.blocks import Block, make_blocks
-from benchmark.report.names import MEASURES, MODEL_TITLES, Measure, dataset_order, dataset_title
+from benchmark.report.names import MEASURES, MODEL_TITLES, Measure, dataset_order
 from benchmark.report.protocols import resolve_protocol
 from benchmark.report.rows import Kind, Row, group_cells, make_row, row_title
 from benchmark.report.select import RecordDict
@@ -302,21 +302,3 @@ def record_name(record: RecordDict) -> str:
     if record.get("ablation"):
         return row_title(model, record["ablation"], title)
     return model if model in MODEL_TITLES else title
-
-
-def group_studies(records: Sequence[RecordDict]) -> dict[tuple[str, str], list[RecordDict]]:
-    """Group records by (split label, recipe label): what may stand in one table; maps by others join every group."""
-    foreign = [r for r in records if select.is_foreign(r)]
-    groups: dict[tuple[str, str], list[RecordDict]] = {}
-    for record in records:
-        if not select.is_foreign(record):
-            groups.setdefault((select.split_label(record), select.recipe_label(record)), []).append(record)
-    if not groups:
-        return {("", ""): foreign} if foreign else {}
-    return {key: [*group, *foreign] for key, group in sorted(groups.items())}
-
-
-def set_title(records: Sequence[Mapping[str, Any]], dataset: str) -> str:
-    """The printed name of a test set, from a record that scored it."""
-    recorded = next((str(r["tests"][dataset]["title"]) for r in records if dataset in (r.get("tests") or {})), None)
-    return dataset_title(dataset, recorded)

@@ -14,11 +14,11 @@ from benchmark.report import select
 from benchmark.report.album import MAX_IMAGES, album
 from benchmark.report.audit_view import cell_states, data_rows, environments, study_labels
 from benchmark.report.draw import PLOTS, Options, draw
-from benchmark.report.evidence import Evidence, gather, group_studies
+from benchmark.report.evidence import Evidence, gather
 from benchmark.report.names import MEASURES
 from benchmark.report.pictures import Pictures
 from benchmark.report.reproduce import checkouts, commands
-from benchmark.report.select import RecordDict, check_records
+from benchmark.report.select import RecordDict, check_records, group_studies
 from benchmark.report.style import svg
 from benchmark.report.tables import Table, build_tables
 

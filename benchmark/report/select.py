@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.config import load_recipe, recipe_names
 from benchmark.errors import BenchError
+from benchmark.report.names import dataset_title
 
 RecordDict = Mapping[str, Any]
 
@@ -211,3 +212,21 @@ def _check_twice(records: Sequence[RecordDict], dataset: str) -> None:
                 f"{seen[key]} and {record.get('cell')}; choose one with --recipe {record.get('recipe_name')}-HASH"
             )
         seen[key] = str(record.get("cell"))
+
+
+def group_studies(records: Sequence[RecordDict]) -> dict[tuple[str, str], list[RecordDict]]:
+    """Group records by (split label, recipe label): what may stand in one table; maps by others join every group."""
+    foreign = [r for r in records if is_foreign(r)]
+    groups: dict[tuple[str, str], list[RecordDict]] = {}
+    for record in records:
+        if not is_foreign(record):
+            groups.setdefault((split_label(record), recipe_label(record)), []).append(record)
+    if not groups:
+        return {("", ""): foreign} if foreign else {}
+    return {key: [*group, *foreign] for key, group in sorted(groups.items())}
+
+
+def set_title(records: Sequence[Mapping[str, Any]], dataset: str) -> str:
+    """The printed name of a test set, from a record that scored it."""
+    recorded = next((str(r["tests"][dataset]["title"]) for r in records if dataset in (r.get("tests") or {})), None)
+    return dataset_title(dataset, recorded)

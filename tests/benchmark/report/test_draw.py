@@ -12,8 +12,9 @@ import pytest
 
 from benchmark.errors import BenchError
 from benchmark.report.draw import DEFAULT_ROWS, PLOTS, Drawn, Options, draw, latencies
-from benchmark.report.evidence import Evidence, gather, group_studies
+from benchmark.report.evidence import Evidence, gather
 from benchmark.report.pictures import Pictures, stretched
+from benchmark.report.select import group_studies
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
