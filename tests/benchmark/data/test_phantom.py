@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +59,20 @@ def test_equal_names_give_equal_pixels(shared_cache: Path) -> None:
     other = next(draw_sequence(domain, "phantom-colondb/s03", 1))
     assert (other[0] != again[0][0]).mean() > 0.5
     assert generator("a").integers(2**62) == generator("a").integers(2**62) != generator("b").integers(2**62)
+
+
+def test_the_number_of_threads_changes_no_pixel(tmp_path: Path) -> None:
+    """BLAS adds in another order with more threads, and a sum's last bit can be a pixel's."""
+    code = "import sys; from pathlib import Path; from benchmark.data.phantom import materialise_phantom; "
+    code += "materialise_phantom(Path(sys.argv[1]))"
+    drawn = []
+    for threads in ("1", "2", "4"):
+        pools = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / threads)], check=True, env={**os.environ, **pools})
+        files = sorted((tmp_path / threads).rglob("*.png"))
+        drawn.append({str(path.relative_to(tmp_path / threads)): path.read_bytes() for path in files})
+    assert len(drawn[0]) == 2 * sum(domain.num_images for domain in DOMAINS.values())
+    assert [name for name in drawn[0] for other in drawn[1:] if other[name] != drawn[0][name]] == []
 
 
 def test_sequences_show_the_same_polyp_moved(shared_cache: Path) -> None:
