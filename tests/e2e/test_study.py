@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from harness import Bench, bench_executable
 
@@ -84,6 +85,8 @@ def test_a_signal_reaches_the_part_in_hand_which_saves_its_state(
         limit = time.monotonic() + 120
         while "epoch 2/" not in log.read_text() and time.monotonic() < limit:
             time.sleep(0.2)
+        (part,) = psutil.Process(process.pid).children()
+        assert os.getsid(part.pid) != os.getsid(process.pid), "a terminal's Ctrl-C comes once, through the study"
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         assert process.wait(60) == 128 + number
     assert list((tmp_path / "out").rglob("last.pt")), "the part in hand saved its state"

@@ -80,6 +80,16 @@ def test_a_score_that_is_no_number_is_one_line(tmp_path: Path, journal: bytes, s
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_value_that_is_not_searched_is_one_line(tmp_path: Path) -> None:
+    slots = join(str(tmp_path / "t.journal"))
+    trial = slots.claim()
+    assert trial is not None
+    trial.suggest_float("nonsense", 0, 1)
+    slots.study.tell(trial, 0.5)
+    with pytest.raises(BenchError, match="trial 0 has 'nonsense', which is not searched"):
+        use(str(tmp_path / "t.journal"))
+
+
 class Bomb:
     def __init__(self, marker: Path) -> None:
         self.marker = marker

@@ -197,6 +197,12 @@ def test_faulty_rules(tmp_path: Path, make_pairs: Maker, more: str, message: str
         items_of(written(tmp_path, PLAIN + more))
 
 
+def test_a_pattern_that_would_run_for_years_is_stopped(tmp_path: Path, make_pairs: Maker) -> None:
+    make_pairs(tmp_path / "frames", tmp_path / "labels", ["a" * 60])
+    with pytest.raises(BenchError, match=r"takes more than 0\.5 s on 'a+'; write it without nested repetitions"):
+        items_of(written(tmp_path, PLAIN + "image_id = '(?P<id>(a|aa)+)[!x]'\n"))
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"masks = labels/\*\.png below .*: no image file matches"):
         items_of(written(tmp_path, PLAIN))

@@ -235,6 +235,10 @@ def test_no_interval_holds_a_mean_that_no_scores_could_have() -> None:
     assert (ends["low"] == 0).all() and (ends["high"] == 1).all()
     difference = paired_comparisons([_block(scores, groups)], reference="unet").iloc[0]
     assert -1 <= difference["low"] <= difference["difference"] <= difference["high"] <= 1
+    apart = np.stack([scores[0], 1 - scores[1]])  # the first is low where the second is high: differences of -1 to 1
+    widest = paired_comparisons([_block(apart, groups)], reference="unet").iloc[0]
+    assert (widest["low"], widest["high"]) == (-1, 1)
+    assert paired_comparisons([_block(10 * apart, groups)], reference="unet").iloc[0]["high"] > 10
     wider = mean_intervals([_block(10 * scores, groups)])
     assert (wider["low"] < 0).all() and (wider["high"] > 10).all(), "no shares: nothing is cut"
 

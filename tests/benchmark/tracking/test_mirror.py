@@ -16,7 +16,7 @@ from benchmark.store.commands import read_commands, study_id
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 from benchmark.tracking import connect
-from benchmark.tracking.content import digest
+from benchmark.tracking.content import digest, files
 from benchmark.tracking.mirror import Mirror, mirror_all
 
 MakeRecord = Callable[..., Record]
@@ -90,6 +90,18 @@ def test_a_cell_becomes_a_nested_run_with_all_that_the_record_says(store: Result
     assert run["files"] == ["history.csv", "run.json"]
     parent = held["20260102T030405-run-abcd"]
     assert parent["params"] == {"command": "run", "models": "['all']"} and parent["files"] == ["tables"]
+
+
+def test_a_link_in_a_strangers_cell_takes_no_other_file_along(store: ResultsLayout, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of this machine")
+    paths, record = store.cell(UNET), io.read_record(store.cell(UNET).record)
+    assert (paths.history, None) in files(store, record)
+    paths.history.unlink()
+    paths.history.symlink_to(tmp_path / "secret")
+    paths.all_worst.mkdir(exist_ok=True)
+    (paths.all_worst / "kvasir.png").symlink_to(tmp_path / "secret")
+    sent = [path for path, _ in files(store, record)]
+    assert paths.record in sent and not [path for path in sent if path.is_symlink()]
 
 
 def test_mirroring_twice_leaves_one_run_each(store: ResultsLayout) -> None:
