@@ -17,7 +17,7 @@ from benchmark.cli import audit  # noqa: F401
 # isort: on
 from benchmark.cli.tree import Verbosity, command_tree
 from benchmark.errors import BenchError
-from benchmark.signals import EXIT_SIGTERM, Terminated, raise_on_sigterm
+from benchmark.runtime.signals import EXIT_SIGTERM, Terminated, raise_on_sigterm
 
 
 def main() -> None:

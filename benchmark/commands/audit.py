@@ -13,8 +13,8 @@ from benchmark.store import io
 
 def audit_published(files: Sequence[Path], *, notes: bool, json_file: Path | None) -> None:
     """Print and write what does not hold in printed tables."""
-    from benchmark.report.published import audit_published as audit
-    from benchmark.report.published import findings_json, published_files, published_folder
+    from benchmark.report.literature.published import audit_published as audit
+    from benchmark.report.literature.published import findings_json, published_files, published_folder
 
     paths = list(files) or published_files(published_folder())
     findings = audit(paths, notes=notes)

@@ -13,9 +13,9 @@ def compare(
     a: str, b: str, *, results: Path, protocol: str, recipe: str | None, split: str | None, top: int, as_json: bool
 ) -> None:
     """Print what changed from A to B."""
-    from benchmark.report.compare import Side, compare_results, to_markdown
-    from benchmark.report.select import choose
-    from benchmark.report.uncertainty import score_reader
+    from benchmark.report.records.compare import Side, compare_results, to_markdown
+    from benchmark.report.records.select import choose
+    from benchmark.report.tables.uncertainty import score_reader
 
     if top < 0:
         raise BenchError(f"--top {top}: expected a number of images from 0 on")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.commands.printing import say
-from benchmark.data.items import DatasetMissing
+from benchmark.data.listing.items import DatasetMissing
 from benchmark.errors import BenchError
 from benchmark.store import io
 
 if TYPE_CHECKING:
-    from benchmark.data.audit import Audit
-    from benchmark.data.items import Item
+    from benchmark.data.audit.search import Audit
+    from benchmark.data.listing.items import Item
 
 
 def audit_data(
@@ -30,13 +30,13 @@ def audit_data(
     quiet: bool,
 ) -> None:
     """Audit datasets or a split, print what was found, write it where that was asked for."""
-    from benchmark.data.audit_text import to_json, to_text
+    from benchmark.data.audit.text import to_json, to_text
 
     found = _audit(names, root, split, split_seed, cache_dir, quiet)
     if json_file is not None:
         io.write_json(json_file, to_json(found))
     if html_file is not None:
-        from benchmark.data.audit_page import to_html
+        from benchmark.data.audit.page import to_html
 
         io.write_text(html_file, to_html(found))
     print(to_text(found))
@@ -47,9 +47,9 @@ def _audit(
 ) -> Audit:
     from dataclasses import replace
 
-    from benchmark.data.audit import audit_items, audit_split
-    from benchmark.data.datasets import dataset_info
-    from benchmark.data.splits import make_split
+    from benchmark.data.audit.search import audit_items, audit_split
+    from benchmark.data.listing.datasets import dataset_info
+    from benchmark.data.splits.choose import make_split
 
     console = Console(stderr=True)
 
@@ -75,8 +75,8 @@ def _sets(
 
     A dataset of several that cannot be listed is left out, with the reason in the second list.
     """
-    from benchmark.data.check import list_datasets
-    from benchmark.data.datasets import dataset_info, expand_datasets, list_dataset
+    from benchmark.data.audit.check import list_datasets
+    from benchmark.data.listing.datasets import dataset_info, expand_datasets, list_dataset
 
     if names:
         wanted = expand_datasets(names, root)

@@ -18,7 +18,7 @@ from benchmark.store.layout import ResultsLayout
 
 def models(name: str | None, *, as_json: bool) -> None:
     """List the models, or build one and describe it."""
-    from benchmark.registry import MODELS, VARIANTS
+    from benchmark.models.registry import MODELS, VARIANTS
 
     if name is not None:
         facts = _describe_model(name)
@@ -41,7 +41,7 @@ def models(name: str | None, *, as_json: bool) -> None:
 
 
 def _describe_model(name: str) -> dict[str, Any]:
-    from benchmark.registry import build_model, get_spec, switches
+    from benchmark.models.registry import build_model, get_spec, switches
 
     spec = get_spec(name)
     model = build_model(spec)
@@ -58,7 +58,7 @@ def _describe_model(name: str) -> dict[str, Any]:
 
 def data_list(root: Path | None, *, as_json: bool) -> None:
     """List the known datasets and where they were found."""
-    from benchmark.data.check import list_datasets
+    from benchmark.data.audit.check import list_datasets
 
     rows = [asdict(row) for row in list_datasets(root)]
     if as_json:
@@ -69,9 +69,9 @@ def data_list(root: Path | None, *, as_json: bool) -> None:
 
 def data_check(names: Sequence[str], root: Path | None, *, as_json: bool) -> int:
     """Check datasets; returns 1 when any has a fault."""
-    from benchmark.data.check import check_dataset, list_datasets
-    from benchmark.data.datasets import expand_datasets
-    from benchmark.progress import watch
+    from benchmark.data.audit.check import check_dataset, list_datasets
+    from benchmark.data.listing.datasets import expand_datasets
+    from benchmark.display.progress import watch
 
     wanted = expand_datasets(names, root) if names else [row.name for row in list_datasets(root) if row.found]
     if not wanted:
@@ -101,10 +101,10 @@ def profile(
     import pandas as pd
 
     from benchmark.config import load_recipe
-    from benchmark.profiling import as_rows
-    from benchmark.profiling import profile as measure
-    from benchmark.progress import watch
-    from benchmark.registry import expand_models
+    from benchmark.costs.profile import as_rows
+    from benchmark.costs.profile import profile as measure
+    from benchmark.display.progress import watch
+    from benchmark.models.registry import expand_models
 
     if min(batches, default=0) < 1:
         raise BenchError(f"--batches {','.join(map(str, batches))}: expected numbers from 1 on")

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.commands.printing import print_json, say
-from benchmark.data.fetch import Fetched
+from benchmark.data.fetching.fetch import Fetched
 from benchmark.errors import BenchError
 
 EXIT_BY_HAND = 1
@@ -29,8 +29,8 @@ def data_fetch(
     quiet: bool,
 ) -> int:
     """Fetch sources one after the other; returns 1 where a step is left to the user, 130 after Ctrl-C."""
-    from benchmark.data.fetch import fetch
-    from benchmark.data.fetch_sources import expand_sources, load_sources
+    from benchmark.data.fetching.fetch import fetch
+    from benchmark.data.fetching.sources import expand_sources, load_sources
 
     sources = load_sources(mirror)
     wanted = expand_sources(names, sources)

@@ -23,9 +23,9 @@ def data_show(
     quiet: bool,
 ) -> None:
     """Draw the sheet, print the statistics."""
-    from benchmark.data.datasets import expand_datasets, list_dataset
-    from benchmark.overview import contact_sheet, save_sheet, spread, survey
-    from benchmark.progress import watch
+    from benchmark.data.listing.datasets import expand_datasets, list_dataset
+    from benchmark.display.progress import watch
+    from benchmark.report.figures.contact_sheet import contact_sheet, save_sheet, spread, survey
 
     names = expand_datasets([name], root)
     if len(names) > 1:

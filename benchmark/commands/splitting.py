@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmark.commands.printing import print_json, print_rows, say
 
 if TYPE_CHECKING:
-    from benchmark.data.partition import Split
+    from benchmark.data.splits.partition import Split
 
 
 def data_split(
@@ -27,7 +27,7 @@ def data_split(
     as_json: bool,
 ) -> None:
     """Print how many images of each dataset train, validate and test."""
-    from benchmark.data.splits import obtain_split, save_split
+    from benchmark.data.splits.choose import obtain_split, save_split
 
     split = obtain_split(name, datasets, root=root, seed=seed, allow_missing=allow_missing, cache_dir=cache_dir)
     if export is not None:

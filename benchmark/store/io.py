@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from benchmark.errors import BenchError
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import SCHEMA_VERSION, Record
-from benchmark.strict import read_json
+from benchmark.untrusted import read_json
 
 if TYPE_CHECKING:
     import numpy as np

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.store.io import explain_os_errors
-from benchmark.strict import read_json
+from benchmark.untrusted import read_json
 
 HEARTBEAT_S = 5.0
 SILENCE_S = 60.0

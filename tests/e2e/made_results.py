@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.names import COLUMNS
+from benchmark.report.records.names import COLUMNS
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record

@@ -16,8 +16,8 @@ import pytest
 from harness import TINY, Bench, bench_executable
 from PIL import Image
 
-from benchmark.data.datasets import list_dataset
-from benchmark.data.decode import decode_mask
+from benchmark.data.files.decode import decode_mask
+from benchmark.data.listing.datasets import list_dataset
 
 PHANTOM = ["phantom-kvasir", "phantom-etis", "phantom-colondb", "phantom-endoscene"]
 

@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 import numpy as np
 from made_results import write_results
 
-from benchmark.report.blocks import Block
-from benchmark.report.rank_table import rank_sheet
-from benchmark.report.stats import mean_intervals, paired_comparisons
-from benchmark.report.tables import build_tables
-from benchmark.report.uncertainty import score_reader
+from benchmark.report.records.blocks import Block
+from benchmark.report.statistics.resampling import mean_intervals, paired_comparisons
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.ranks import rank_sheet
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 SETS = {"kvasir": 200, "etis": 200, "colondb": 200, "endoscene": 200}

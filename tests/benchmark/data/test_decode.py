@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from benchmark.data.decode import decode_image, decode_mask, decode_mask_grey, describe
+from benchmark.data.files.decode import decode_image, decode_mask, decode_mask_grey, describe
 from benchmark.errors import BenchError
 
 

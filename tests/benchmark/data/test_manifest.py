@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data import datasets
-from benchmark.data.cache import load_pair
-from benchmark.data.check import check_dataset
-from benchmark.data.datasets import dataset_info, expand_datasets, list_dataset
-from benchmark.data.hashing import content_hash, fingerprint
-from benchmark.data.items import Item
-from benchmark.data.leaks import count_leaks, find_leaks
-from benchmark.data.partition import Split
-from benchmark.data.reading import read_image, read_mask
-from benchmark.data.splits import load_split, make_split, obtain_split, save_split
+from benchmark.data.audit.check import check_dataset
+from benchmark.data.audit.leaks import count_leaks, find_leaks
+from benchmark.data.files.hashing import content_hash, fingerprint
+from benchmark.data.files.items import read_image, read_mask
+from benchmark.data.listing import datasets
+from benchmark.data.listing.datasets import dataset_info, expand_datasets, list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.data.pixels.cache import load_pair
+from benchmark.data.splits.choose import load_split, make_split, obtain_split, save_split
+from benchmark.data.splits.partition import Split
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]

@@ -12,13 +12,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from benchmark.data.check import check_dataset
-from benchmark.data.datasets import list_dataset
-from benchmark.data.decode import decode_image, decode_mask, decode_mask_grey, describe
-from benchmark.data.groups import COLONDB_CLUSTERS, KVASIR_CLUSTERS, KVASIR_SCENES
-from benchmark.data.hashing import pixel_hash
-from benchmark.data.published import published_ids
-from benchmark.data.splits import count_leaks, make_split
+from benchmark.data.audit.check import check_dataset
+from benchmark.data.files.decode import decode_image, decode_mask, decode_mask_grey, describe
+from benchmark.data.files.hashing import pixel_hash
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.groups import COLONDB_CLUSTERS, KVASIR_CLUSTERS, KVASIR_SCENES
+from benchmark.data.splits.choose import count_leaks, make_split
+from benchmark.data.splits.published import published_ids
 
 pytestmark = pytest.mark.real_data
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmark.data.datasets import DatasetMissing, list_dataset
-from benchmark.data.items import Item
-from benchmark.data.partition import cut_groups
-from benchmark.data.published import published_ids
-from benchmark.data.splits import Split, count_leaks, load_split, make_split, save_split
+from benchmark.data.listing.datasets import DatasetMissing, list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.data.splits.choose import Split, count_leaks, load_split, make_split, save_split
+from benchmark.data.splits.partition import cut_groups
+from benchmark.data.splits.published import published_ids
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark.data.datasets import list_dataset
-from benchmark.data.hashing import fingerprint
+from benchmark.data.files.hashing import fingerprint
+from benchmark.data.listing.datasets import list_dataset
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchError
-from benchmark.report.against import against_published, verdict
-from benchmark.report.published import PublishedRow, published_files, published_folder, read_published
-from benchmark.report.sheet import Sheet
-from benchmark.report.tables import build_tables
-from benchmark.report.uncertainty import score_reader
+from benchmark.report.literature.against import against_published, verdict
+from benchmark.report.literature.published import PublishedRow, published_files, published_folder, read_published
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.sheet import Sheet
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 HEAD = "dataset,model,mDSC,mIoU,paper,protocol,split,pretrained,recipe,n\n"

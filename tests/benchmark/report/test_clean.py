@@ -15,8 +15,8 @@ import pytest
 from benchmark.errors import BenchError
 from benchmark.metrics import score
 from benchmark.metrics.aggregate import Accumulator, aggregate
-from benchmark.report.clean import describe_leaks, with_clean
-from benchmark.report.tables import Table, build_tables
+from benchmark.report.records.without_leaked import describe_leaks, with_clean
+from benchmark.report.tables.build import Table, build_tables
 from benchmark.store.io import write_npz, write_parquet
 from benchmark.store.layout import ResultsLayout
 

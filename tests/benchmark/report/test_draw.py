@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchError
-from benchmark.report.draw import DEFAULT_ROWS, PLOTS, Drawn, Options, draw, latencies
-from benchmark.report.evidence import Evidence, gather
-from benchmark.report.pictures import Pictures, stretched
-from benchmark.report.select import group_studies
+from benchmark.report.figures.catalogue import DEFAULT_ROWS, PLOTS, Drawn, Options, draw, latencies
+from benchmark.report.figures.pictures import Pictures, stretched
+from benchmark.report.records.evidence import Evidence, gather
+from benchmark.report.records.select import group_studies
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 

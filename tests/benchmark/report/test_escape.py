@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.report import escape
-from benchmark.report.against import against_published
-from benchmark.report.efficiency import efficiency_sheets
-from benchmark.report.published import published_files, published_folder, read_published
-from benchmark.report.rank_table import rank_sheet
-from benchmark.report.tables import build_tables
-from benchmark.report.uncertainty import score_reader
+from benchmark.report.literature.against import against_published
+from benchmark.report.literature.published import published_files, published_folder, read_published
+from benchmark.report.tables import escape
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.efficiency import efficiency_sheets
+from benchmark.report.tables.ranks import rank_sheet
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store.io import read_records
 
 NASTY = [

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchError
-from benchmark.report import album as albums
-from benchmark.report.audit_view import data_rows, environments, study_labels
-from benchmark.report.page import PageOptions, build_page
-from benchmark.report.reproduce import checkouts, commands
+from benchmark.report.page import album as albums
+from benchmark.report.page.audit_view import data_rows, environments, study_labels
+from benchmark.report.page.page import PageOptions, build_page
+from benchmark.report.page.reproduce import checkouts, commands
 from benchmark.store.layout import ResultsLayout
 
 SET = "phantom-colondb"
@@ -26,7 +26,7 @@ MakeCell = Callable[..., dict[str, Any]]
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> PageOptions:
     """Options for a page with one kind of figure."""
-    monkeypatch.setattr("benchmark.report.page._KINDS", ("distribution", "latency"))
+    monkeypatch.setattr("benchmark.report.page.page._KINDS", ("distribution", "latency"))
     return PageOptions(cache_dir=shared_cache)
 
 

@@ -17,14 +17,14 @@ from matplotlib.text import Text
 from PIL import Image
 
 from benchmark.errors import BenchError
-from benchmark.report import plots
-from benchmark.report.blocks import Block
-from benchmark.report.compare_plots import groups_not_apart
-from benchmark.report.grid import OUTLINES, RULES, Case, choose_images, outlined, qualitative
-from benchmark.report.ranks import Ranks, average_ranks
-from benchmark.report.size_plot import size
-from benchmark.report.stats import paired_comparisons
-from benchmark.report.style import look, save_figure
+from benchmark.report.figures import plots
+from benchmark.report.figures.comparisons import groups_not_apart
+from benchmark.report.figures.grid import OUTLINES, RULES, Case, choose_images, outlined, qualitative
+from benchmark.report.figures.size import size
+from benchmark.report.figures.style import look, save_figure
+from benchmark.report.records.blocks import Block
+from benchmark.report.statistics.ranks import Ranks, average_ranks
+from benchmark.report.statistics.resampling import paired_comparisons
 
 
 def _xy(line: Line2D) -> tuple[list[float], list[float]]:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.errors import BenchError
 from benchmark.metrics import load_protocol
-from benchmark.report.protocols import resolve_protocol
+from benchmark.report.records.protocols import resolve_protocol
 
 
 def held(make_record: Callable, **protocols: str) -> list:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchError
-from benchmark.report.rank_table import rank_sheet
-from benchmark.report.tables import build_tables
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.ranks import rank_sheet
 
 SETS = ("kvasir", "etis", "colondb")
 

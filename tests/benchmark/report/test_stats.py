@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats as sps
 
 from benchmark.errors import BenchError
-from benchmark.report.blocks import Block, long_frame, make_blocks
-from benchmark.report.ranks import average_ranks
-from benchmark.report.stats import holm, mean_intervals, paired_comparisons, resample
-from benchmark.report.variance import variance_split
+from benchmark.report.records.blocks import Block, long_frame, make_blocks
+from benchmark.report.statistics.ranks import average_ranks
+from benchmark.report.statistics.resampling import holm, mean_intervals, paired_comparisons, resample
+from benchmark.report.statistics.variance import variance_split
 
 
 def _block(scores: np.ndarray, groups: np.ndarray | None = None, dataset: str = "kvasir") -> Block:

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchError
-from benchmark.report.files import write_tables
-from benchmark.report.image_rows import ImageRows, image_rows
-from benchmark.report.strata_tables import strata_tables
-from benchmark.report.worst import worst_lists
+from benchmark.report.records.image_rows import ImageRows, image_rows
+from benchmark.report.tables.files import write_tables
+from benchmark.report.tables.strata import strata_tables
+from benchmark.report.tables.worst import worst_lists
 
 N = 12
 

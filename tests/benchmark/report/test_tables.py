@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import BenchError
-from benchmark.report.files import write_tables
-from benchmark.report.names import MEASURES
-from benchmark.report.rows import Row, mark_best
-from benchmark.report.tables import build_tables
+from benchmark.report.records.names import MEASURES
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.files import write_tables
+from benchmark.report.tables.rows import Row, mark_best
 
 MODELS = ("unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet")
 KEYS = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")

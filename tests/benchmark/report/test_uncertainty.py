@@ -15,11 +15,11 @@ import pytest
 from scipy import stats as sps
 
 from benchmark.errors import BenchError
-from benchmark.report.blocks import long_frame, make_blocks
-from benchmark.report.names import COLUMNS
-from benchmark.report.stats import holm, mean_intervals, paired_comparisons
-from benchmark.report.tables import Table, build_tables
-from benchmark.report.uncertainty import score_reader
+from benchmark.report.records.blocks import long_frame, make_blocks
+from benchmark.report.records.names import COLUMNS
+from benchmark.report.statistics.resampling import holm, mean_intervals, paired_comparisons
+from benchmark.report.tables.build import Table, build_tables
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
