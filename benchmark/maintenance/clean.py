@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmark.data.files.generated import default_cache_dir
 from benchmark.data.phantom.dataset import VERSION as PHANTOM_VERSION
+from benchmark.data.phantom.faults import VERSION as FAULTY_VERSION
 from benchmark.errors import BenchError, unknown_name
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
@@ -22,6 +23,11 @@ KINDS = ("unfinished", "failed", "locks", "leftovers", "outdated", "caches")
 GRACE_S = 3600.0
 """Temporary files and locks younger than this may belong to a process that lives."""
 
+_CACHED_PIXELS = re.compile(r"[0-9a-f]{32}")
+_CACHED_PHANTOM = re.compile(r"phantom(-faulty)?-v\d+")
+_BUILDING = re.compile(r"\.building-.+-[a-z0-9_]{8}")
+_PLAN = re.compile(r"[0-9a-f]{32}\.plan")
+_PART = re.compile(r"tmp[a-z0-9_]{8}\.part")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)")
 _UNITS_S = {"": 86400, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -36,6 +42,7 @@ class Clutter:
         num_bytes: Its size.
         why: What is lost with it.
         cell: The cell whose lock must be held while it goes; None for the rest.
+        parts: The only things in the folder ``path`` that go; empty for all of it.
     """
 
     kind: str
@@ -43,6 +50,7 @@ class Clutter:
     num_bytes: int
     why: str
     cell: str | None = None
+    parts: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,11 @@ def find_clutter(
             raise unknown_name("kind", kind, KINDS)
     wanted = set(kinds or KINDS[:-1]) | ({"caches"} if caches else set())
     layout, left = ResultsLayout(results), list[str]()
-    found = [*_cells(layout, left), *_locks(layout, left), *_leftovers(layout.root), *_cached(cache_dir)]
+    found = list(_cached(cache_dir))
+    if (results / io.MARKER).is_file():
+        found += [*_cells(layout, left), *_locks(layout), *_leftovers(layout)]
+    elif results.is_dir():
+        left.append(f"{results}: no {io.MARKER} file, so it is not known as a results folder of 'bench run'")
     now = time.time()
     items = [one for one in found if one.kind in wanted and now - _last_written(one.path) >= min_age_s]
     named = [_named(layout, cell) for cell in dict.fromkeys(cells)]
@@ -113,14 +125,21 @@ def remove(items: Sequence[Clutter], results: Path) -> list[Path]:
             if item.cell is not None and not stack.enter_context(Lock(layout.lock(item.cell)).attempt()):
                 continue
             stack.enter_context(io.explain_os_errors(item.path))
-            if item.path.is_dir():
-                shutil.rmtree(item.path)
-            else:
-                item.path.unlink(missing_ok=True)
+            for path in item.parts or (item.path,):
+                _remove(path)
+            if item.parts and not any(item.path.iterdir()):
+                item.path.rmdir()
             gone.append(item.path)
         if item.cell is not None:
             _drop_empty(item.path.parent, layout.runs)
     return gone
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _cells(layout: ResultsLayout, left: list[str]) -> Iterator[Clutter]:
@@ -131,7 +150,7 @@ def _cells(layout: ResultsLayout, left: list[str]) -> Iterator[Clutter]:
             layout.cell(folder.relative_to(layout.runs).as_posix()),
         )
         if _is_held(layout, cell):
-            left.append(f"{cell} is in the hands of another process")
+            left.append(f"{cell} is locked by {Lock(layout.lock(cell)).holder()}")
             continue
         try:
             record = io.read_record(paths.record) if paths.record.is_file() else None
@@ -169,35 +188,52 @@ def _named(layout: ResultsLayout, name: str) -> Clutter:
     return Clutter("cell", folder, _size(folder), "named by --cell; its scores and weights are lost", cell)
 
 
-def _locks(layout: ResultsLayout, left: list[str]) -> Iterator[Clutter]:
+def _locks(layout: ResultsLayout) -> Iterator[Clutter]:
     root = layout.root / "locks"
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         if folder.is_dir() and time.time() - _last_written(folder) > GRACE_S and not Lock(folder).is_held():
             yield Clutter("locks", folder, _size(folder), "nobody holds it")
 
 
-def _leftovers(results: Path) -> Iterator[Clutter]:
-    """Temporary files of writers that were killed: named ``.<file>.<random>`` by ``store.io``."""
-    for path in sorted(results.rglob(".*.*")) if results.is_dir() else ():
-        if path.is_file() and path.name.count(".") >= 3 and time.time() - path.stat().st_mtime > GRACE_S:
+def _leftovers(layout: ResultsLayout) -> Iterator[Clutter]:
+    """Temporary files of writers that were killed, where this package writes."""
+    parts = (layout.runs, layout.tables, layout.figures, layout.splits, layout.commands, layout.tuning)
+    places = [*layout.root.glob(".*"), *(path for part in parts for path in part.rglob(".*"))]
+    for path in sorted(places):
+        if io.is_temporary(path) and path.is_file() and _is_old(path):
             yield Clutter("leftovers", path, _size(path), "of a process that was killed while it wrote")
 
 
 def _cached(cache_dir: Path | None) -> Iterator[Clutter]:
+    """What this package keeps in a cache folder, by the exact names it gives; the folder may hold other files."""
     root = cache_dir or default_cache_dir()
     if not root.is_dir():
         return
-    for pattern in (".building-*", "*/.building-*", "plans/*.part"):
-        for path in sorted(root.glob(pattern)):
-            if time.time() - path.stat().st_mtime > GRACE_S:
-                yield Clutter("leftovers", path, _size(path), "of a process that was killed while it wrote")
-    for path in sorted(root.glob("phantom-v*")):
-        current = path.name == f"phantom-v{PHANTOM_VERSION}"
+    yield from _halves(root)
+    for path in _matching(root, _CACHED_PHANTOM):
+        current = path.name in (f"phantom-v{PHANTOM_VERSION}", f"phantom-faulty-v{FAULTY_VERSION}")
         why = "drawn again when used" if current else "of another version of this package"
         yield Clutter("caches" if current else "outdated", path, _size(path), why)
-    for name, why in (("pixels", "decoded again when used"), ("plans", "made again when used")):
-        if (root / name).is_dir():
-            yield Clutter("caches", root / name, _size(root / name), why)
+    for name, pattern, why in (("pixels", _CACHED_PIXELS, "decoded"), ("plans", _PLAN, "made")):
+        if parts := tuple(_matching(root / name, pattern)):
+            size = sum(map(_size, parts))
+            yield Clutter("caches", root / name, size, f"{why} again when used", parts=parts)
+
+
+def _halves(root: Path) -> Iterator[Clutter]:
+    """What was being built in a cache folder when its process was killed."""
+    building = (path for place in (root, root / "pixels") for path in _matching(place, _BUILDING))
+    for path in (*building, *_matching(root / "plans", _PART)):
+        if _is_old(path):
+            yield Clutter("leftovers", path, _size(path), "of a process that was killed while it wrote")
+
+
+def _matching(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name)) if folder.is_dir() else []
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.lstat().st_mtime > GRACE_S
 
 
 def _size(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def export_records(
     Raises:
         BenchError: No records; ``out`` holds records; a record lacks a protocol; a file cannot be read or written.
     """
-    source, staging = ResultsLayout(results), ResultsLayout(out / ".export")
+    source, staging = ResultsLayout(results), ResultsLayout(out / f".export-{secrets.token_hex(6)}")
     records = io.read_records(results)
     if not records:
         raise BenchError(f"results folder {results}: no records; run 'bench run' first or pass --results")
@@ -65,7 +66,6 @@ def export_records(
         if record.tests and (lacking := kept - set(record.protocols)):
             found = f"cell {record.cell}: no scores by protocol {', '.join(sorted(lacking))}"
             raise BenchError(f"{found}; run it again, or keep others by --protocols")
-    shutil.rmtree(staging.root, ignore_errors=True)  # of an export that was killed
     with io.explain_os_errors(out):
         try:
             for record in records:

@@ -14,7 +14,7 @@ from benchmark.config import Recipe
 from benchmark.data.pixels import transforms
 from benchmark.errors import BenchError
 from benchmark.runtime.compute import resolve
-from benchmark.store.io import explain_os_errors
+from benchmark.store.io import explain_os_errors, temporary_beside
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -97,7 +97,7 @@ def save_map(path: Path, prob: np.ndarray) -> None:
 
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}")
+        temporary = temporary_beside(path)
         try:
             Image.fromarray(prob, mode="L").save(temporary, format="PNG", compress_level=1)
             temporary.replace(path)

@@ -112,6 +112,7 @@ def evaluate_maps(
     tests, parts = _with_others(paths, tests, parts)
     record = make_record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
     _write_scores(paths, parts)
+    io.mark(results)
     io.write_record(paths, record)
     return record
 

@@ -70,6 +70,7 @@ def evaluate_checkpoint(
             "environment": run_environment(fabric, spec),
         }
     )
+    io.mark(layout.root)
     io.write_record(layout.cell(cell.id), record)
     return record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchError
 
+_TEMPORARY = re.compile(r"\.building-.+-[a-z0-9_]{8}")
 STALE_S = 24 * 3600
 """A temporary folder untouched for so long belongs to a process that was killed."""
 
@@ -90,7 +92,7 @@ def _require_space(parent: Path, needed_bytes: int) -> None:
 def _drop_stale(parent: Path) -> None:
     for folder in parent.glob(".building-*"):
         with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > STALE_S:
+            if _TEMPORARY.fullmatch(folder.name) and time.time() - folder.stat().st_mtime > STALE_S:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
