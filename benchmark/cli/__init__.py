@@ -11,7 +11,7 @@ import traceback
 # isort: off
 from benchmark.cli.app import app  # noqa: F401
 from benchmark.cli import train, study, cost, tune, predict, reports, compare, figures, tracking  # noqa: F401
-from benchmark.cli import models, data, house  # noqa: F401
+from benchmark.cli import models, data, data_fetch, house  # noqa: F401
 from benchmark.cli import audit  # noqa: F401
 
 # isort: on

@@ -1,9 +1,8 @@
-"""`bench models`, `data list`, `data check` and `profile`: what there is and what it costs."""
+"""`bench models` and `profile`: what there is and what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,36 +53,6 @@ def _describe_model(name: str) -> dict[str, Any]:
         "built by": spec.target,
         "parts": "; ".join(f"{part}: {text}" for part, text in switches(spec).items()) or "none declared",
     }
-
-
-def data_list(root: Path | None, *, as_json: bool) -> None:
-    """List the known datasets and where they were found."""
-    from benchmark.data.audit.check import list_datasets
-
-    rows = [asdict(row) for row in list_datasets(root)]
-    if as_json:
-        print_json(rows)
-    else:
-        print_rows(rows)
-
-
-def data_check(names: Sequence[str], root: Path | None, *, as_json: bool) -> int:
-    """Check datasets; returns 1 when any has a fault."""
-    from benchmark.data.audit.check import check_dataset, list_datasets
-    from benchmark.data.listing.datasets import expand_datasets
-    from benchmark.display.progress import watch
-
-    wanted = expand_datasets(names, root) if names else [row.name for row in list_datasets(root) if row.found]
-    if not wanted:
-        raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
-    with watch(Console(stderr=True), quiet=as_json or Notes.silent) as watcher:
-        reports = [check_dataset(name, root, progress=partial(watcher.phase, f"check {name}")) for name in wanted]
-    if as_json:
-        print_json([asdict(report) for report in reports])
-    else:
-        for report in reports:
-            print(report.to_text())
-    return int(any(not report.ok for report in reports))
 
 
 def profile(

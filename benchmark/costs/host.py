@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmark.config import Recipe
 from benchmark.costs.formula import Host
-from benchmark.data.files.items import read_mask
+from benchmark.data.files.read_item import read_mask
 from benchmark.data.listing.items import Item
 from benchmark.data.pixels import transforms
 from benchmark.data.pixels.pool import Pool, Subset

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.files.hashing import fingerprint
-from benchmark.data.files.items import read_mask
 from benchmark.data.files.maps import read_map
+from benchmark.data.files.read_item import read_mask
 from benchmark.data.listing.datasets import list_dataset
 from benchmark.errors import BenchError
 from benchmark.store import io

@@ -15,7 +15,7 @@ from benchmark.data.files.maps import SUFFIXES
 from benchmark.data.files.masks import read_truth
 from benchmark.data.listing.datasets import dataset_info, list_dataset
 from benchmark.data.listing.items import Item
-from benchmark.data.splits.published import published_ids
+from benchmark.data.listing.published import published_ids
 from benchmark.errors import BenchError
 from benchmark.metrics import Protocol
 from benchmark.scoring.map_folders import FOLDER_NAMES, collect, find_folder

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from benchmark.data.files.generated import default_cache_dir
 from benchmark.data.files.hashing import content_hash
-from benchmark.data.files.items import read_mask_grey
 from benchmark.data.files.maps import read_map
 from benchmark.data.files.parallel import ahead
+from benchmark.data.files.read_item import read_mask_grey
 from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError
 from benchmark.metrics import PlanCache, Protocol, Scores, get_protocol, mask_facts, plan, score_all

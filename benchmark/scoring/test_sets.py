@@ -12,7 +12,7 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from benchmark.data.audit.leaks import leak_facts
-from benchmark.data.files.items import read_mask
+from benchmark.data.files.read_item import read_mask
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import Item
 from benchmark.data.pixels.cache import fingerprint

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,14 @@ import numpy as np
 from benchmark.data.audit.mask_faults import find_inverted
 from benchmark.data.files.decode import decode_mask_grey, describe
 from benchmark.data.files.hashing import content_hash, fingerprint
-from benchmark.data.listing.datasets import DATASETS, MANIFESTS, dataset_info, list_dataset, resolve_root
+from benchmark.data.listing.datasets import (
+    DATASETS,
+    MANIFESTS,
+    dataset_info,
+    expand_datasets,
+    list_dataset,
+    resolve_root,
+)
 from benchmark.data.listing.folders import IMAGE_SUFFIXES, same_name
 from benchmark.data.listing.items import MASK_THRESHOLD, RECORD_NAME, DatasetMissing, Item
 from benchmark.data.pixels.cache import load_pair
@@ -156,6 +164,35 @@ def _row(name: str, root: Path | str | None) -> DatasetRow:
     note = "" if len(items) == info.expected else f"incomplete: {len(items)} of {info.expected}"
     where = str(items[0].image_path.parent)
     return DatasetRow(name, info.title, True, len(items), info.expected, where, note, info.licence)
+
+
+def found_datasets(root: Path | None = None) -> list[str]:
+    """Return the names of the known datasets that are on disk.
+
+    Raises:
+        BenchError: None is.
+    """
+    found = [row.name for row in list_datasets(root) if row.found]
+    if not found:
+        raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
+    return found
+
+
+def check_datasets(
+    names: Sequence[str],
+    root: Path | None = None,
+    *,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> list[CheckReport]:
+    """Check datasets one after the other.
+
+    Args:
+        names: Datasets or groups; all that are found where empty.
+        root: Data root; None takes BENCH_DATA_ROOT.
+        progress: Called with the dataset, its images read and in all.
+    """
+    wanted = expand_datasets(names, root) if names else found_datasets(root)
+    return [check_dataset(name, root, progress=partial(progress, name)) for name in wanted]
 
 
 def check_dataset(

@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from benchmark.data.audit.twins import Twins, find_twins
 from benchmark.data.files.generated import default_cache_dir
 from benchmark.data.files.hashing import file_hash, hash_array, pixel_hash
-from benchmark.data.files.items import read_image
+from benchmark.data.files.read_item import read_image
 from benchmark.data.listing.items import Item
 from benchmark.data.splits.partition import Split
+from benchmark.data.twins.find import Twins, find_twins
 
 LeakKind = Literal["exact", "near", "sequence"]
 

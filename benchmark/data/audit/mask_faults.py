@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.files.items import read_mask
+from benchmark.data.files.read_item import read_mask
 from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.data.audit.text import dice_of, name_of
-from benchmark.data.files.items import read_image, read_mask
+from benchmark.data.audit.report import dice_of, name_of
+from benchmark.data.files.read_item import read_image, read_mask
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from benchmark.data.audit.leaks import Leak, leaks_of
-from benchmark.data.audit.twins import NearPair, Twins, find_twins
-from benchmark.data.files.items import read_mask
+from benchmark.data.files.read_item import read_mask
 from benchmark.data.listing.items import Item
+from benchmark.data.twins.find import NearPair, Twins, find_twins
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:

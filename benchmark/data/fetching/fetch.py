@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +47,21 @@ class Fetched:
     counts: tuple[str, ...]
     steps: tuple[str, ...]
     terms: str
+
+
+def download_root(root: Path | None) -> Path:
+    """Return the data root to download into; it need not exist yet.
+
+    Raises:
+        BenchError: None is given, or it is a file.
+    """
+    given = root or os.environ.get("BENCH_DATA_ROOT")
+    if not given:
+        raise BenchError("no data root: pass --data-root DIR or set BENCH_DATA_ROOT; the datasets are put there")
+    path = Path(given).expanduser()
+    if path.exists() and not path.is_dir():
+        raise BenchError(f"data root {path} is not a folder: pass --data-root DIR")
+    return path
 
 
 def fetch(

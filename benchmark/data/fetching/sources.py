@@ -110,7 +110,9 @@ def _parse(text: str, where: str) -> dict[str, Source]:
     try:
         payload = parse_toml(text)
     except FormatFault as error:
-        raise BenchError(f"address list {where}: {error}; see benchmark/data/sources.toml for the form") from error
+        raise BenchError(
+            f"address list {where}: {error}; see benchmark/data/fetching/sources.toml for the form"
+        ) from error
     if payload.pop("schema", None) != SCHEMA:
         raise BenchError(f"address list {where}: expected schema = {SCHEMA} at its top, as in sources.toml")
     return {name: _source(name, entry, where) for name, entry in payload.items()}

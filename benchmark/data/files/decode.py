@@ -1,6 +1,6 @@
 """Read image and mask files into arrays; right for every trap that these datasets hold.
 
-Callers that hold an ``Item`` read it by ``benchmark.data.files.items``, which knows colour order and mask threshold.
+Callers that hold an ``Item`` read it by ``files.read_item``, which knows colour order and mask threshold.
 
 Rules, the same for images and masks:
 

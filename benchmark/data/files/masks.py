@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.files.decode import decode_grey, describe
-from benchmark.data.files.items import read_mask_grey
 from benchmark.data.files.maps import MapFault, read_values
+from benchmark.data.files.read_item import read_mask_grey
 from benchmark.data.listing.items import MASK_THRESHOLD, Item
 from benchmark.errors import BenchError
 

@@ -13,7 +13,8 @@ from benchmark.data.listing.folders import Pair, subfolder
 from benchmark.data.listing.groups import assign_groups
 from benchmark.data.listing.items import MASK_THRESHOLD, DatasetMissing, Item
 from benchmark.data.listing.layouts import find_pairs
-from benchmark.data.phantom.dataset import DOMAINS, materialise_phantom
+from benchmark.data.phantom.dataset import materialise_phantom
+from benchmark.data.phantom.domains import DOMAINS
 from benchmark.data.phantom.faults import FAULTS, materialise_faulty
 from benchmark.errors import BenchError, unknown_name
 

@@ -9,7 +9,7 @@ from benchmark.data.listing.datasets import ENDOSCENE_PARTS, dataset_info, list_
 from benchmark.data.listing.folders import Pair
 from benchmark.data.listing.groups import assign_groups
 from benchmark.data.listing.items import STAND_IN, DatasetMissing, Item
-from benchmark.data.splits.published import PRANET_LISTS, published_ids
+from benchmark.data.listing.published import PRANET_LISTS, published_ids
 
 PARTS = {
     "isic2016": {"train": 900, "test": 379},

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.data.phantom.dataset import Domain
+    from benchmark.data.phantom.domains import Domain
 
     Array = NDArray[np.float32]
     Pixels = NDArray[np.uint8]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.data.files.generated import build_folder, default_cache_dir
-from benchmark.data.phantom.dataset import DOMAINS, one_blas_thread
+from benchmark.data.phantom.dataset import one_blas_thread
+from benchmark.data.phantom.domains import DOMAINS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

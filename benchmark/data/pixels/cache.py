@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.data.files.generated import build_folder, default_cache_dir
 from benchmark.data.files.hashing import content_hash, fingerprint
-from benchmark.data.files.items import read_image, read_mask_grey
+from benchmark.data.files.read_item import read_image, read_mask_grey
 from benchmark.data.listing.items import Item
 from benchmark.data.pixels.resize import MaskMode, Resize, resize_image, resize_mask
 from benchmark.errors import BenchError

@@ -9,9 +9,9 @@ from pathlib import Path
 from benchmark.data.audit.leaks import count_leaks
 from benchmark.data.listing.datasets import dataset_info, expand_datasets, list_dataset
 from benchmark.data.listing.items import DatasetMissing, Item
+from benchmark.data.listing.published import published_ids
 from benchmark.data.splits.files import load_split, save_split
 from benchmark.data.splits.partition import Items, Split, cut, cut_groups, rank
-from benchmark.data.splits.published import published_ids
 from benchmark.errors import BenchError, unknown_name
 
 __all__ = ["SPLITS", "Split", "count_leaks", "load_split", "make_split", "obtain_split", "save_split"]
@@ -122,7 +122,7 @@ def _grouped(plan: _Plan, names: list[str]) -> None:
 
 def _merge_by_audit(plan: _Plan, found: dict[str, list[Item]]) -> dict[str, list[Item]]:
     """Give the look-alikes of datasets whose groups are not published one group, found by looking at the images."""
-    from benchmark.data.audit.twins import merge_groups
+    from benchmark.data.twins.find import merge_groups
 
     unknown = [name for name in found if not (name in GROUPED or dataset_info(name).synthetic)]
     unknown = [name for name in unknown if not any(item.is_stand_in for item in found[name])]

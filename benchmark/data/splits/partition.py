@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import Item
@@ -39,6 +40,21 @@ class Split:
     def synthetic(self) -> bool:
         """True where the images are phantoms."""
         return any(dataset_info(item.dataset).synthetic for item in self.train)
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Return one row per dataset: images that train, validate and test, and number of groups."""
+        counts = {
+            "train": Counter(item.dataset for item in self.train),
+            "val": Counter(item.dataset for item in self.val),
+            "test": Counter({name: len(items) for name, items in self.tests.items()}),
+        }
+        groups: dict[str, set[str]] = {}
+        for item in (*self.train, *self.val, *(item for items in self.tests.values() for item in items)):
+            groups.setdefault(item.dataset, set()).add(item.group)
+        return [
+            {"dataset": name, **{side: count[name] for side, count in counts.items()}, "groups": len(of)}
+            for name, of in groups.items()
+        ]
 
 
 def rank(seed: int, items: Sequence[Item]) -> list[Item]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.data.files.generated import replacing
-from benchmark.data.files.items import read_mask
+from benchmark.data.files.read_item import read_mask
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import MASK_THRESHOLD, Item
 from benchmark.data.pixels.cache import load_pair

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.data.files.items import read_image, read_mask
 from benchmark.data.files.maps import read_map
+from benchmark.data.files.read_item import read_image, read_mask
 from benchmark.data.listing.items import Item
 from benchmark.store import io
 

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmark.data.audit.check import check_dataset
 from benchmark.data.audit.leaks import count_leaks, find_leaks
 from benchmark.data.files.hashing import content_hash, fingerprint
-from benchmark.data.files.items import read_image, read_mask
+from benchmark.data.files.read_item import read_image, read_mask
 from benchmark.data.listing import datasets
 from benchmark.data.listing.datasets import dataset_info, expand_datasets, list_dataset
 from benchmark.data.listing.items import Item

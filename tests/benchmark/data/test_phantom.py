@@ -13,7 +13,8 @@ import pytest
 
 from benchmark.data.files.hashing import pixel_hash
 from benchmark.data.listing.datasets import DATASETS, list_dataset
-from benchmark.data.phantom.dataset import DOMAINS, VERSION, materialise_phantom, sequence_lengths
+from benchmark.data.phantom.dataset import VERSION, materialise_phantom
+from benchmark.data.phantom.domains import DOMAINS, sequence_lengths
 from benchmark.data.phantom.draw import draw_sequence, generator
 from benchmark.data.pixels.cache import load_pair, open_cache
 from benchmark.errors import BenchError

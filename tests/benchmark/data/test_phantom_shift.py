@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from benchmark.data.listing.datasets import list_dataset
-from benchmark.data.phantom.dataset import DOMAINS
+from benchmark.data.phantom.domains import DOMAINS
 from benchmark.data.pixels.cache import open_cache
 
 Part = tuple[np.ndarray, np.ndarray]  # features (N, S, S, F), masks (N, S, S)

@@ -17,8 +17,8 @@ from benchmark.data.files.decode import decode_image, decode_mask, decode_mask_g
 from benchmark.data.files.hashing import pixel_hash
 from benchmark.data.listing.datasets import list_dataset
 from benchmark.data.listing.groups import COLONDB_CLUSTERS, KVASIR_CLUSTERS, KVASIR_SCENES
+from benchmark.data.listing.published import published_ids
 from benchmark.data.splits.choose import count_leaks, make_split
-from benchmark.data.splits.published import published_ids
 
 pytestmark = pytest.mark.real_data
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from benchmark.data.listing.datasets import DatasetMissing, list_dataset
 from benchmark.data.listing.items import Item
+from benchmark.data.listing.published import published_ids
 from benchmark.data.splits.choose import Split, count_leaks, load_split, make_split, save_split
 from benchmark.data.splits.partition import cut_groups
-from benchmark.data.splits.published import published_ids
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]

@@ -15,7 +15,7 @@ import numpy as np
 from benchmark.data.files.decode import decode_image
 from benchmark.data.files.generated import default_cache_dir
 from benchmark.data.files.hashing import file_hash, hash_array
-from benchmark.data.files.items import read_image
+from benchmark.data.files.read_item import read_image
 from benchmark.data.listing.items import Item
 
 if TYPE_CHECKING:

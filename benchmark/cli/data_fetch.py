@@ -1,42 +1,64 @@
-"""`bench data fetch`: show the terms, bring the data, say what is there now."""
+"""`bench data fetch`: show the terms, download, say what is there now."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 
+from benchmark.cli import complete
+from benchmark.cli.app import data_app
+from benchmark.cli.options import DataRoot, Json, Quiet
 from benchmark.commands.printing import print_json, say
-from benchmark.data.fetching.fetch import Fetched
 from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    from benchmark.data.fetching.fetch import Fetched
 
 EXIT_BY_HAND = 1
 EXIT_CTRL_C = 130
 
 
+@data_app.command("fetch")
 def data_fetch(
-    names: Sequence[str],
-    root: Path | None,
-    *,
-    mirror: str | None,
-    lock: Path | None,
-    keep_archives: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """Fetch sources one after the other; returns 1 where a step is left to the user, 130 after Ctrl-C."""
-    from benchmark.data.fetching.fetch import fetch
+    datasets: Annotated[
+        list[str],
+        typer.Argument(
+            help="Datasets, pranet (both bundles), or the groups polyp, skin.", autocompletion=complete.datasets
+        ),
+    ],
+    data_root: DataRoot = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(help="Address list FILE.toml, or a folder or address with the archives.", envvar="BENCH_MIRROR"),
+    ] = None,
+    lock: Annotated[
+        Path | None, typer.Option(help="Checksums of first downloads; DATA_ROOT/bench-data.lock.json if unset.")
+    ] = None,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the archives after unpacking.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Download datasets into the data root, checked and unpacked, or say step by step how to get them by hand.
+
+    A broken download goes on where it stopped when the command is given again. What is there is never overwritten.
+    Exit code 1 where a dataset has to be got by hand.
+
+    Example: bench data fetch kvasir pranet --data-root ~/datasets
+    """
+    from benchmark.data.fetching.fetch import download_root, fetch
     from benchmark.data.fetching.sources import expand_sources, load_sources
 
     sources = load_sources(mirror)
-    wanted = expand_sources(names, sources)
+    wanted = expand_sources(datasets, sources)
     if not wanted:
         raise BenchError(f"name what to fetch: {', '.join(sources)}; or pranet, polyp, skin")
-    place = _root(root)
+    place = download_root(data_root)
     console = Console(stderr=True)
     results = []
     for name in wanted:
@@ -48,23 +70,13 @@ def data_fetch(
                 result = fetch(name, source, place, lock=lock, keep_archives=keep_archives, progress=progress)
         except KeyboardInterrupt:
             say(console, "stopped by the user: what came is kept; the same command goes on from there")
-            return EXIT_CTRL_C
+            raise typer.Exit(EXIT_CTRL_C) from None
         results.append(result)
         if not as_json:
             _print(result, source.title, place)
     if as_json:
         print_json([asdict(result) for result in results])
-    return EXIT_BY_HAND if any(result.status == "manual" for result in results) else 0
-
-
-def _root(root: Path | None) -> Path:
-    given = root or os.environ.get("BENCH_DATA_ROOT")
-    if not given:
-        raise BenchError("no data root: pass --data-root DIR or set BENCH_DATA_ROOT; the datasets are put there")
-    path = Path(given).expanduser()
-    if path.exists() and not path.is_dir():
-        raise BenchError(f"data root {path} is not a folder: pass --data-root DIR")
-    return path
+    raise typer.Exit(EXIT_BY_HAND if any(result.status == "manual" for result in results) else 0)
 
 
 def _print(result: Fetched, title: str, root: Path) -> None:

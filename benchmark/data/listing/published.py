@@ -21,4 +21,4 @@ def published_ids(dataset: str, part: str) -> tuple[str, ...]:
     name = PRANET_LISTS.get((dataset, part))
     if name is None:
         return ()
-    return tuple((files("benchmark.data.splits") / "lists" / name).read_text(encoding="utf-8").split())
+    return tuple((files("benchmark.data.listing") / "lists" / name).read_text(encoding="utf-8").split())

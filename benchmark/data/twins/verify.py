@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.data.audit.near import WHOLE, Candidate, Window
+from benchmark.data.twins.candidates import WHOLE, Candidate, Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ from benchmark.data.listing.items import natural_key
 if TYPE_CHECKING:
     from benchmark.data.audit.leaks import Leak
     from benchmark.data.audit.search import Audit, Conflict
-    from benchmark.data.audit.twins import NearPair
     from benchmark.data.listing.items import Item
+    from benchmark.data.twins.find import NearPair
 
 _SHOWN = 40
 _KINDS = {

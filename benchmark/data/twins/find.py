@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.data.audit.near import FLIPS, Window, find_candidates
-from benchmark.data.audit.signatures import Progress, read_signatures, with_channels
-from benchmark.data.audit.verify import THRESHOLD, verify
 from benchmark.data.listing.items import Item
+from benchmark.data.twins.candidates import FLIPS, Window, find_candidates
+from benchmark.data.twins.signatures import Progress, read_signatures, with_channels
+from benchmark.data.twins.verify import THRESHOLD, verify
 
 Cluster = tuple[Item, ...]
 
