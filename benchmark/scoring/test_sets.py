@@ -12,7 +12,7 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from benchmark.data.audit.leaks import leak_facts
-from benchmark.data.files.read_item import read_mask
+from benchmark.data.files.read_item import mask_shape
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import Item
 from benchmark.data.pixels.cache import fingerprint
@@ -101,7 +101,7 @@ def _predict(
     for start in range(0, len(items), step):
         part = items[start : start + step]
         images, _ = cached.batch(np.arange(start, start + len(part)))
-        sizes = [read_mask(item).shape for item in part]
+        sizes = [mask_shape(item) for item in part]
         maps = predict_at(model, cell.recipe, images, sizes, fabric)
         for item, prob in zip(part, maps, strict=True):
             save_map(paths.map(dataset, item.id), prob)

@@ -79,11 +79,6 @@ class Audit:
         """Every image by ``<dataset>/<id>``."""
         return {f"{item.dataset}/{item.id}": item for items in self.items.values() for item in items}
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing was found at all."""
-        return not (self.exact or self.near or self.unreadable or any(self.leaks.values()))
-
 
 def audit_items(
     sets: Mapping[str, Sequence[Item]], *, cache_dir: Path | None = None, progress: Say = lambda *_: None

@@ -4,7 +4,7 @@ Callers that hold an ``Item`` read it by ``files.read_item``, which knows colour
 
 Rules, the same for images and masks:
 
-* Pixels are taken as stored: an EXIF orientation tag is ignored, since masks carry none.
+* Pixels are taken as stored: an EXIF or TIFF orientation tag is ignored, since masks carry none.
 * An alpha channel is dropped.
 * Sixteen-bit samples are scaled to eight bits (divided by 257), unless none exceeds 255: then they are eight-bit
   values in wide samples and stay as they are.
@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -34,14 +34,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.uint8]
-    Mask = NDArray[np.bool_]
 
+T = TypeVar("T")
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP")  # a camera's MPO is opened as JPEG
 MAX_PIXELS = 100_000_000
 """Width times height; 10,000 px square."""
 
-_TIFF = frozenset({".tif", ".tiff"})
+_TIFF = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})  # first bytes, also of BigTIFF; names may lie
 _MAX_SAMPLES = 8
+_TURNED_BACK: dict[int, tuple[bool, tuple[int, ...]]] = {
+    **{1: (False, ()), 2: (False, (1,)), 3: (False, (0, 1)), 4: (False, (0,))},
+    **{5: (True, ()), 6: (True, (0,)), 7: (True, (0, 1)), 8: (True, (1,))},
+}
+"""By orientation tag: whether rows and columns change places, then which axes are mirrored, to be as stored again."""
 _MAX_COLOUR = 32  # channels of a grey JPEG may differ by rounding; beyond this a mask is coloured
 
 
@@ -57,11 +62,6 @@ def decode_image(path: Path) -> Pixels:
     elif pixels.shape[2] == 2:
         pixels = np.repeat(pixels[..., :1], 3, axis=2)
     return np.ascontiguousarray(pixels[..., :3])
-
-
-def decode_mask(path: Path) -> Mask:
-    """Read a mask as (H, W) bool: foreground where its grey value is greater than 127."""
-    return decode_mask_grey(path) > MASK_THRESHOLD
 
 
 def decode_mask_grey(path: Path, *, threshold: int = MASK_THRESHOLD) -> Pixels:
@@ -115,8 +115,13 @@ def _grey(pixels: Pixels, path: Path) -> Pixels:
 
 def _read(path: Path) -> Pixels:
     """Return (H, W) or (H, W, C) uint8."""
+    return _attempt(_decoded, path)
+
+
+def _attempt(read: Callable[[Path], T], path: Path) -> T:
+    """Return ``read(path)``; whatever it raises becomes one line."""
     try:
-        return in_time(_decoded, path)
+        return in_time(read, path)
     except BenchError:
         raise
     except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
@@ -125,7 +130,12 @@ def _read(path: Path) -> Pixels:
 
 def _decoded(path: Path) -> Pixels:
     _require_bytes(path)
-    return _whole(_to_eight_bits(_read_tiff(path) if path.suffix.lower() in _TIFF else _read_pillow(path)))
+    return _whole(_to_eight_bits(_read_tiff(path) if _is_tiff(path) else _read_pillow(path)))
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in _TIFF
 
 
 def _whole(pixels: Pixels) -> Pixels:
@@ -181,7 +191,15 @@ def _read_pillow(path: Path) -> NDArray[Any]:
 
 
 def _pillow_pixels(image: Any) -> NDArray[Any]:
-    """Turn what Pillow opened into grey, grey + alpha, RGB or RGBA samples."""
+    """Turn what Pillow opened into grey, grey + alpha, RGB or RGBA samples, (H, W) or (H, W, C), as stored."""
+    tag = orientation(image) if image.format == "TIFF" else 1
+    samples = _samples(image)  # Pillow turns a TIFF by its tag while it loads; JPEGs stay as stored
+    swapped, mirrored = _TURNED_BACK[tag]
+    samples = np.flip(np.swapaxes(samples, 0, 1) if swapped else samples, mirrored)
+    return np.ascontiguousarray(samples)
+
+
+def _samples(image: Any) -> NDArray[Any]:
     if image.mode == "1":
         return np.asarray(image.convert("L"))
     known = image.mode in ("L", "LA", "RGB", "RGBA", "F") or image.mode.startswith("I")
@@ -220,23 +238,48 @@ def _to_eight_bits(pixels: NDArray[Any]) -> Pixels:
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def orientation(image: Any) -> int:
+    """Return the orientation tag of what Pillow opened, 1 (upright) to 8; 1 where there is none or it is no number."""
+    from PIL import ExifTags
+
+    tag = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return tag if tag in _TURNED_BACK else 1
+
+
+def image_shape(path: Path) -> tuple[int, int]:
+    """Return height and width in pixels, as stored, from the header alone.
+
+    Raises:
+        BenchError: If the header cannot be read.
+    """
+    return _attempt(_shape, path)
+
+
+def _shape(path: Path) -> tuple[int, int]:
+    _require_bytes(path)
+    if _is_tiff(path):
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            check_size(page.imagewidth, page.imagelength * page.imagedepth)
+            return page.imagelength, page.imagewidth
+    with open_picture(path) as image:
+        return image.height, image.width
+
+
 def describe(path: Path) -> str:
     """Return format and samples of an image file from its header, e.g. "JPEG RGB" or "TIFF 3x8 BlackIsZero".
 
     Raises:
         BenchError: If the header cannot be read.
     """
-    try:
-        return in_time(_described, path)
-    except BenchError:
-        raise
-    except Exception as error:  # see _read
-        raise _unreadable(path, error) from error
+    return _attempt(_described, path)
 
 
 def _described(path: Path) -> str:
     _require_bytes(path)
-    return _describe_tiff(path) if path.suffix.lower() in _TIFF else _describe_pillow(path)
+    return _describe_tiff(path) if _is_tiff(path) else _describe_pillow(path)
 
 
 def _describe_tiff(path: Path) -> str:
@@ -250,9 +293,7 @@ def _describe_tiff(path: Path) -> str:
 
 
 def _describe_pillow(path: Path) -> str:
-    from PIL import ExifTags
-
     with open_picture(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        turned = orientation(image)
         note = f", EXIF orientation {turned} (ignored)" if turned != 1 else ""
         return f"{image.format} {image.mode}{note}"

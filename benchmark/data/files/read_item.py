@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.data.files.decode import decode_image, decode_mask_grey
+from benchmark.data.files.decode import decode_image, decode_mask_grey, image_shape
 from benchmark.data.listing.items import MASK_THRESHOLD, Item
 
 if TYPE_CHECKING:
@@ -30,3 +30,8 @@ def read_mask_grey(item: Item) -> NDArray[np.uint8]:
 def read_mask(item: Item) -> NDArray[np.bool_]:
     """Read an item's mask as (H, W) bool."""
     return read_mask_grey(item) > MASK_THRESHOLD
+
+
+def mask_shape(item: Item) -> tuple[int, int]:
+    """Return height and width of an item's mask in pixels; nothing is decoded."""
+    return image_shape(item.mask_path)

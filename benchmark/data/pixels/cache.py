@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import numpy as np
 
+from benchmark.data.files.decode import describe
 from benchmark.data.files.generated import build_folder, default_cache_dir
 from benchmark.data.files.hashing import content_hash, fingerprint
 from benchmark.data.files.read_item import read_image, read_mask_grey
@@ -67,9 +68,16 @@ def load_pair(item: Item) -> tuple[Pixels, Pixels]:
         (ih, iw), (mh, mw) = image.shape[:2], mask.shape
         raise BenchError(
             f"mask {item.mask_path} is {mw}x{mh} and its image {item.image_path} {iw}x{ih}: expected equal sizes; "
-            "restore the original pair"
+            f"restore the original pair{_turned(item)}"
         )
     return image, mask
+
+
+def _turned(item: Item) -> str:
+    """Return a hint where an orientation tag says why the sizes differ."""
+    kinds = {path: describe(path) for path in (item.image_path, item.mask_path)}
+    turned = [f"{path.name} is {kind}" for path, kind in kinds.items() if "orientation" in kind]
+    return f" ({'; '.join(turned)}: save it upright, without the tag)" if turned else ""
 
 
 def open_cache(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.data.audit.leaks import count_leaks
 from benchmark.data.listing.datasets import dataset_info, expand_datasets, list_dataset
 from benchmark.data.listing.items import DatasetMissing, Item
 from benchmark.data.listing.published import published_ids
@@ -14,7 +13,7 @@ from benchmark.data.splits.files import load_split, save_split
 from benchmark.data.splits.partition import Items, Split, cut, cut_groups, rank
 from benchmark.errors import BenchError, unknown_name
 
-__all__ = ["SPLITS", "Split", "count_leaks", "load_split", "make_split", "obtain_split", "save_split"]
+__all__ = ["SPLITS", "Split", "load_split", "make_split", "obtain_split", "save_split"]
 
 WHOLLY_TEST = frozenset({"etis", "phantom-etis", "cvc300", "ph2"})
 """Sets that are never trained on under split ``paper``."""
