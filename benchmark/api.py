@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.execution.placement import Placement
-    from benchmark.report.tables.sheet import Sheet
+    from benchmark.report.sheets.sheet import Sheet
     from benchmark.store.schema import Record
     from benchmark.study.plan import Request, Study
 

@@ -28,8 +28,9 @@ def audit_published(
 
     Example: bench audit published
     """
-    from benchmark.report.literature.published import audit_published as audit
-    from benchmark.report.literature.published import findings_json, published_files, published_folder
+    from benchmark.report.literature.audit import audit_published as audit
+    from benchmark.report.literature.audit import findings_json
+    from benchmark.report.literature.published import published_files, published_folder
 
     paths = list(files or []) or published_files(published_folder())
     findings = audit(paths, notes=notes)

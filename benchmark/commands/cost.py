@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmark.costs.formula import Work
     from benchmark.costs.networks import Network
     from benchmark.costs.plan_cost import Estimate, Options
-    from benchmark.report.tables.sheet import Sheet
+    from benchmark.report.sheets.sheet import Sheet
     from benchmark.study.plan import Request
 
 

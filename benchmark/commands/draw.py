@@ -15,7 +15,7 @@ from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
-    from benchmark.report.records.evidence import Evidence
+    from benchmark.report.figures.evidence import Evidence
 
 
 def list_plots(*, as_json: bool) -> None:
@@ -88,11 +88,11 @@ def choose(results: Path, *, models: Sequence[str] | None, datasets: Sequence[st
     ``all`` stands for the six models; a group of datasets stands for its members that were scored.
     """
     from benchmark.data.listing.datasets import GROUPS
-    from benchmark.report.records.evidence import gather
+    from benchmark.report.figures.evidence import gather
     from benchmark.report.records.names import MODEL_TITLES
 
-    records = [record.to_json() for record in io.read_records(results)]
-    scored = {name for record in records for name in record["tests"]}
+    records = io.read_records(results)
+    scored = {name for record in records for name in record.tests}
     if models is not None:
         models = [part for name in models for part in (MODEL_TITLES if name == "all" else [name])]
     if datasets is not None:
@@ -116,7 +116,7 @@ def report(
     """Write the page of a results folder and print its path."""
     from benchmark.report.page.page import PageOptions, build_page
 
-    records = [record.to_json() for record in io.read_records(results)]
+    records = io.read_records(results)
     options = PageOptions(protocol=protocol, images=images, worst=worst, data_root=data_root, cache_dir=cache_dir)
     page = build_page(results, records, replace(options, title=title) if title else options)
     path = out or results / "report.html"

@@ -21,7 +21,7 @@ from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     from benchmark.commands.tracked import Tracker
-    from benchmark.report.tables.build import Table
+    from benchmark.report.tables.scores import Table
     from benchmark.study.plan import Request, Study
 
 EXIT_FAILED_CELL = 1
@@ -98,7 +98,7 @@ def perform(
     quiet: bool,
 ) -> tuple[list[Record], list[Table], list[Path]]:
     """Train, score, tabulate and mirror a study; returns its records, its tables and the files written."""
-    from benchmark.report.tables.files import write_tables
+    from benchmark.report.sheets.files import write_tables
 
     if checkpoints and not track and not quiet:
         say(console, "ignored    --log-checkpoints: with --no-track nothing goes to MLflow")
@@ -260,7 +260,7 @@ def _ablation_report(study: Study, records: Sequence[Record], costs: dict[tuple[
 
     rows = [io.read_scores(study.layout.cell(record.cell).scores) for record in records]
     rows = [frame[frame["dataset"].isin(list(study.split.tests))] for frame in rows]
-    made, compared = ablation_tables([record.to_json() for record in records], rows, costs)
+    made, compared = ablation_tables(records, rows, costs)
     name = study.cells[0].spec.name.replace(":", "_")
     written = write_ablation(made, study.layout.tables, name)
     note = "synthetic images: these differences say nothing about real polyps" if study.synthetic else ""
@@ -272,9 +272,9 @@ def _study_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     """The tables of this study, a blank one for each test set that is missing; none where no cell came so far."""
     from benchmark.report.tables.build import build_tables
 
-    main = [record.to_json() for record in records if not record.ablation]
-    if not any(record["tests"] for record in main):
+    main = [record for record in records if not record.ablation]
+    if not any(record.tests for record in main):
         return []
     sets = [*study.split.tests, *study.split.missing]
-    models = list(dict.fromkeys(r["model"] for r in main))
+    models = list(dict.fromkeys(r.model for r in main))
     return build_tables(main, protocol=study.request.printed.name, models=models, datasets=sets)

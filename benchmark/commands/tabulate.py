@@ -15,9 +15,10 @@ from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
-    from benchmark.report.tables.sheet import Printable
+    from benchmark.report.sheets.sheet import Printable
+    from benchmark.store.schema import Record
 
-Records = Sequence[dict[str, Any]]
+Records = Sequence["Record"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def _check_options(request: TableRequest) -> None:
 
 def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, as_json: bool) -> None:
     """Build the tables of a results folder, write them, print the first format asked for."""
-    from benchmark.report.tables.files import write_tables
+    from benchmark.report.sheets.files import write_tables
 
     made = build(request)
     written = write_tables(made, out or ResultsLayout(request.results).tables, formats)
@@ -91,7 +92,7 @@ def build(request: TableRequest) -> list[Printable]:
     from benchmark.report.records.protocols import resolve_protocol
 
     _check_options(request)
-    records = [record.to_json() for record in io.read_records(request.results)]
+    records = io.read_records(request.results)
     request = replace(request, protocol=resolve_protocol(records, request.protocol))
     return _KINDS[request.kind](request, records)
 
@@ -113,7 +114,7 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
         **request.choice,
     )
     if request.exclude:
-        from benchmark.report.records.without_leaked import with_clean
+        from benchmark.report.tables.without_leaked import with_clean
 
         made = with_clean(made, records, ResultsLayout(request.results), request.exclude)
     return [*made, rank_sheet(made)] if request.rank else [*made]
@@ -121,7 +122,7 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
 
 def _strata(request: TableRequest, records: Records) -> list[Printable]:
     """Scores by kind of image."""
-    from benchmark.report.records.image_rows import image_rows
+    from benchmark.report.tables.image_rows import image_rows
     from benchmark.report.tables.strata import strata_tables
 
     return [*strata_tables(image_rows(records, request.results, **request.choice), request.by or "")]
@@ -129,7 +130,7 @@ def _strata(request: TableRequest, records: Records) -> list[Printable]:
 
 def _worst(request: TableRequest, records: Records) -> list[Printable]:
     """Each model's worst images."""
-    from benchmark.report.records.image_rows import image_rows
+    from benchmark.report.tables.image_rows import image_rows
     from benchmark.report.tables.worst import worst_lists
 
     return [*worst_lists(image_rows(records, request.results, **request.choice), request.worst or 0)]

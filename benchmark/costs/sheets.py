@@ -8,7 +8,7 @@ from benchmark.costs.devices import DeviceCost
 from benchmark.costs.growth import MAP_BYTES_PER_PX
 from benchmark.costs.plan_cost import Estimate
 from benchmark.costs.words import measured_on, notes_on, plan_words
-from benchmark.report.tables.sheet import Cell, Column, Sheet
+from benchmark.report.sheets.sheet import Cell, Column, Sheet
 
 
 def sheets(found: Estimate) -> list[Sheet]:

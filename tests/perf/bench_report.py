@@ -46,7 +46,7 @@ def main() -> None:
         root = write_results(Path(folder), {f"m{i}": 0.8 for i in range(24)}, seeds=tuple(range(5)), sets=SETS)
         for what, options in (("plain", {}), ("--ci --significance --rank", {"ci": True, "significance": "m0"})):
             start = time.perf_counter()
-            records = [record.to_json() for record in io.read_records(root)]
+            records = io.read_records(root)
             tables = build_tables(records, read=score_reader(root, "pranet"), **options)
             sheets = [*tables, rank_sheet(tables)] if options else tables
             texts = [one.sheet.to_latex() for one in sheets]

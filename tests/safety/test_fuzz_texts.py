@@ -18,8 +18,8 @@ from benchmark.data.listing.datasets import expand_datasets
 from benchmark.data.listing.manifest import load_manifest, manifest_items
 from benchmark.data.splits.files import load_split
 from benchmark.metrics.protocol import load_protocol
+from benchmark.report.literature.audit import audit_published
 from benchmark.report.literature.claims import read_claims
-from benchmark.report.literature.published import audit_published
 from benchmark.report.tables.build import build_tables
 from benchmark.store import io
 from benchmark.store.commands import read_commands, study_id
@@ -84,7 +84,7 @@ def read_lock(path: Path) -> None:
 
 
 def read_table(path: Path) -> None:
-    records = [one.to_json() for one in io.read_records(path.parents[4])]
+    records = io.read_records(path.parents[4])
     for table in build_tables(records):
         for form in ("markdown", "latex", "csv"):
             text = getattr(table.sheet, f"to_{form}")()

@@ -12,10 +12,10 @@ import numpy as np
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report.figures import comparisons as compare_plots
 from benchmark.report.figures import plots
+from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.grid import Case, choose_images, qualitative
 from benchmark.report.figures.pictures import Pictures, stretched, stretches
 from benchmark.report.figures.size import size
-from benchmark.report.records.evidence import Evidence
 from benchmark.report.records.select import set_title
 from benchmark.report.statistics.ranks import average_ranks
 from benchmark.report.statistics.resampling import mean_intervals, paired_comparisons

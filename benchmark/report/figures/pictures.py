@@ -17,7 +17,7 @@ from benchmark.data.listing.items import MASK_THRESHOLD
 from benchmark.data.pixels.cache import load_pair
 from benchmark.errors import BenchError
 from benchmark.metrics import get_protocol
-from benchmark.report.records.evidence import Evidence, Member
+from benchmark.report.figures.evidence import Evidence, Member
 
 if TYPE_CHECKING:
     from benchmark.data.listing.items import Item
@@ -54,7 +54,7 @@ class Pictures:
             except BenchError as error:
                 raise BenchError(f"images of {dataset} are not at hand ({error})") from None
             chosen = {key: item for key, item in found.items() if key in ids}
-            scored = self.evidence.members(dataset)[0].records[0]["tests"][dataset]["fingerprint"]
+            scored = self.evidence.members(dataset)[0].records[0].tests[dataset].fingerprint
             if len(chosen) < len(ids) or fingerprint(chosen.values()) != scored:
                 raise BenchError(f"images of {dataset} in the data root are not the ones that were scored")
             self._items[dataset] = chosen

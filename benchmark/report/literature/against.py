@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import BenchError
+from benchmark.metrics.measures import MEASURES, Measure
 from benchmark.report.literature.published import PublishedRow
 from benchmark.report.literature.rules import half_unit
 from benchmark.report.records import select
-from benchmark.report.records.names import DATASET_TITLES, MEASURES, Measure
-from benchmark.report.records.select import RecordDict
-from benchmark.report.tables.build import Table
+from benchmark.report.records.names import DATASET_TITLES
+from benchmark.report.sheets.escape import label
+from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.tables.captions import caption
-from benchmark.report.tables.escape import label
 from benchmark.report.tables.rows import Row, printed
-from benchmark.report.tables.sheet import Cell, Column, Sheet
+from benchmark.report.tables.scores import Table
+from benchmark.store.schema import Record
 
 _LEGEND = (
     "Reproduced: ours prints as the paper's number. Within interval: the paper's number lies in our 95 % interval "
@@ -42,7 +43,7 @@ class Match:
 
 
 def against_published(
-    tables: Sequence[Table], records: Sequence[RecordDict], published: Sequence[PublishedRow]
+    tables: Sequence[Table], records: Sequence[Record], published: Sequence[PublishedRow]
 ) -> list[Sheet]:
     """Build one table per test set and paper.
 
@@ -53,7 +54,7 @@ def against_published(
     Raises:
         BenchError: No printed number is of a model and a test set that the tables hold.
     """
-    by_cell = {str(record.get("cell")): record for record in records}
+    by_cell = {record.cell: record for record in records}
     sheets = []
     for table in tables:
         papers = dict.fromkeys(one.paper for one in published)
@@ -100,14 +101,14 @@ def verdict(ours: float, published: Any, interval: tuple[float, float] | None) -
 
 
 def differences(
-    published: PublishedRow, record: RecordDict, row: Row, *, protocol: str, incomplete: Mapping[str, str]
+    published: PublishedRow, record: Record, row: Row, *, protocol: str, incomplete: Mapping[str, str]
 ) -> list[str]:
     """Return why a printed number and one of ours do not compare.
 
     Maps and checkpoints by a model's authors count as trained in their way: with their split, recipe and weights.
     """
     theirs = select.is_foreign(record)
-    split = "pranet" if theirs else str((record.get("split") or {}).get("name") or "")
+    split = "pranet" if theirs else record.split.name
     recipe = "native" if theirs else select.recipe_label(record)
     pretrained = "yes" if theirs or row.weights.startswith("pretrained") else "no"
     found = [
@@ -122,7 +123,7 @@ def differences(
         found.append(f"data: {published.n} test images there, {row.n} here")
     if incomplete and not theirs:
         found.append(f"data: training set incomplete here ({', '.join(f'{k} {v}' for k, v in incomplete.items())})")
-    if record.get("synthetic"):
+    if record.synthetic:
         found.append("data: synthetic here")
     return [text for text in found if text]
 
@@ -138,7 +139,7 @@ def _plain(name: str) -> str:
 
 
 def _matches(
-    i: int, row: Row, table: Table, by_cell: Mapping[str, RecordDict], published: Sequence[PublishedRow]
+    i: int, row: Row, table: Table, by_cell: Mapping[str, Record], published: Sequence[PublishedRow]
 ) -> list[Match]:
     found = []
     for one in published:
@@ -146,7 +147,7 @@ def _matches(
             record = by_cell.get(row.cells[0]) if row.cells else None
             reasons = [f"no number of ours: {row.reason}"]
             if record is not None:
-                incomplete = record.get("partial") or {}
+                incomplete = record.partial
                 reasons = differences(one, record, row, protocol=table.facts.protocol, incomplete=incomplete)
             found.append(Match(i, row, one, tuple(reasons)))
     return found

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.measures import MEASURE_KEYS, MEASURES
 from benchmark.report.literature.published import Finding, PublishedRow, Severity, published_folder, read_published
-from benchmark.report.records.names import MEASURE_KEYS, MEASURES
 from benchmark.untrusted import read_toml
 
 ClaimKind = Literal["best", "second", "num_best", "num_second"]

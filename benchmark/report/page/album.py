@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import BenchError
+from benchmark.metrics.measures import MEASURES
+from benchmark.report.figures.evidence import Evidence, Member
 from benchmark.report.figures.pictures import Pictures, Pixels, fitted, stretches
 from benchmark.report.figures.style import titles
 from benchmark.report.records.blocks import Block
-from benchmark.report.records.evidence import Evidence, Member
-from benchmark.report.records.names import MEASURES
 from benchmark.report.records.select import set_title
 
 MAX_IMAGES = 40

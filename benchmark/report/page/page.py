@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError
+from benchmark.metrics.measures import MEASURES
 from benchmark.report.figures.catalogue import PLOTS, Options, draw
+from benchmark.report.figures.evidence import Evidence, gather
 from benchmark.report.figures.pictures import Pictures
 from benchmark.report.figures.style import svg
 from benchmark.report.page.album import MAX_IMAGES, album
 from benchmark.report.page.audit_view import cell_states, data_rows, environments, study_labels
 from benchmark.report.page.reproduce import checkouts, commands
 from benchmark.report.records import select
-from benchmark.report.records.evidence import Evidence, gather
-from benchmark.report.records.names import MEASURES
-from benchmark.report.records.select import RecordDict, check_records, group_studies
-from benchmark.report.tables.build import Table, build_tables
+from benchmark.report.records.select import check_records, group_studies
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.scores import Table
+from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +51,7 @@ class PageOptions:
     cache_dir: Path | None = None
 
 
-def build_page(results: Path, records: Sequence[RecordDict], options: PageOptions) -> str:
+def build_page(results: Path, records: Sequence[Record], options: PageOptions) -> str:
     """Return the page as HTML text; it asks for nothing from any network.
 
     Args:
@@ -83,27 +85,25 @@ def build_page(results: Path, records: Sequence[RecordDict], options: PageOption
         studies=studies,
         album={"sets": sets, "measures": [_measure(m) for m in MEASURES], "limit": options.worst},
         embedded=embedded,
-        real_images=embedded and not all(r.get("synthetic") for r in records),
-        synthetic=any(r.get("synthetic") for r in records),
+        real_images=embedded and not all(r.synthetic for r in records),
+        synthetic=any(r.synthetic for r in records),
         max_images=MAX_IMAGES,
         states=cell_states(records),
         data=data_rows(records),
         environments=environments(records),
         checkouts=checkouts(records),
         commands=commands(records),
-        newest=max(str(r["created"]) for r in records),
+        newest=max(r.created for r in records),
         num_cells=len(records),
-        num_models=len({str(r["model"]) for r in records}),
+        num_models=len({r.model for r in records}),
     )
 
 
 def _study(
-    results: Path, records: Sequence[RecordDict], number: int, protocol: str, options: PageOptions
+    results: Path, records: Sequence[Record], number: int, protocol: str, options: PageOptions
 ) -> dict[str, Any]:
     """Tables, figures and gallery of records that may stand side by side."""
-    kinds = ["main"] * any(not r.get("ablation") for r in records) + ["ablation"] * any(
-        r.get("ablation") for r in records
-    )
+    kinds = ["main"] * any(not r.ablation for r in records) + ["ablation"] * any(r.ablation for r in records)
     made: dict[str, Any] = {
         "number": number,
         "labels": study_labels(records),
@@ -115,7 +115,7 @@ def _study(
     for kind in kinds:
         try:
             evidence = gather(results, records, protocol=protocol, kind=kind)  # type: ignore[arg-type]
-            seeds = {int(r["seed"]) for r in records if not select.is_foreign(r)}
+            seeds = {r.seed for r in records if not select.is_foreign(r)}
             tables = build_tables(evidence.records, protocol=protocol, kind=kind, std=len(seeds) > 1)  # type: ignore[arg-type]
         except BenchError as error:
             made["problems"].append(str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import numpy.typing as npt
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report.records.names import dataset_order, model_order
-from benchmark.report.records.select import RecordDict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,16 +50,6 @@ class Block:
         if model not in self.models:
             raise unknown_name("model", model, self.models)
         return self.models.index(model)
-
-
-def long_frame(parts: Iterable[tuple[RecordDict, pd.DataFrame]]) -> pd.DataFrame:
-    """Join the ``scores.parquet`` of several cells, adding ``model`` and ``seed`` from each record."""
-    import pandas as pd
-
-    frames = [rows.assign(model=str(record["model"]), seed=int(record["seed"])) for record, rows in parts]
-    if not frames:
-        raise BenchError("no per-image scores: no finished cell among the results; run 'bench run' first")
-    return pd.concat(frames, ignore_index=True)
 
 
 def make_blocks(rows: pd.DataFrame, *, column: str = "dice", protocol: str | None = None) -> list[Block]:

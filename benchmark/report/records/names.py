@@ -1,42 +1,8 @@
-"""How models, test sets and measures are called and ordered in a table: as in the paper."""
+"""How models and test sets are called and ordered in a table: as in the paper."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One column: its key in ``run.json`` and in CSV, its headers, and which end is good.
-
-    Attributes:
-        column: The column of ``scores.parquet`` whose mean over images it is.
-    """
-
-    key: str
-    latex: str
-    plain: str
-    column: str
-    higher_is_better: bool = True
-
-    @property
-    def arrow(self) -> str:
-        """Return an arrow towards the good end."""
-        return "↑" if self.higher_is_better else "↓"
-
-
-MEASURES: tuple[Measure, ...] = (
-    Measure("mDSC", "mDSC", "mDSC", "dice"),
-    Measure("mIoU", "mIoU", "mIoU", "iou"),
-    Measure("S_alpha", r"$S_{\alpha}$", "Sα", "sm"),
-    Measure("F_beta_w", r"$F_{\beta}^{w}$", "Fβʷ", "wfm"),
-    Measure("E_phi_max", r"$E_{\phi}^{\max}$", "Eφᵐᵃˣ", "em_max"),
-    Measure("MAE", "MAE", "MAE", "mae", higher_is_better=False),
-)
-MEASURE_KEYS: tuple[str, ...] = tuple(measure.key for measure in MEASURES)
-COLUMNS: dict[str, str] = {measure.key: measure.column for measure in MEASURES}
-"""Column of ``scores.parquet`` whose mean is each figure."""
 
 MODEL_TITLES = {
     "unet": "U-Net",

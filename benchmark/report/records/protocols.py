@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics import PROTOCOLS, Protocol, load_protocol
-from benchmark.report.records.select import RecordDict, check_records
+from benchmark.report.records.select import check_records
+from benchmark.store.schema import Record
 
 
-def resolve_protocol(records: Sequence[RecordDict], wanted: str) -> str:
+def resolve_protocol(records: Sequence[Record], wanted: str) -> str:
     """Return the name under which the records hold the scores of a protocol.
 
     Args:
@@ -20,7 +21,7 @@ def resolve_protocol(records: Sequence[RecordDict], wanted: str) -> str:
             or the name or file is wrong.
     """
     check_records(records)
-    held = {name: str(digest) for r in records for name, digest in (r.get("protocols") or {}).items()}
+    held = {name: digest for r in records for name, digest in r.protocols.items()}
     if wanted.endswith(".toml"):
         return _by_hash(held, load_protocol(wanted), wanted)
     if held and wanted not in held:

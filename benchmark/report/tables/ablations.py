@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.metrics.measures import COLUMNS, MEASURES
 from benchmark.report.records.blocks import make_blocks
-from benchmark.report.records.names import COLUMNS, MEASURES, dataset_title
-from benchmark.report.records.select import RecordDict
+from benchmark.report.records.names import dataset_title
+from benchmark.report.sheets import escape
 from benchmark.report.statistics.resampling import paired_comparisons
-from benchmark.report.tables import escape
 from benchmark.report.tables.rows import row_title
 from benchmark.store.io import write_text
+from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ class AblationTable:
 
 
 def ablation_tables(
-    records: Sequence[RecordDict],
+    records: Sequence[Record],
     rows: Sequence[pd.DataFrame],
     costs: Mapping[tuple[str, ...], Mapping[str, float]],
     *,
@@ -82,9 +83,9 @@ def ablation_tables(
     """
     import pandas as pd
 
-    names = {tuple(r["ablation"]): _title(r) for r in records}
+    names = {tuple(r.ablation): _title(r) for r in records}
     long = pd.concat(
-        [f.assign(model=_title(r), seed=int(r["seed"])) for r, f in zip(records, rows, strict=True)], ignore_index=True
+        [f.assign(model=_title(r), seed=r.seed) for r, f in zip(records, rows, strict=True)], ignore_index=True
     )
     full = names[()]
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -124,23 +125,23 @@ def write_ablation(tables: Sequence[AblationTable], folder: Path, model: str) ->
     return list(texts)
 
 
-def _title(record: RecordDict) -> str:
-    if record["ablation"]:
-        return row_title(record["model"], record["ablation"], record.get("model_title"))
-    return f"{record.get('model_title') or record['model']} (full)"
+def _title(record: Record) -> str:
+    if record.ablation:
+        return row_title(record.model, record.ablation, record.model_title)
+    return f"{record.model_title or record.model} (full)"
 
 
-def _caption(records: Sequence[RecordDict], dataset: str, protocol: str) -> str:
+def _caption(records: Sequence[Record], dataset: str, protocol: str) -> str:
     first = records[0]
-    test, split = first["tests"][dataset], first["split"]
-    seeds = sorted({int(r["seed"]) for r in records})
-    weights = "ImageNet weights" if first["recipe"].get("pretrained") else "random initialisation"
-    synthetic = "synthetic " if first.get("synthetic") else ""
+    test, split = first.tests[dataset], first.split
+    seeds = sorted({r.seed for r in records})
+    weights = "ImageNet weights" if first.recipe.get("pretrained") else "random initialisation"
+    synthetic = "synthetic " if first.synthetic else ""
     return (
-        f"Ablation of {first['model_title']} on {dataset_title(dataset, test['title'])} "
-        f"({test['n']} {synthetic}images). "
-        f"Protocol {protocol} ({first['protocols'][protocol]}). Split {split['name']} (seed {split['seed']}). "
-        f"Recipe {first['recipe_name']} ({first['recipe_hash']}). Seeds {', '.join(map(str, seeds))}. "
+        f"Ablation of {first.model_title} on {dataset_title(dataset, test.title)} "
+        f"({test.n} {synthetic}images). "
+        f"Protocol {protocol} ({first.protocols[protocol]}). Split {split.name} (seed {split.seed}). "
+        f"Recipe {first.recipe_name} ({first.recipe_hash}). Seeds {', '.join(map(str, seeds))}. "
         f"Weights: {weights}. "
         "Below each score: difference from the full model with its 95 % interval from paired per-image differences."
     )

@@ -3,81 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.measures import MEASURES
 from benchmark.report.records import select
-from benchmark.report.records.names import (
-    DATASET_TITLES,
-    MEASURES,
-    MODEL_TITLES,
-    dataset_order,
-    dataset_title,
-    model_order,
-)
-from benchmark.report.records.select import RecordDict
-from benchmark.report.tables.captions import Facts, gather_facts
-from benchmark.report.tables.escape import label
-from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, mark_best, notes
-from benchmark.report.tables.scores import score_sheet
-from benchmark.report.tables.sheet import Mark, Sheet
-from benchmark.report.tables.uncertainty import ScoreReader, Uncertainty, find_reference, reference_row, weigh
+from benchmark.report.records.names import DATASET_TITLES, MODEL_TITLES, dataset_order, dataset_title, model_order
+from benchmark.report.tables.captions import gather_facts
+from benchmark.report.tables.rows import Kind, group_cells, make_row, mark_best, notes
+from benchmark.report.tables.scores import Table
+from benchmark.report.tables.uncertainty import ScoreReader, find_reference, reference_row, weigh
+from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of one test set with everything the caption and the notes say."""
-
-    dataset: str
-    title: str
-    kind: Kind
-    rows: tuple[Row, ...]
-    facts: Facts
-    notes: tuple[str, ...] = ()
-    show_std: bool = False
-    show_ci: bool = False
-    show_tests: bool = False
-    uncertainty: Uncertainty = field(default_factory=Uncertainty)
-    marks: Mapping[tuple[int, str], Mark] = field(default_factory=dict)
-
-    @property
-    def stem(self) -> str:
-        """File name without suffix."""
-        return f"{'table' if self.kind == 'main' else 'ablation'}-{label(self.dataset)}"
-
-    @property
-    def sheet(self) -> Sheet:
-        """The table ready to print."""
-        return score_sheet(self)
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The CSV as a data frame."""
-        return self.sheet.frame
-
-    def to_latex(self) -> str:
-        """Return a ``table`` environment; it needs ``\\usepackage{booktabs}`` and nothing else."""
-        return self.sheet.to_latex()
-
-    def to_markdown(self) -> str:
-        """Return a GitHub table under a caption line."""
-        return self.sheet.to_markdown()
-
-    def to_html(self) -> str:
-        """Return a ``table`` element with its caption, and the notes behind it."""
-        return self.sheet.to_html()
-
-    def to_csv(self) -> str:
-        """Return CSV text with a header, six decimals."""
-        return self.sheet.to_csv()
+    pass
 
 
 def build_tables(
-    records: Sequence[RecordDict],
+    records: Sequence[Record],
     *,
     protocol: str = "pranet",
     models: Sequence[str] | None = None,
@@ -119,7 +63,7 @@ def build_tables(
     wanted = sorted(datasets or dict.fromkeys(d for r in chosen for d in _sets_of(r)), key=dataset_order)
     reference = None
     if significance is not None:
-        present = [m for m in dict.fromkeys(str(r["model"]) for r in chosen) if models is None or m in models]
+        present = [m for m in dict.fromkeys(r.model for r in chosen) if models is None or m in models]
         reference = "" if kind == "ablation" else find_reference(significance, sorted(present, key=model_order))
     tables = [
         _build(
@@ -153,30 +97,30 @@ def _weighed(table: Table, read: ScoreReader, *, ci: bool, reference: str | None
     )
 
 
-def _sets_of(record: RecordDict) -> list[str]:
-    return [*(record.get("tests") or {}), *(record.get("missing") or {})]
+def _sets_of(record: Record) -> list[str]:
+    return [*record.tests, *record.missing]
 
 
-def _of_kind(records: Sequence[RecordDict], kind: Kind) -> list[RecordDict]:
+def _of_kind(records: Sequence[Record], kind: Kind) -> list[Record]:
     if kind == "main":
-        return [r for r in records if not r.get("ablation")]
-    ablated = {r["model"] for r in records if r.get("ablation")}
+        return [r for r in records if not r.ablation]
+    ablated = {r.model for r in records if r.ablation}
     if not ablated:
         raise BenchError("no ablated cell among the results; run 'bench ablate' first")
-    return [r for r in records if r["model"] in ablated and not select.is_foreign(r)]
+    return [r for r in records if r.model in ablated and not select.is_foreign(r)]
 
 
 def _check_names(
-    records: Sequence[RecordDict],
+    records: Sequence[Record],
     *,
     protocol: str,
     models: Sequence[str] | None,
     datasets: Sequence[str] | None,
 ) -> None:
-    protocols = {p for r in records for p in (r.get("protocols") or {})}
+    protocols = {p for r in records for p in r.protocols}
     if protocols and protocol not in protocols:
         raise unknown_name("protocol", protocol, protocols)
-    known_models = {*MODEL_TITLES, *(str(r["model"]) for r in records)}
+    known_models = {*MODEL_TITLES, *(r.model for r in records)}
     for model in models or ():
         if model not in known_models:
             raise unknown_name("model", model, known_models)
@@ -187,7 +131,7 @@ def _check_names(
 
 
 def _build(
-    records: Sequence[RecordDict],
+    records: Sequence[Record],
     dataset: str,
     protocol: str,
     *,
@@ -199,12 +143,12 @@ def _build(
 ) -> Table:
     select.check_comparable(records, dataset, protocol)
     ours = [r for r in records if not select.is_foreign(r)]
-    wanted_seeds = tuple(sorted(set(seeds) if seeds is not None else {int(r["seed"]) for r in ours}))
+    wanted_seeds = tuple(sorted(set(seeds) if seeds is not None else {r.seed for r in ours}))
     rows = [
         make_row(found, key, dataset, protocol, wanted_seeds)
         for key, found in group_cells(records, models=models, kind=kind).items()
     ]
-    title = next((str(r["tests"][dataset]["title"]) for r in records if dataset in (r.get("tests") or {})), None)
+    title = next((r.tests[dataset].title for r in records if dataset in r.tests), None)
     older = [
         f"Left out, made by older code: {', '.join(cells)}"
         for model, cells in left_out.items()
@@ -223,9 +167,9 @@ def _build(
     )
 
 
-def _incomplete(records: Sequence[RecordDict]) -> list[str]:
+def _incomplete(records: Sequence[Record]) -> list[str]:
     """One note on the datasets of which only a part was at hand, for training as for testing."""
-    parts = {name: what for r in records for name, what in (r.get("partial") or {}).items()}
+    parts = {name: what for r in records for name, what in r.partial.items()}
     if not parts:
         return []
     return ["Incomplete datasets: " + "; ".join(f"{dataset_title(name)}, {what}" for name, what in parts.items())]

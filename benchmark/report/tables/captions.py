@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.report.records import select
-from benchmark.report.records.select import RecordDict
-from benchmark.report.records.without_leaked import count_kinds, describe_leaks
+from benchmark.report.tables.leaks import count_kinds, describe_leaks
 from benchmark.report.tables.rows import Row
+from benchmark.store.schema import Record
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Facts:
 
 
 def gather_facts(
-    records: Sequence[RecordDict], rows: Sequence[Row], dataset: str, protocol: str, seeds: tuple[int, ...]
+    records: Sequence[Record], rows: Sequence[Row], dataset: str, protocol: str, seeds: tuple[int, ...]
 ) -> Facts:
     """Collect what the records of one test set have in common."""
     ours = [r for r in records if not select.is_foreign(r)]
-    tests = [r["tests"][dataset] for r in ours or records if dataset in (r.get("tests") or {})]
-    hashes = [str(r["protocols"][protocol]) for r in records if protocol in (r.get("protocols") or {})]
-    digests = sorted({str(r.get("recipe_hash") or "")[:8] for r in ours})
-    commits = sorted({commit_label(r.get("environment") or {}) for r in ours} - {""})
+    tests = [r.tests[dataset] for r in ours or records if dataset in r.tests]
+    hashes = [r.protocols[protocol] for r in records if protocol in r.protocols]
+    digests = sorted({r.recipe_hash[:8] for r in ours})
+    commits = sorted({commit_label(r.environment) for r in ours} - {""})
     name, seed, *_ = select.split_label(ours[0]).split(":") if ours else ("", "")
     return Facts(
         protocol=protocol,
@@ -58,11 +58,11 @@ def gather_facts(
         recipe=select.recipe_label(ours[0]) if ours else "",
         recipe_hash=digests[0] if len(digests) == 1 else "",
         seeds=seeds,
-        n=int(tests[0]["n"]) if tests else None,
-        of=tests[0].get("of") if tests else None,
-        synthetic=any(r.get("synthetic") for r in records if dataset in (r.get("tests") or {})),
+        n=tests[0].n if tests else None,
+        of=tests[0].of if tests else None,
+        synthetic=any(r.synthetic for r in records if dataset in r.tests),
         weights=_join_weights(rows),
-        num_leaked=max((int(t.get("num_leaked") or 0) for t in tests), default=None) if ours else None,
+        num_leaked=max((t.num_leaked for t in tests), default=None) if ours else None,
         leaked=count_kinds(tests),
         commit=", ".join(commits),
         tuned=_join_tuned(ours, dataset),
@@ -129,13 +129,13 @@ def _join_weights(rows: Sequence[Row]) -> str:
     return "; ".join(f"{weights}: {', '.join(titles)}" for weights, titles in by_weights.items())
 
 
-def _join_tuned(records: Sequence[RecordDict], dataset: str) -> str:
+def _join_tuned(records: Sequence[Record], dataset: str) -> str:
     """Say ``with 20 trials``, or which model with how many where they differ."""
     by_trials: dict[int | None, list[str]] = {}
     for record in records:
-        if dataset in (record.get("tests") or {}):
-            titles = by_trials.setdefault((record.get("recipe") or {}).get("tuned_trials"), [])
-            title = str(record.get("model_title") or record.get("model"))
+        if dataset in record.tests:
+            titles = by_trials.setdefault(record.recipe.get("tuned_trials"), [])
+            title = record.model_title or record.model
             titles += [title] if title not in titles else []
     if not any(by_trials):
         return ""

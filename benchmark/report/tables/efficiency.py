@@ -11,9 +11,9 @@ from typing import Any
 from benchmark.errors import BenchError
 from benchmark.report.records import select
 from benchmark.report.records.names import model_order, model_title
-from benchmark.report.records.select import RecordDict
-from benchmark.report.tables.escape import label
-from benchmark.report.tables.sheet import Cell, Column, Sheet
+from benchmark.report.sheets.escape import label
+from benchmark.report.sheets.sheet import Cell, Column, Sheet
+from benchmark.store.schema import Record
 
 Cost = Mapping[str, Any]
 _NUMBERS = ("size_px", "batch", "num_params", "gmacs", "latency_ms", "latency_p95_ms", "peak_memory_mb", "num_threads")
@@ -44,7 +44,7 @@ def _training(row: Cost) -> dict[str, float | None]:
 
 
 def efficiency_sheets(
-    records: Sequence[RecordDict], profile: Sequence[Cost], *, models: Sequence[str] | None = None
+    records: Sequence[Record], profile: Sequence[Cost], *, models: Sequence[str] | None = None
 ) -> list[Sheet]:
     """Build one table per input size and hardware that was profiled.
 
@@ -58,8 +58,8 @@ def efficiency_sheets(
     Raises:
         BenchError: Nothing was profiled or recorded of the models wanted.
     """
-    ours = [r for r in records if r.get("status") == "ok" and not r.get("ablation") and not select.is_foreign(r)]
-    found = dict.fromkeys([*(str(r["model"]) for r in ours), *(str(c["model"]) for c in profile)])
+    ours = [r for r in records if r.status == "ok" and not r.ablation and not select.is_foreign(r)]
+    found = dict.fromkeys([*(r.model for r in ours), *(str(c["model"]) for c in profile)])
     wanted = sorted(models if models is not None else found, key=model_order)
     if not set(wanted) & set(found):
         raise BenchError(
@@ -72,7 +72,7 @@ def efficiency_sheets(
 
 def _sheet(
     models: Sequence[str],
-    records: Sequence[RecordDict],
+    records: Sequence[Record],
     profile: Sequence[Cost],
     setting: tuple[Any, ...] | None,
     *,
@@ -105,15 +105,13 @@ def _sheet(
     )
 
 
-def _line(
-    model: str, records: Sequence[RecordDict], here: Sequence[Cost], setting: Sequence[Any] | None
-) -> dict[str, Any]:
+def _line(model: str, records: Sequence[Record], here: Sequence[Cost], setting: Sequence[Any] | None) -> dict[str, Any]:
     costs = sorted((cost for cost in here if cost["model"] == model), key=lambda cost: cost["batch"])
-    mine = [r for r in records if r["model"] == model]
+    mine = [r for r in records if r.model == model]
     first: Cost = costs[0] if costs else {}
-    trained = {int(r["num_params"]) for r in mine if r.get("num_params")}
-    times = [float(t) for r in mine if (t := (r.get("timing") or {}).get("train_s"))]
-    title = next((r.get("model_title") for r in mine), first.get("title"))
+    trained = {r.num_params for r in mine if r.num_params}
+    times = [float(t) for r in mine if (t := r.timing.get("train_s"))]
+    title = next((r.model_title for r in mine), first.get("title"))
     return {
         "model": model,
         "model_title": model_title(model, title),
@@ -152,7 +150,7 @@ def _number(value: float | None, form: str) -> Cell:
     return Cell() if value is None else Cell(format(value, form), value=float(value))
 
 
-def _caption(setting: tuple[Any, ...] | None, records: Sequence[RecordDict]) -> str:
+def _caption(setting: tuple[Any, ...] | None, records: Sequence[Record]) -> str:
     sentences = ["Cost of the networks"]
     if setting is not None:
         size, device, name, threads, torch = setting
@@ -162,7 +160,7 @@ def _caption(setting: tuple[Any, ...] | None, records: Sequence[RecordDict]) -> 
             f"{_plain(threads)} CPU thread{'s' if threads != 1 else ''}, torch {torch}); "
             "memory: peak at the smallest batch"
         )
-    where = sorted({str((r.get("environment") or {}).get("device_name") or "unknown hardware") for r in records})
+    where = sorted({str(r.environment.get("device_name") or "unknown hardware") for r in records})
     if where:
         sentences.append(f"Training: mean over the finished cells of each model, on {', '.join(where)}")
     return ". ".join(sentences) + "."

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError
-from benchmark.report.records.names import MEASURES, Measure
+from benchmark.metrics.measures import MEASURES, Measure
+from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.statistics.ranks import Ranks, average_ranks
 from benchmark.report.tables.rows import Row, printed_row
-from benchmark.report.tables.sheet import Cell, Column, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.report.tables.build import Table
+    from benchmark.report.tables.scores import Table
 
 RowName = tuple[str, tuple[str, ...], bool]
 

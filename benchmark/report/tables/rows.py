@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from benchmark.report.records.names import MEASURE_KEYS, MODEL_TITLES, Measure, model_order, model_title
-from benchmark.report.records.select import RecordDict, is_foreign
-from benchmark.report.tables.sheet import Mark
+from benchmark.metrics.measures import MEASURE_KEYS, Measure
+from benchmark.report.records.names import MODEL_TITLES, model_order, model_title
+from benchmark.report.records.select import is_foreign
+from benchmark.report.sheets.sheet import Mark
+from benchmark.store.schema import Record
 
 Kind = Literal["main", "ablation"]
 DIGITS = 3  # as the paper prints; best and second are decided on these digits
@@ -103,14 +105,12 @@ def mark_best(rows: Sequence[Row], measure: Measure) -> dict[int, Mark]:
     return {i: names[value] for i, value in shown.items() if value in names}
 
 
-def group_cells(
-    records: Sequence[RecordDict], *, models: Sequence[str] | None, kind: Kind
-) -> dict[RowKey, list[RecordDict]]:
+def group_cells(records: Sequence[Record], *, models: Sequence[str] | None, kind: Kind) -> dict[RowKey, list[Record]]:
     """Group records into rows, in the order of the table."""
-    cells: dict[RowKey, list[RecordDict]] = {}
+    cells: dict[RowKey, list[Record]] = {}
     for record in records:
-        if models is None or record["model"] in models:
-            key = (str(record["model"]), tuple(record.get("ablation") or ()), is_foreign(record))
+        if models is None or record.model in models:
+            key = (record.model, tuple(record.ablation), is_foreign(record))
             cells.setdefault(key, []).append(record)
     present = {(model, foreign) for model, _, foreign in cells}
     for model in models or () if kind == "main" else ():
@@ -127,17 +127,17 @@ def row_title(model: str, ablation: Sequence[str], recorded: str | None) -> str:
     return f"{MODEL_TITLES.get(model) or recorded or model} w/o {parts}"
 
 
-def make_row(records: Sequence[RecordDict], key: RowKey, dataset: str, protocol: str, seeds: tuple[int, ...]) -> Row:
+def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str, seeds: tuple[int, ...]) -> Row:
     model, ablation, foreign = key
-    title = row_title(model, ablation, str(records[0].get("model_title") or model) if records else None)
-    used = list(records) if foreign else [r for r in records if int(r["seed"]) in seeds]
-    used.sort(key=lambda r: int(r["seed"]))
+    title = row_title(model, ablation, records[0].model_title or model if records else None)
+    used = list(records) if foreign else [r for r in records if r.seed in seeds]
+    used.sort(key=lambda r: r.seed)
     reason = _why_blank(used, dataset, protocol, () if foreign else seeds)
     if reason is not None:
         blank: dict[str, float | None] = dict.fromkeys(MEASURE_KEYS)
         return Row(model, ablation, title, blank, blank, foreign=foreign, reason=reason)
-    tests = [r["tests"][dataset] for r in used]
-    columns = {key: [_number(t["scores"][protocol].get(key)) for t in tests] for key in MEASURE_KEYS}
+    tests = [r.tests[dataset] for r in used]
+    columns = {key: [_number(t.scores[protocol].get(key)) for t in tests] for key in MEASURE_KEYS}
     lacking = [key for key, column in columns.items() if None in column]
     return Row(
         model=model,
@@ -145,38 +145,38 @@ def make_row(records: Sequence[RecordDict], key: RowKey, dataset: str, protocol:
         title=title,
         values={key: mean_of(column) for key, column in columns.items()},
         std={key: std_of(column) for key, column in columns.items()},
-        n=int(tests[0]["n"]),
-        of=tests[0].get("of"),
-        seeds=tuple(int(r["seed"]) for r in used),
+        n=tests[0].n,
+        of=tests[0].of,
+        seeds=tuple(r.seed for r in used),
         foreign=foreign,
-        origin=str(used[0].get("origin") or "") + _digest(used[0]) if foreign else "",
-        recipe_hash=str(used[0].get("recipe_hash") or ""),
+        origin=(used[0].origin or "") + _digest(used[0]) if foreign else "",
+        recipe_hash=used[0].recipe_hash,
         weights=_weights(used[0]),
-        num_params=used[0].get("num_params"),
-        num_leaked=max((int(t.get("num_leaked") or 0) for t in tests), default=0),
+        num_params=used[0].num_params,
+        num_leaked=max((t.num_leaked for t in tests), default=0),
         reason=f"no number for {', '.join(lacking)}" if lacking else None,
-        cells=tuple(str(r.get("cell")) for r in used),
+        cells=tuple(r.cell for r in used),
     )
 
 
-def _why_blank(records: Sequence[RecordDict], dataset: str, protocol: str, seeds: Sequence[int]) -> str | None:
+def _why_blank(records: Sequence[Record], dataset: str, protocol: str, seeds: Sequence[int]) -> str | None:
     """Return why a row has no numbers, None when every seed has them."""
     if not records:
         return "not run" + (f" with seed {', '.join(map(str, seeds))}" if seeds else "")
     for record in records:
-        missing = (record.get("missing") or {}).get(dataset)
+        missing = record.missing.get(dataset)
         if missing:
             return str(missing)
-        if record.get("status") != "ok":
-            error = f": {record['error']}" if record.get("error") else ""
-            return f"seed {record.get('seed')} {record.get('status')}{error}"
-        scores = ((record.get("tests") or {}).get(dataset) or {}).get("scores") or {}
+        if record.status != "ok":
+            error = f": {record.error}" if record.error else ""
+            return f"seed {record.seed} {record.status}{error}"
+        scores = record.tests[dataset].scores if dataset in record.tests else {}
         if protocol not in scores:
             scored = f"scored under {', '.join(sorted(scores))} only" if scores else f"not scored on {dataset}"
-            return f"seed {record.get('seed')} {scored}"
-    absent = sorted(set(seeds) - {int(r["seed"]) for r in records})
+            return f"seed {record.seed} {scored}"
+    absent = sorted(set(seeds) - {r.seed for r in records})
     if absent:
-        have = ", ".join(str(r["seed"]) for r in records)
+        have = ", ".join(str(r.seed) for r in records)
         return f"only seed {have} of {', '.join(map(str, seeds))} was run; --seeds chooses which to average"
     return None
 
@@ -197,20 +197,20 @@ def std_of(column: Sequence[float | None]) -> float | None:
     return statistics.stdev(numbers) if len(numbers) == len(column) >= 2 else None
 
 
-def _weights(record: RecordDict) -> str:
+def _weights(record: Record) -> str:
     if is_foreign(record):
         return "as their authors trained them"
-    pretrained = record.get("pretrained") or {}
+    pretrained = record.pretrained
     name = pretrained.get("name")
-    asked = bool((record.get("recipe") or {}).get("pretrained"))
+    asked = bool(record.recipe.get("pretrained"))
     if not pretrained.get("used", bool(name) or asked):
         return "random initialisation"
     return f"pretrained {name}{_digest(record)}" if name else "pretrained on ImageNet"
 
 
-def _digest(record: RecordDict) -> str:
+def _digest(record: Record) -> str:
     """The first digits of the weight file's sha256, in brackets; the record holds them all."""
-    digest = str((record.get("pretrained") or {}).get("sha256") or "")
+    digest = str(record.pretrained.get("sha256") or "")
     return f" (sha256 {digest[:DIGEST_DIGITS]})" if digest else ""
 
 

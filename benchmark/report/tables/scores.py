@@ -2,18 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark.report.records.names import MEASURE_KEYS, MEASURES
-from benchmark.report.records.without_leaked import CLEAN_TITLE
-from benchmark.report.tables.captions import caption
-from benchmark.report.tables.rows import Clean, Row, printed
-from benchmark.report.tables.sheet import Cell, Column, Mark, Sheet
+from benchmark.metrics.measures import MEASURE_KEYS, MEASURES
+from benchmark.report.sheets.escape import label
+from benchmark.report.sheets.sheet import Cell, Column, Mark, Sheet
+from benchmark.report.tables.captions import Facts, caption
+from benchmark.report.tables.leaks import CLEAN_TITLE
+from benchmark.report.tables.rows import Clean, Kind, Row, printed
+from benchmark.report.tables.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
-    from benchmark.report.tables.build import Table
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one test set with everything the caption and the notes say."""
+
+    dataset: str
+    title: str
+    kind: Kind
+    rows: tuple[Row, ...]
+    facts: Facts
+    notes: tuple[str, ...] = ()
+    show_std: bool = False
+    show_ci: bool = False
+    show_tests: bool = False
+    uncertainty: Uncertainty = field(default_factory=Uncertainty)
+    marks: Mapping[tuple[int, str], Mark] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix."""
+        return f"{'table' if self.kind == 'main' else 'ablation'}-{label(self.dataset)}"
+
+    @property
+    def sheet(self) -> Sheet:
+        """The table ready to print."""
+        return score_sheet(self)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The CSV as a data frame."""
+        return self.sheet.frame
+
+    def to_latex(self) -> str:
+        """Return a ``table`` environment; it needs ``\\usepackage{booktabs}`` and nothing else."""
+        return self.sheet.to_latex()
+
+    def to_markdown(self) -> str:
+        """Return a GitHub table under a caption line."""
+        return self.sheet.to_markdown()
+
+    def to_html(self) -> str:
+        """Return a ``table`` element with its caption, and the notes behind it."""
+        return self.sheet.to_html()
+
+    def to_csv(self) -> str:
+        """Return CSV text with a header, six decimals."""
+        return self.sheet.to_csv()
 
 
 def score_sheet(table: Table) -> Sheet:

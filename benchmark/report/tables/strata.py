@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import unknown_name
 from benchmark.metrics.aggregate import MISS_BELOW
+from benchmark.metrics.measures import COLUMNS, MEASURES
 from benchmark.metrics.strata import LARGE_FROM, SIZE_BINS, SMALL_BELOW
-from benchmark.report.records.image_rows import COLUMNS, ImageRows
-from benchmark.report.records.names import MEASURES
+from benchmark.report.sheets.escape import label
+from benchmark.report.sheets.listing import Field, listing
+from benchmark.report.sheets.sheet import Sheet
 from benchmark.report.tables.captions import caption
-from benchmark.report.tables.escape import label
-from benchmark.report.tables.listing import Column, Listing
+from benchmark.report.tables.image_rows import ImageRows
 from benchmark.report.tables.rows import printed
 
 if TYPE_CHECKING:
@@ -44,16 +45,16 @@ BY = {
 }
 """What ``bench tables --by`` takes."""
 
-_COLUMNS = (
-    Column("stratum", "Stratum", "Stratum", number=False),
-    Column("model_title", "Model", "Model", number=False),
-    Column("n", "$n$", "n"),
-    *(Column(m.key, m.latex, f"{m.plain} {m.arrow}", printed) for m in MEASURES),
-    Column("miss_rate", "Miss rate", "Miss rate ↓", printed),
+_FIELDS = (
+    Field("stratum", "Stratum", "Stratum", number=False),
+    Field("model_title", "Model", "Model", number=False),
+    Field("n", "$n$", "n"),
+    *(Field(m.key, m.latex, f"{m.plain} {m.arrow}", printed) for m in MEASURES),
+    Field("miss_rate", "Miss rate", "Miss rate ↓", printed),
 )
 
 
-def strata_tables(images: Iterable[ImageRows], by: str) -> list[Listing]:
+def strata_tables(images: Iterable[ImageRows], by: str) -> list[Sheet]:
     """Build one table per test set: a line per stratum and model, and one over all images.
 
     A figure is the mean over the stratum's images and the row's seeds; ``E_phi_max`` is taken at the threshold of
@@ -70,16 +71,16 @@ def strata_tables(images: Iterable[ImageRows], by: str) -> list[Listing]:
     return [_build(list(rows), by) for _, rows in groupby(images, key=lambda one: one.table.dataset)]
 
 
-def _build(found: Sequence[ImageRows], by: str) -> Listing:
+def _build(found: Sequence[ImageRows], by: str) -> Sheet:
     table = found[0].table
     lines = [line for one in found for line in _lines(one, by)]
     order = {name: i for i, name in enumerate(_order({line["stratum"] for line in lines}, by))}
     lines.sort(key=lambda line: order[line["stratum"]])  # stable: models keep the table's order
     miss = f"Miss rate: share of images with Dice below {MISS_BELOW:g}"
-    return Listing(
+    return listing(
         stem=f"strata-{by}-{label(table.dataset)}",
         caption=f"{caption(f'Results {BY[by].words}', table.title, table.facts)} {BY[by].legend}. {miss}.",
-        columns=_COLUMNS,
+        fields=_FIELDS,
         rows=tuple(lines),
         notes=table.notes,
     )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS
 from benchmark.report.records.blocks import Block, Floats
-from benchmark.report.records.names import COLUMNS, MEASURE_KEYS, OURS
+from benchmark.report.records.names import OURS
 from benchmark.report.statistics.resampling import Comparison, Parts, caution, compare, holm, interval, resample
 from benchmark.report.tables.rows import Row
 from benchmark.store.io import read_scores

@@ -8,27 +8,28 @@ from typing import Any
 
 from benchmark.errors import BenchError
 from benchmark.metrics.aggregate import MISS_BELOW
-from benchmark.report.records.image_rows import ImageRows
+from benchmark.report.sheets.escape import label
+from benchmark.report.sheets.listing import Field, listing
+from benchmark.report.sheets.sheet import Sheet
 from benchmark.report.tables.captions import caption
-from benchmark.report.tables.escape import label
-from benchmark.report.tables.listing import Column, Listing
+from benchmark.report.tables.image_rows import ImageRows
 from benchmark.report.tables.rows import printed
 
-_COLUMNS = (
-    Column("model_title", "Model", "Model", number=False),
-    Column("rank", "Rank", "Rank"),
-    Column("id", "Image", "Image", number=False),
-    Column("dice", "Dice", "Dice ↑", printed),
-    Column("iou", "IoU", "IoU ↑", printed),
-    Column("dice_half", "Dice at 0.5", "Dice at 0.5 ↑", printed),
-    Column("mae", "MAE", "MAE ↓", printed),
-    Column("area_rel", "Area", "Area", lambda share: f"{share:.1%}"),
-    Column("num_polyps", "Polyps", "Polyps"),
-    Column("border", "Border", "Border", number=False),
+_FIELDS = (
+    Field("model_title", "Model", "Model", number=False),
+    Field("rank", "Rank", "Rank"),
+    Field("id", "Image", "Image", number=False),
+    Field("dice", "Dice", "Dice ↑", printed),
+    Field("iou", "IoU", "IoU ↑", printed),
+    Field("dice_half", "Dice at 0.5", "Dice at 0.5 ↑", printed),
+    Field("mae", "MAE", "MAE ↓", printed),
+    Field("area_rel", "Area", "Area", lambda share: f"{share:.1%}"),
+    Field("num_polyps", "Polyps", "Polyps"),
+    Field("border", "Border", "Border", number=False),
 )
 
 
-def worst_lists(images: Iterable[ImageRows], k: int) -> list[Listing]:
+def worst_lists(images: Iterable[ImageRows], k: int) -> list[Sheet]:
     """Build one list per test set: each model's ``k`` images of least Dice, worst first; ties by id.
 
     Args:
@@ -42,13 +43,13 @@ def worst_lists(images: Iterable[ImageRows], k: int) -> list[Listing]:
     return [_build(list(rows), k) for _, rows in groupby(images, key=lambda one: one.table.dataset)]
 
 
-def _build(found: Sequence[ImageRows], k: int) -> Listing:
+def _build(found: Sequence[ImageRows], k: int) -> Sheet:
     table = found[0].table
     text = caption(f"The {k} images of least Dice", table.title, table.facts)
-    return Listing(
+    return listing(
         stem=f"worst-{label(table.dataset)}",
         caption=f"{text} Dice as averaged in mDSC; below {MISS_BELOW:g} an image counts as missed.",
-        columns=_COLUMNS,
+        fields=_FIELDS,
         rows=tuple(line for one in found for line in _lines(one, k)),
         notes=table.notes,
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -288,11 +286,3 @@ def test_known_and_unknown_models_look_different() -> None:
     looks = [look(model, models) for model in models]
     assert len({x["color"] for x in looks}) == len(models)
     assert len({x["marker"] for x in looks}) == len(models)
-
-
-def test_reports_import_no_torch_and_matplotlib_only_to_draw() -> None:
-    modules = [p.stem for p in (Path(plots.__file__).parent).glob("*.py") if p.stem != "__init__"]
-    code = "import sys\n" + "".join(f"import benchmark.report.{name}\n" for name in modules)
-    code += "print([name for name in ('torch', 'matplotlib', 'mlflow') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == "[]"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_results import changed
 
 from benchmark.errors import BenchError
 from benchmark.metrics import load_protocol
@@ -14,7 +15,7 @@ from benchmark.report.records.protocols import resolve_protocol
 
 def held(make_record: Callable, **protocols: str) -> list:
     record = make_record()
-    return [{**record, "protocols": {"pranet": "aa11bb22", **protocols}}]
+    return [changed(record, protocols={"pranet": "aa11bb22", **protocols})]
 
 
 def test_a_name_stands_for_itself(make_record: Callable) -> None:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import BenchError
-from benchmark.report.literature.published import audit_published, findings_json, published_files, read_published
+from benchmark.report.literature.audit import audit_published, findings_json
+from benchmark.report.literature.published import published_files, read_published
 from benchmark.report.literature.rules import dice_iou_fault
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "published"

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError
 from benchmark.metrics.aggregate import MISS_BELOW
+from benchmark.metrics.measures import COLUMNS
 from benchmark.report.records import select
-from benchmark.report.records.names import COLUMNS
-from benchmark.report.records.select import RecordDict
-from benchmark.report.tables.build import Table, build_tables
+from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.rows import Row, group_cells
+from benchmark.report.tables.scores import Table
 from benchmark.store.io import read_scores
 from benchmark.store.layout import ResultsLayout
+from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ class ImageRows:
 
 
 def image_rows(
-    records: Sequence[RecordDict],
+    records: Sequence[Record],
     results: Path,
     *,
     protocol: str = "pranet",
@@ -65,23 +66,23 @@ def image_rows(
     tables = build_tables(
         records, protocol=protocol, models=models, datasets=datasets, recipe=recipe, split=split, seeds=seeds
     )
-    full = [r for r in records if not r.get("ablation")]
+    full = [r for r in records if not r.ablation]
     kept, _ = select.newest(select.choose(full, recipe=recipe, split=split))
     load = lru_cache(maxsize=4)(lambda cell: read_scores(ResultsLayout(results).cell(cell).scores))
     for table in tables:
         cells = group_cells(select.concerning(kept, table.dataset), models=models, kind="main")
         for row in table.rows:
             found = cells[(row.model, row.ablation, row.foreign)]
-            used = [r for r in found if row.n is not None and (row.foreign or int(r["seed"]) in row.seeds)]
-            parts = [_part(load(r["cell"]), r, table.dataset, protocol, results) for r in used]
+            used = [r for r in found if row.n is not None and (row.foreign or r.seed in row.seeds)]
+            parts = [_part(load(r.cell), r, table.dataset, protocol, results) for r in used]
             yield ImageRows(table, row, _join(parts) if parts else None)
 
 
-def _part(scores: pd.DataFrame, record: RecordDict, dataset: str, protocol: str, results: Path) -> pd.DataFrame:
+def _part(scores: pd.DataFrame, record: Record, dataset: str, protocol: str, results: Path) -> pd.DataFrame:
     rows = scores[(scores["protocol"] == protocol) & (scores["dataset"] == dataset)].set_index("id")
-    wanted = int(record["tests"][dataset]["n"])
+    wanted = int(record.tests[dataset].n)
     if len(rows) != wanted or not rows.index.is_unique:
-        path = ResultsLayout(results).cell(str(record["cell"])).scores
+        path = ResultsLayout(results).cell(record.cell).scores
         raise BenchError(
             f"{path}: {len(rows)} rows for {dataset} under {protocol}, the record says {wanted}; "
             "run the cell again with --if-exists overwrite"

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import BenchError
+from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS
 from benchmark.report.records.blocks import Block
-from benchmark.report.records.names import COLUMNS, MEASURE_KEYS, dataset_order, model_order
-from benchmark.report.records.select import RecordDict, is_foreign, newest
+from benchmark.report.records.names import dataset_order, model_order
+from benchmark.report.records.select import is_foreign, newest
+from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.statistics.resampling import caution, compare, holm, resample
 from benchmark.report.tables.rows import printed, row_title
-from benchmark.report.tables.sheet import Cell, Column, Sheet
 from benchmark.report.tables.uncertainty import ScoreReader
+from benchmark.store.schema import Record
 
 Key = tuple[str, tuple[str, ...], bool, int]  # model, parts left out, maps by others, seed
 _CONFIG = (
@@ -38,7 +40,7 @@ class Side:
     """One of the two: its name, its records and a reader of their per-image scores."""
 
     name: str
-    records: Sequence[RecordDict]
+    records: Sequence[Record]
     read: ScoreReader
 
 
@@ -92,8 +94,8 @@ def compare_results(a: Side, b: Side, *, protocol: str = "pranet", top: int = 10
         config=tuple(_changes([(cells_a[key], cells_b[key]) for key in common])),
         numbers=tuple(numbers),
         images=tuple(images),
-        only_a=tuple(str(r["cell"]) for key, r in cells_a.items() if key not in cells_b),
-        only_b=tuple(str(r["cell"]) for key, r in cells_b.items() if key not in cells_a),
+        only_a=tuple(r.cell for key, r in cells_a.items() if key not in cells_b),
+        only_b=tuple(r.cell for key, r in cells_b.items() if key not in cells_a),
     )
 
 
@@ -116,16 +118,16 @@ def to_markdown(found: Compared, a: str, b: str) -> str:
     return "\n".join(lines)
 
 
-def _cells(side: Side) -> dict[Key, RecordDict]:
-    kept, _ = newest([r for r in side.records if r.get("status") == "ok"])
+def _cells(side: Side) -> dict[Key, Record]:
+    kept, _ = newest([r for r in side.records if r.status == "ok"])
     if not kept:
         raise BenchError(f"{side.name}: no finished cell; name a results folder, or one of its commits")
-    cells: dict[Key, RecordDict] = {}
-    for record in sorted(kept, key=lambda r: (model_order(str(r["model"])), str(r["cell"]))):
-        key = (str(record["model"]), tuple(record.get("ablation") or ()), is_foreign(record), int(record["seed"]))
+    cells: dict[Key, Record] = {}
+    for record in sorted(kept, key=lambda r: (model_order(r.model), r.cell)):
+        key = (record.model, tuple(record.ablation), is_foreign(record), record.seed)
         if key in cells:
             raise BenchError(
-                f"{side.name}: {cells[key]['cell']} and {record['cell']} are of one model and seed; choose with "
+                f"{side.name}: {cells[key].cell} and {record.cell} are of one model and seed; choose with "
                 "--recipe, --split or FOLDER@COMMIT"
             )
         cells[key] = record
@@ -133,13 +135,13 @@ def _cells(side: Side) -> dict[Key, RecordDict]:
 
 
 def _pairs(
-    common: Sequence[Key], cells_a: Mapping[Key, RecordDict], cells_b: Mapping[Key, RecordDict]
+    common: Sequence[Key], cells_a: Mapping[Key, Record], cells_b: Mapping[Key, Record]
 ) -> Iterator[tuple[str, tuple[str, tuple[str, ...], bool], list[int]]]:
     """Yield test set, model and the seeds that both sides scored there."""
     sets: dict[str, dict[tuple[str, tuple[str, ...], bool], list[int]]] = {}
     for key in common:
-        for dataset in cells_a[key].get("tests") or {}:
-            if dataset in (cells_b[key].get("tests") or {}):
+        for dataset in cells_a[key].tests:
+            if dataset in cells_b[key].tests:
                 sets.setdefault(dataset, {}).setdefault(key[:3], []).append(key[3])
     for dataset in sorted(sets, key=dataset_order):
         for model, seeds in sets[dataset].items():
@@ -149,8 +151,8 @@ def _pairs(
 def _compare(
     a: Side,
     b: Side,
-    cells_a: Mapping[Key, RecordDict],
-    cells_b: Mapping[Key, RecordDict],
+    cells_a: Mapping[Key, Record],
+    cells_b: Mapping[Key, Record],
     dataset: str,
     model: tuple[str, tuple[str, ...], bool],
     seeds: Sequence[int],
@@ -158,7 +160,7 @@ def _compare(
     top: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     frames = [
-        [side.read(str(cells[(*model, seed)]["cell"]), dataset) for seed in seeds]
+        [side.read(cells[(*model, seed)].cell, dataset) for seed in seeds]
         for side, cells in ((a, cells_a), (b, cells_b))
     ]
     ids = sorted(set.intersection(*(set(frame.index) for side in frames for frame in side)))
@@ -213,15 +215,15 @@ def _number(base: Mapping[str, Any], m: int, key: str, parts: Sequence[Any], sou
     return {**base, "measure": key, **means, **ends, "note": note}
 
 
-def _changes(pairs: Sequence[tuple[RecordDict, RecordDict]]) -> Iterator[dict[str, Any]]:
+def _changes(pairs: Sequence[tuple[Record, Record]]) -> Iterator[dict[str, Any]]:
     """Yield each changed field once per pair of values, with the cells that it concerns."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for a, b in pairs:
-        flat_a, flat_b = (dict(_flat({key: one.get(key) for key in _CONFIG})) for one in (a, b))
+        flat_a, flat_b = (dict(_flat({key: value[key] for key in _CONFIG})) for value in (a.to_json(), b.to_json()))
         for name in dict.fromkeys([*flat_a, *flat_b]):
             va, vb = (json.dumps(flat.get(name), default=str) for flat in (flat_a, flat_b))
             if va != vb:
-                found.setdefault((name, va, vb), []).append(f"{a['model']} seed {a['seed']}")
+                found.setdefault((name, va, vb), []).append(f"{a.model} seed {a.seed}")
     for (name, va, vb), cells in found.items():
         yield {"field": name, "a": va, "b": vb, "cells": "all" if len(cells) == len(pairs) else ", ".join(cells)}
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.measures import COLUMNS, MEASURES, Measure
 from benchmark.report.records import select
 from benchmark.report.records.blocks import Block, make_blocks
-from benchmark.report.records.names import MEASURES, MODEL_TITLES, Measure, dataset_order
+from benchmark.report.records.names import MODEL_TITLES, dataset_order
 from benchmark.report.records.protocols import resolve_protocol
-from benchmark.report.records.select import RecordDict
-from benchmark.report.tables.ablations import COLUMNS
 from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, row_title
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Member:
 
     name: str
     row: Row
-    records: tuple[RecordDict, ...]
+    records: tuple[Record, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Evidence:
     """
 
     results: Path
-    records: tuple[RecordDict, ...]
+    records: tuple[Record, ...]
     protocol: str = "pranet"
     measure: Measure = MEASURES[0]
     datasets: tuple[str, ...] = ()
@@ -65,16 +65,16 @@ class Evidence:
     kind: Kind = "main"
     _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
-    def paths(self, record: RecordDict) -> CellPaths:
+    def paths(self, record: Record) -> CellPaths:
         """The files beside a record."""
-        return ResultsLayout(self.results).cell(str(record["cell"]))
+        return ResultsLayout(self.results).cell(record.cell)
 
     def wanted_seeds(self, dataset: str) -> tuple[int, ...]:
         """The seeds that every model must have on a test set."""
         if self.seeds is not None:
             return tuple(sorted(self.seeds))
         found = [r for r in select.concerning(self.records, dataset) if not select.is_foreign(r)]
-        return tuple(sorted({int(r["seed"]) for r in found}))
+        return tuple(sorted({r.seed for r in found}))
 
     def rows(self, dataset: str) -> list[Member]:
         """Every model of a test set's table, blank ones too.
@@ -88,7 +88,7 @@ class Evidence:
         members = []
         for key, cells in group_cells(found, models=None, kind=self.kind).items():
             row = make_row(cells, key, dataset, self.protocol, seeds)
-            used = sorted((r for r in cells if row.foreign or int(r["seed"]) in seeds), key=lambda r: int(r["seed"]))
+            used = sorted((r for r in cells if row.foreign or r.seed in seeds), key=lambda r: r.seed)
             members.append(Member(record_name(used[0]) if used else row.title, row, tuple(used)))
         return members
 
@@ -105,9 +105,9 @@ class Evidence:
             raise BenchError(f"no model has scores on {dataset} ({why})")
         return found
 
-    def frame(self, record: RecordDict) -> pd.DataFrame:
+    def frame(self, record: Record) -> pd.DataFrame:
         """Per-image rows of a cell under the protocol; read once."""
-        cell = str(record["cell"])
+        cell = record.cell
         if cell not in self._frames:
             path = self.paths(record).scores
             if not path.is_file():
@@ -157,7 +157,7 @@ class Evidence:
                 found[member.row.title] = "scored on other images"
         return found
 
-    def _of_set(self, record: RecordDict, dataset: str) -> pd.DataFrame:
+    def _of_set(self, record: Record, dataset: str) -> pd.DataFrame:
         rows = self.frame(record)
         return rows[rows["dataset"] == dataset]
 
@@ -178,26 +178,26 @@ class Evidence:
         return made
 
     @cached_property
-    def trained(self) -> dict[str, list[RecordDict]]:
+    def trained(self) -> dict[str, list[Record]]:
         """The finished cells that were trained here, by the name of their model."""
-        found: dict[str, list[RecordDict]] = {}
+        found: dict[str, list[Record]] = {}
         for record in self.records:
-            wanted = self.seeds is None or int(record["seed"]) in self.seeds
-            if record["status"] == "ok" and not select.is_foreign(record) and wanted:
+            wanted = self.seeds is None or record.seed in self.seeds
+            if record.status == "ok" and not select.is_foreign(record) and wanted:
                 found.setdefault(record_name(record), []).append(record)
         return found
 
     @property
     def synthetic(self) -> bool:
         """Whether any image is drawn by this package."""
-        return any(record.get("synthetic") for record in self.records)
+        return any(record.synthetic for record in self.records)
 
     def note(self, datasets: Sequence[str] = ()) -> str:
         """What a figure must state: protocol, split, recipe, seeds, weights, who is left out, synthetic images."""
         ours = [r for r in self.records if not select.is_foreign(r)]
         members = [m for d in datasets or self.datasets for m in self._quiet_rows(d)]
         shown = [m.row for m in members if m.row.reason is None]
-        hashes = {str((r.get("protocols") or {}).get(self.protocol, "")) for r in self.records} - {""}
+        hashes = {str(r.protocols.get(self.protocol, "")) for r in self.records} - {""}
         seeds = sorted({s for row in shown if not row.foreign for s in row.seeds})
         parts = [f"Protocol {self.protocol}" + (f" ({min(hashes)})" if len(hashes) == 1 else "")]
         if ours:
@@ -230,7 +230,7 @@ class Evidence:
 
 def gather(
     results: Path,
-    records: Sequence[RecordDict],
+    records: Sequence[Record],
     *,
     protocol: str = "pranet",
     measure: str = "mDSC",
@@ -261,7 +261,7 @@ def gather(
     protocol = resolve_protocol(records, protocol)
     chosen = _of_kind(_of_models(records, models), kind)
     chosen, _ = select.newest(select.choose(chosen, recipe=recipe, split=split))
-    found = sorted(dict.fromkeys(d for r in chosen for d in (r.get("tests") or {})), key=dataset_order)
+    found = sorted(dict.fromkeys(d for r in chosen for d in r.tests), key=dataset_order)
     for name in datasets or ():
         if name not in found:
             raise unknown_name("dataset", name, found) if found else BenchError("no test set was scored")
@@ -274,31 +274,31 @@ def gather(
     return evidence
 
 
-def _of_models(records: Sequence[RecordDict], models: Sequence[str] | None) -> list[RecordDict]:
+def _of_models(records: Sequence[Record], models: Sequence[str] | None) -> list[Record]:
     if models is None:
         return list(records)
-    known = {str(name) for r in records for name in (r["model"], r.get("model_title"), record_name(r)) if name}
+    known = {str(name) for r in records for name in (r.model, r.model_title, record_name(r)) if name}
     for name in models:
         if name not in known and name not in MODEL_TITLES:
             raise unknown_name("model", name, known)
-    return [r for r in records if {r["model"], r.get("model_title"), record_name(r)} & set(models)]
+    return [r for r in records if {r.model, r.model_title, record_name(r)} & set(models)]
 
 
-def _of_kind(records: Sequence[RecordDict], kind: Kind) -> list[RecordDict]:
+def _of_kind(records: Sequence[Record], kind: Kind) -> list[Record]:
     if kind == "main":
-        return [r for r in records if not r.get("ablation")]
-    ablated = {r["model"] for r in records if r.get("ablation")}
+        return [r for r in records if not r.ablation]
+    ablated = {r.model for r in records if r.ablation}
     if not ablated:
         raise BenchError("no ablated cell among the results; run 'bench ablate' first")
-    return [r for r in records if r["model"] in ablated and not select.is_foreign(r)]
+    return [r for r in records if r.model in ablated and not select.is_foreign(r)]
 
 
-def record_name(record: RecordDict) -> str:
+def record_name(record: Record) -> str:
     """What figures call the model of a record."""
-    model = str(record["model"])
-    title = str(record.get("model_title") or model)
+    model = record.model
+    title = str(record.model_title or model)
     if select.is_foreign(record):
         return f"{title}†"
-    if record.get("ablation"):
-        return row_title(model, record["ablation"], title)
+    if record.ablation:
+        return row_title(model, record.ablation, title)
     return model if model in MODEL_TITLES else title

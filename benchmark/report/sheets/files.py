@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import unknown_name
-from benchmark.report.tables import render
-from benchmark.report.tables.sheet import FORMATS, Printable, Sheet, sheets
+from benchmark.report.sheets import csv, html
+from benchmark.report.sheets.sheet import FORMATS, Printable, Sheet, sheets
 from benchmark.store.io import write_text
 
 
@@ -32,11 +32,11 @@ def write_tables(
         joined: dict[str, list[Mapping[str, Any]]] = {}
         for sheet in made:
             joined.setdefault(sheet.combined, []).extend(sheet.data)
-        texts |= {directory / f"{stem}.csv": render.to_csv(rows) for stem, rows in joined.items() if stem}
+        texts |= {directory / f"{stem}.csv": csv.to_csv(rows) for stem, rows in joined.items() if stem}
     for path, text in texts.items():
         write_text(path, text)
     return list(texts)
 
 
 def _text(sheet: Sheet, form: str) -> str:
-    return render.html_page(sheet) if form == "html" else str(getattr(sheet, f"to_{form}")())
+    return html.html_page(sheet) if form == "html" else str(getattr(sheet, f"to_{form}")())

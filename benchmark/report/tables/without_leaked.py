@@ -4,59 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.errors import BenchError
-from benchmark.report.records.names import MEASURE_KEYS, MEASURES
+from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS, MEASURES
+from benchmark.report.sheets.sheet import Mark
+from benchmark.report.tables.leaks import LEAK_KINDS
 from benchmark.report.tables.rows import Clean, Row, mark_best, mean_of, std_of
-from benchmark.report.tables.sheet import Mark
 from benchmark.store import io
-from benchmark.store.schema import LeakKind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.report.records.select import RecordDict
-    from benchmark.report.tables.build import Table
+    from benchmark.report.tables.scores import Table
     from benchmark.store.layout import CellPaths, ResultsLayout
+    from benchmark.store.schema import LeakKind, Record
 
-LEAK_KINDS: tuple[str, ...] = get_args(LeakKind)
-CLEAN_TITLE = "↳ without leaked images"
-
-_COLUMNS = {"mDSC": "dice", "mIoU": "iou", "S_alpha": "sm", "F_beta_w": "wfm", "MAE": "mae"}
-_SAID = {
-    "exact": ("also stands in the training set", "also stand in the training set"),
-    "near": ("is a near-duplicate of a training image", "are near-duplicates of training images"),
-    "sequence": ("is of a sequence that trains", "are of a sequence that trains"),
-}
-
-
-def count_kinds(tests: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the number of leaked images by kind that records state; empty where none states it."""
-    found = [t["leaked"] for t in tests if t.get("leaked") is not None]
-    return {kind: max(len(one.get(kind) or ()) for one in found) for kind in LEAK_KINDS} if found else {}
-
-
-def describe_leaks(num_leaked: int, leaked: Mapping[str, int]) -> str:
-    """Return the caption's sentence on leaked test images.
-
-    Args:
-        num_leaked: Images with the very pixels of a training image; all that older records state.
-        leaked: Images by kind; empty where only the first is known.
-    """
-    counts = {"exact": num_leaked, **leaked}
-    parts: list[str] = []
-    for kind, (one, many) in _SAID.items():
-        if number := counts.get(kind):
-            what = "" if parts else f" test image{'s' if number > 1 else ''}"
-            parts.append(f"{number}{what} {one if number == 1 else many}")
-    if parts:
-        return ", ".join(parts)
-    return "No test image stands in the training set" + (", nearly so or by its sequence" if leaked else "")
+_COLUMNS = {key: column for key, column in COLUMNS.items() if key != "E_phi_max"}
 
 
 def with_clean(
-    tables: Sequence[Table], records: Sequence[RecordDict], layout: ResultsLayout, kinds: Sequence[str] = LEAK_KINDS
+    tables: Sequence[Table], records: Sequence[Record], layout: ResultsLayout, kinds: Sequence[str] = LEAK_KINDS
 ) -> list[Table]:
     """Add to every row its figures over the test images that are not leaked.
 
@@ -75,19 +43,19 @@ def with_clean(
     for kind in kinds:
         if kind not in LEAK_KINDS:
             raise BenchError(f"--leak-kinds {kind}: expected some of {', '.join(LEAK_KINDS)}")
-    by_cell = {str(record.get("cell")): record for record in records}
+    by_cell = {record.cell: record for record in records}
     return [_clean_table(table, by_cell, layout, kinds) for table in tables]
 
 
-def _clean_table(table: Table, by_cell: Mapping[str, RecordDict], layout: ResultsLayout, kinds: Sequence[str]) -> Table:
+def _clean_table(table: Table, by_cell: Mapping[str, Record], layout: ResultsLayout, kinds: Sequence[str]) -> Table:
     ours = [by_cell[cell] for row in table.rows if not row.foreign for cell in row.cells if cell in by_cell]
-    tests = [record["tests"][table.dataset] for record in ours if table.dataset in (record.get("tests") or {})]
-    lists = [test.get("leaked") for test in tests]
+    tests = [record.tests[table.dataset] for record in ours if table.dataset in record.tests]
+    lists = [test.leaked for test in tests]
     known = [one for one in lists if one is not None]
     if len(known) < len(lists) or not lists:
         what = "its records do not list them; run the same 'bench run' again" if lists else "nothing here was trained"
         return replace(table, notes=(*table.notes, f"Leaked test images are not known: {what}"))
-    ids = {kind: sorted({i for one in known for i in one.get(kind) or ()}) for kind in kinds}
+    ids = {kind: sorted({i for one in known for i in one.get(cast("LeakKind", kind), ())}) for kind in kinds}
     leaked = {i for found in ids.values() for i in found}
     if not leaked:
         text = f"No test image is leaked ({', '.join(kinds)}): the figures are the clean ones"
