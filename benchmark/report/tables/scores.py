@@ -29,6 +29,7 @@ class Table:
     facts: Facts
     notes: tuple[str, ...] = ()
     show_std: bool = False
+    show_settings: bool = False
     show_ci: bool = False
     show_tests: bool = False
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
@@ -72,12 +73,16 @@ def score_sheet(table: Table) -> Sheet:
     return Sheet(
         stem=table.stem,
         caption=score_caption(table),
-        columns=(Column("Model", align="l"), *measures),
+        columns=(Column("Model", align="l"), *_setting_column(table), *measures),
         rows=tuple(line for i, row in enumerate(table.rows) for line in _lines(table, i, row)),
         notes=table.notes,
         data=tuple(csv_rows(table)),
         combined="tables" if table.kind == "main" else "ablations",
     )
+
+
+def _setting_column(table: Table) -> tuple[Column, ...]:
+    return (Column("Setting", align="l"),) if table.show_settings else ()
 
 
 def score_caption(table: Table) -> str:
@@ -115,12 +120,14 @@ def _lines(table: Table, i: int, row: Row) -> Iterator[tuple[Cell, ...]]:
     yield _cells(table, i, row)
     clean = row.clean
     if clean is not None and not clean.same:
-        yield (Cell(CLEAN_TITLE), *(_figure(table, clean, key, clean.marks.get(key)) for key in MEASURE_KEYS))
+        blank = (Cell(),) if table.show_settings else ()
+        yield (Cell(CLEAN_TITLE), *blank, *(_figure(table, clean, key, clean.marks.get(key)) for key in MEASURE_KEYS))
 
 
 def _cells(table: Table, i: int, row: Row) -> tuple[Cell, ...]:
     head = Cell(row.title, sup="†" if row.foreign else "")
-    return (head, *(_weighed(table, i, key) for key in MEASURE_KEYS))
+    setting = (Cell(row.setting),) if table.show_settings else ()
+    return (head, *setting, *(_weighed(table, i, key) for key in MEASURE_KEYS))
 
 
 def _weighed(table: Table, i: int, key: str) -> Cell:
@@ -154,6 +161,7 @@ def csv_rows(table: Table) -> list[dict[str, Any]]:
             "dataset_title": table.title,
             "model_title": row.title,
             "ablation": "+".join(row.ablation),
+            "setting": row.setting,
             "protocol": facts.protocol,
             "protocol_hash": facts.protocol_hash,
             "split": "" if row.foreign else facts.split,
