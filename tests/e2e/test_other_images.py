@@ -1,4 +1,4 @@
-"""Maps scored on different images: sets with names that tell them apart, rows that are not ranked against each other."""
+"""Maps scored on different images: sets have names that tell them apart, rows are not ranked."""
 
 from __future__ import annotations
 
