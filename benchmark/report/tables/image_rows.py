@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,6 +52,7 @@ def image_rows(
     recipe: str | None = None,
     split: str | None = None,
     seeds: Sequence[int] | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> Iterator[ImageRows]:
     """Yield the images behind each row of the tables that ``build_tables`` makes of the same arguments.
 
@@ -63,7 +64,14 @@ def image_rows(
         BenchError: As ``build_tables``; or the rows of a cell are unreadable or lack an image of its record.
     """
     tables = build_tables(
-        records, protocol=protocol, models=models, datasets=datasets, recipe=recipe, split=split, seeds=seeds
+        records,
+        protocol=protocol,
+        models=models,
+        datasets=datasets,
+        recipe=recipe,
+        split=split,
+        seeds=seeds,
+        titles=titles,
     )
     by_cell = {record.cell: record for record in records}
     load = lru_cache(maxsize=4)(lambda cell: read_scores(ResultsLayout(results).cell(cell).scores))

@@ -75,10 +75,20 @@ def score_sheet(table: Table) -> Sheet:
         caption=score_caption(table),
         columns=(Column("Model", align="l"), *_setting_column(table), *measures),
         rows=tuple(line for i, row in enumerate(table.rows) for line in _lines(table, i, row)),
-        notes=table.notes,
+        notes=(*table.notes, *_no_spread(table)),
         data=tuple(csv_rows(table)),
         combined="tables" if table.kind == "main" else "ablations",
     )
+
+
+def _no_spread(table: Table) -> list[str]:
+    """Say why no standard deviation stands there, where one was asked for."""
+    single = [row.title for row in table.rows if row.n is not None and len(row.seeds) == 1 and not row.foreign]
+    if not table.show_std or not single:
+        return []
+    who = "" if len(single) == sum(row.n is not None and not row.foreign for row in table.rows) else f", {single}"
+    who = who and f", {', '.join(single)}"
+    return [f"No standard deviation{who}: one seed; it needs two, such as --seeds 0,1"]
 
 
 def _setting_column(table: Table) -> tuple[Column, ...]:
@@ -88,7 +98,8 @@ def _setting_column(table: Table) -> tuple[Column, ...]:
 def score_caption(table: Table) -> str:
     """Return the caption: the facts, and what the marks mean."""
     what = "Results" if table.kind == "main" else "Ablation"
-    sentences = [caption(what, table.title, table.facts, with_std=table.show_std)]
+    spread = table.show_std and any(value is not None for row in table.rows for value in row.std.values())
+    sentences = [caption(what, table.title, table.facts, with_std=spread)]
     if table.marks:
         sentences.append("Best in bold, second underlined.")
     if table.uncertainty.intervals:

@@ -151,10 +151,10 @@ def test_a_wanted_model_without_a_record_is_a_blank_row(make_record: Any) -> Non
     assert table.notes == ("Blank, U-Net: not run with seed 0",)
 
 
-def test_a_score_that_is_absent_or_not_finite_is_a_blank_cell(make_record: Any) -> None:
-    scores = dict.fromkeys(KEYS, 0.5)
-    record = make_record("unet", tests={"kvasir": {**scores, "mDSC": float("nan")}})
-    del record.tests["kvasir"].scores["pranet"]["MAE"]
+def test_a_score_that_is_absent_is_a_blank_cell(make_record: Any) -> None:
+    record = make_record("unet", tests={"kvasir": dict.fromkeys(KEYS, 0.5)})
+    for key in ("mDSC", "MAE"):
+        del record.tests["kvasir"].scores["pranet"][key]
     row = build_tables([record])[0].rows[0]
     assert (row.values["mDSC"], row.values["MAE"], row.values["mIoU"]) == (None, None, 0.5)
     assert row.reason == "no number for mDSC, MAE"
