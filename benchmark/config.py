@@ -84,7 +84,15 @@ class Recipe(BaseModel):
     channels_last: Literal["auto", True, False] = Field(
         "auto", description="Memory format of the network and its input; auto: on CUDA only."
     )
-    compile: Literal["auto", True, False] = Field("auto", description="torch.compile while training; auto: no.")
+    tf32: Literal["auto", True, False] = Field(
+        "auto", description="TF32 in 32-bit convolutions and matrix products on CUDA; auto: no."
+    )
+    cudnn_benchmark: Literal["auto", True, False] = Field(
+        "auto", description="cuDNN times its algorithms for each shape; auto: on CUDA, unless --deterministic."
+    )
+    compile: Literal["auto", True, False, "cuda-graphs"] = Field(
+        "auto", description="torch.compile while training, also as CUDA graphs; auto: no."
+    )
 
     # model
     pretrained: bool = Field(False, description="Start from ImageNet weights.")
@@ -135,7 +143,7 @@ class Recipe(BaseModel):
         return self.load_size or self.image_size
 
 
-_LATER = ("tuned_trials", "micro_batch", "compile")
+_LATER = ("tuned_trials", "micro_batch", "compile", "tf32", "cudnn_benchmark")
 _BEFORE_AUTO: dict[str, Any] = {"precision": "32-true", "channels_last": False}
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from benchmark.study.plan import Study
 
 
-_LEFT_TO_DEVICE = ("auto", "auto", "auto", None)
+_LEFT_TO_DEVICE = ("auto", "auto", "auto", "auto", None)
 
 
 def print_plan(study: Study, time_first: bool) -> None:
@@ -78,7 +78,7 @@ def _recipe_lines(study: Study) -> list[str]:
 def _compute_lines(study: Study) -> list[str]:
     """How the device will compute, where that is not plain 32-bit arithmetic over whole batches."""
     recipes = {cell.recipe.hash: cell.recipe for cell in study.cells}.values()
-    asked = any((r.precision, r.channels_last, r.compile, r.micro_batch) != _LEFT_TO_DEVICE for r in recipes)
+    asked = any((r.precision, r.channels_last, r.compile, r.tf32, r.micro_batch) != _LEFT_TO_DEVICE for r in recipes)
     if study.request.device == "cpu" and not asked:
         return []  # known without loading torch
     from benchmark.runtime.compute import resolve

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmark.costs.training_step import affordable_batch, measure_step
 from benchmark.models.build import build_network
 from benchmark.runtime.device import make_fabric
+from benchmark.runtime.memory import give_back
 from benchmark.study.plan import Cell, Study
 
 
@@ -32,6 +33,7 @@ def estimate(study: Study) -> Estimate:
                 per_model[cell.spec.name] = seconds_per_image(study, cell) * _images(study, cell)
             except Exception:  # a model that cannot run is the runner's to report; it must not stop the others
                 per_model[cell.spec.name] = 0.0
+    give_back()  # with --workers this process only hands out cells: nothing of its timing may stay on a card
     return Estimate(per_model, sum(per_model[cell.spec.name] for cell in study.cells))
 
 

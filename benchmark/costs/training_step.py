@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.training.losses import get_criterion, training_loss
+from benchmark.training.losses import get_criterion, make_loss
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -59,12 +59,12 @@ def measure_step(
     model = model.to(device).train()
     images = torch.randn(batch, 3, side, side, device=device)
     masks = (torch.rand(batch, 1, side, side, device=device) > 0.5).float()
-    criterion = get_criterion(loss)
+    loss_of = make_loss(model, get_criterion(loss))
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
         with fabric.autocast():
-            result = training_loss(model, model(images), masks, criterion)
+            result = loss_of(model(images), masks)
         result.backward()
 
     kept = _Kept(model)

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +89,8 @@ def crew(training: SharedTraining) -> Iterator[Fabric]:
             other.wait_until_ready()
         watch.start()
         yield training.fabric(rank=0, store=folder / "store")
+        # NCCL's leaving is a collective: together where all have come to the end, else by force
+        leave_group(abort=not all(other.has_trained() for other in others))
         for other in others:
             other.process.join(_SECONDS_TO_END)
     except Exception as error:
@@ -126,6 +127,15 @@ class _Other:
         if not self._hears("ready"):
             self.process.join(_SECONDS_TO_END)
             raise BenchError(self.how_it_ended())
+
+    def has_trained(self) -> bool:
+        """Whether it says, within some seconds, that its training is over and it leaves the group."""
+        end = time.monotonic() + _SECONDS_TO_END
+        while not self._hears("trained"):
+            if time.monotonic() > end or not self.process.is_alive():
+                return self._hears("trained")
+            self.inbox.poll(_SECONDS_BETWEEN_LOOKS)
+        return True
 
     def how_it_ended(self) -> str:
         """One line."""
@@ -202,7 +212,7 @@ def _main(training: SharedTraining, rank: int, store: Path, outbox: Any) -> None
     warnings.simplefilter("ignore")  # the first process says them
     _end_with_parent()
     try:
-        _train_along(training, rank, store, partial(outbox.send, "ready"))
+        _train_along(training, rank, store, outbox.send)
     except BaseException as error:
         first = str(error).splitlines()[0] if str(error) else ""
         with suppress(OSError):
@@ -211,7 +221,7 @@ def _main(training: SharedTraining, rank: int, store: Path, outbox: Any) -> None
         raise
 
 
-def _train_along(training: SharedTraining, rank: int, store: Path, ready: Callable[[], None]) -> None:
+def _train_along(training: SharedTraining, rank: int, store: Path, tell: Callable[[str], None]) -> None:
     from benchmark.training.loop import train
     from benchmark.training.state import Follower
 
@@ -220,10 +230,11 @@ def _train_along(training: SharedTraining, rank: int, store: Path, ready: Callab
     model = build_network(cell.spec, cell.recipe, drop=cell.ablation, pretrained=False)
     data = training.images.pools(cell.recipe)
     follower = Follower(training.last, owner=cell.id)
-    ready()
+    tell("ready")
     fabric = training.fabric(rank=rank, store=store)
     with deterministic(training.deterministic, fabric.device):
         train(model, cell.recipe, data, seed=cell.seed, fabric=fabric, keeper=follower)
+    tell("trained")
     leave_group()
 
 

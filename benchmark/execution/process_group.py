@@ -17,7 +17,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
-from benchmark.runtime.compute import resolve
+from benchmark.runtime.compute import resolve, set_kernels
 from benchmark.study.plan import Cell
 
 
@@ -75,13 +75,15 @@ def group_fabric(device: str, recipe: Recipe, world: int, *, rank: int, store: P
         timeout=timeout,
         device_id=mine if kind == "cuda" else None,
     )
+    compute = resolve(recipe, mine)
     fabric = Fabric(
         accelerator=kind,
         devices=world,
         strategy=DDPStrategy(find_unused_parameters=True, cluster_environment=_Seat(rank, world)),
-        precision=resolve(recipe, mine).precision,  # type: ignore[arg-type]
+        precision=compute.precision,  # type: ignore[arg-type]
     )
     fabric.launch()
+    set_kernels(compute)
     return fabric
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from benchmark.execution.placement import Placement
     from benchmark.study.plan import Study
 
+ROOM = 0.92
+"""Share of a GPU's memory that workers divide among them; the rest is for what CUDA itself keeps for each process."""
 _TAIL = 12
 
 
@@ -38,7 +40,7 @@ class Processes:
         self._packed, self._say = pack(study.request), say
         self._told: queue.Queue[Told] = queue.Queue()
         self._stopping = False
-        count = min(placement.workers or 1, num_cells)
+        count = self._count = min(placement.workers or 1, num_cells)
         self._threads = nursery.threads_each(placement, placement.workers or 1)
         self._gpus = visible_gpus(study.request.device)
         self._gpus_each = study.request.devices
@@ -105,7 +107,9 @@ class Processes:
         for target, pipe in ((self._hear, process.stdout), (self._hear_errors, process.stderr)):
             worker.heard.append(threading.Thread(target=target, args=(worker, pipe), daemon=True))
             worker.heard[-1].start()
-        self._write(worker, json.dumps({**self._packed, "gpus": gpus_of(number, self._gpus, each=self._gpus_each)}))
+        gpus = gpus_of(number, self._gpus, each=self._gpus_each)
+        share = gpu_share(self._count, self._gpus, each=self._gpus_each)
+        self._write(worker, json.dumps({**self._packed, "gpus": gpus, "gpu_share": share}))
         return worker
 
     def _write(self, worker: _Worker, line: str) -> None:
@@ -170,6 +174,12 @@ def gpus_of(number: int, gpus: Sequence[str], *, each: int = 1) -> str | None:
     if not gpus:
         return None
     return ",".join(gpus[(number * each + k) % len(gpus)] for k in range(min(each, len(gpus))))
+
+
+def gpu_share(workers: int, gpus: Sequence[str], *, each: int = 1) -> float | None:
+    """Share of a GPU's memory that each worker may take where several share one; None where each has its own."""
+    most = -(-workers * each // len(gpus)) if gpus else 1
+    return round(ROOM / most, 4) if most > 1 else None
 
 
 def _quietly(action: Callable[[], Any]) -> None:

@@ -12,8 +12,8 @@ from benchmark.execution.cell import run_cell
 from benchmark.execution.process_group import check_devices
 from benchmark.models.build import build_network
 from benchmark.models.registry import code_stamp
-from benchmark.runtime.compute import give_back
 from benchmark.runtime.device import make_fabric
+from benchmark.runtime.memory import give_back
 from benchmark.store import io
 from benchmark.store.locks import Lock
 from benchmark.store.schema import Record

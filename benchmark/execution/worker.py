@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import IO, TYPE_CHECKING, Any
 
+from benchmark.runtime.memory import GPU_SHARE
 from benchmark.runtime.signals import exit_code, raise_on_sigterm
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def _serve(out: IO[str]) -> None:
     jobs = _Jobs(json.loads(first))
     if jobs.packed["gpus"] is not None:  # CUDA reads it on first use
         os.environ["CUDA_VISIBLE_DEVICES"] = jobs.packed["gpus"]
+    if jobs.packed.get("gpu_share") is not None:
+        os.environ[GPU_SHARE] = str(jobs.packed["gpu_share"])
     studies: list[Study] = []
 
     def plan() -> Study:

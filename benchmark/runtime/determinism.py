@@ -36,7 +36,8 @@ def deterministic(wanted: bool, device: torch.device) -> Iterator[list[str]]:
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn
     try:
-        with naming() as names, cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True):
+        same = {"enabled": cudnn.enabled, "allow_tf32": cudnn.allow_tf32}  # flags() would set what is not named
+        with naming() as names, cudnn.flags(**same, benchmark=False, deterministic=True):
             torch.use_deterministic_algorithms(True, warn_only=True)
             yield names
     finally:

@@ -8,7 +8,8 @@ from lightning_fabric import Fabric
 
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
-from benchmark.runtime.compute import resolve
+from benchmark.runtime.compute import resolve, set_kernels
+from benchmark.runtime.memory import limit_to_share
 
 
 def make_fabric(device: str, recipe: Recipe) -> Fabric:
@@ -19,8 +20,12 @@ def make_fabric(device: str, recipe: Recipe) -> Fabric:
     try:
         devices: Any = [int(index)] if index else 1
         found = Fabric(accelerator=kind, devices=devices).device
-        fabric = Fabric(accelerator=kind, devices=devices, precision=resolve(recipe, found).precision)  # type: ignore[arg-type]
+        compute = resolve(recipe, found)
+        fabric = Fabric(accelerator=kind, devices=devices, precision=compute.precision)  # type: ignore[arg-type]
         fabric.launch()
+        set_kernels(compute)
+        if found.type == "cuda":
+            limit_to_share(found.index or 0)
     except (RuntimeError, ValueError, TypeError) as error:
         raise BenchError(
             f"--device {device}: not available here ({str(error).splitlines()[0]}); try --device cpu"

@@ -70,12 +70,17 @@ def _sample(psutil: Any, process: Any) -> dict[str, float]:
 
 
 def _gpus() -> dict[str, float]:
-    """Of every CUDA device that this process has used; how busy it is only where NVIDIA's library is installed."""
+    """Of every CUDA device on which this process holds memory; how busy it is only where NVIDIA's library is there.
+
+    Asking any other device would open a context on it, which takes hundreds of megabytes.
+    """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return {}
     row = {}
     for index in range(torch.cuda.device_count()):
+        if not torch.cuda.memory_reserved(index):  # the allocator's own count: touches no device
+            continue
         free, total = torch.cuda.mem_get_info(index)
         row[f"gpu_{index}_memory_usage_megabytes"] = round((total - free) / 1e6, 1)
         row[f"gpu_{index}_memory_usage_percentage"] = round(100 * (total - free) / total, 1)

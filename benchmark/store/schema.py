@@ -90,7 +90,10 @@ class Record(BaseModel):
     @classmethod
     def _of_today(cls, recipe: dict[str, Any]) -> dict[str, Any]:
         """What older records call 32-true and not channels_last was the default, which is auto today."""
-        if "precision" not in recipe or "compile" in recipe:
+        if "precision" not in recipe:
+            return recipe
+        recipe = {"tf32": "auto", "cudnn_benchmark": "auto", **recipe}
+        if "compile" in recipe:
             return recipe
         was = {"precision": "32-true", "channels_last": False}
         auto = {key: "auto" for key, default in was.items() if recipe.get(key, default) == default}

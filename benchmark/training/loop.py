@@ -2,7 +2,7 @@
 
 Fabric takes care of device and precision. Data order and augmentation are derived from names (seed, epoch, step), and
 what the network draws itself comes from a generator whose state is kept, so a cell that was stopped after any step
-continues exactly as if it had not been (``resume.py``).
+continues exactly as if it had not been (``state.py``).
 """
 
 from __future__ import annotations
@@ -10,27 +10,26 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmark.config import Recipe, derive_seed
-from benchmark.data.pixels import transforms
-from benchmark.data.pixels.colour import COLOUR_PIECES, ColourExchange, colour_exchange
-from benchmark.data.pixels.draws import Rows
 from benchmark.data.pixels.pool import Pool
-from benchmark.data.pixels.turning import leading, turn
 from benchmark.runtime.compute import Compute, resolve
 from benchmark.runtime.signals import hold_back
 from benchmark.training.batch_norm import convert
+from benchmark.training.batches import Batches, epoch_positions
+from benchmark.training.ledger import DivergedError, Ledger, StepLoss
 from benchmark.training.optim import make_optimizer, set_lr
+from benchmark.training.resident import Resident, fits
 from benchmark.training.share import Share
 from benchmark.training.state import Keeper, TrainState
-from benchmark.training.steps import DivergedError, Stepper
+from benchmark.training.steps import Stepper
 from benchmark.training.validate import baseline_dice, validate
 
 if TYPE_CHECKING:
@@ -81,71 +80,83 @@ def train(
     Raises:
         KeyboardInterrupt: SIGINT or SIGTERM came; the state after the last whole step is on disk.
     """
-    train_set, val_set = data
     compute = resolve(recipe, fabric.device)
     if compute.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     share = Share.of(fabric)
     model = convert(model, fabric)
-    optimizer = make_optimizer(model, recipe)
-    runner: Any = torch.compile(model) if compute.compile else model
-    network, optimizer = fabric.setup(runner, optimizer)
-    exchange = colour_exchange(recipe.augmentation, train_set)
+    optimizer = make_optimizer(model, recipe, fused=compute.fused_optimizer is True)
+    network, optimizer = fabric.setup(compute.compiled(model), optimizer)
+    train_set, val_set = data
+    val_pixels: Pool | Resident = val_set
+    resident = None
+    if fits(data, fabric.device):
+        resident, val_pixels = Resident(train_set, fabric.device), Resident(val_set, fabric.device)
+    batches = Batches(train_set, recipe, fabric.device, share, resident)
     keeper.watch(model, optimizer, fabric)
     state = keeper.load()
     step_on = Stepper(network, model, optimizer, recipe, fabric, compute, state, keeper.say, share)
 
-    begun = time.perf_counter() - state.seconds  # time of earlier sittings counts too
+    begun = time.perf_counter() - state.seconds  # time of earlier runs counts too
     foreground = baseline_dice(val_set)
-    with hold_back() as stop:
+    with hold_back() as stop, keeper:
         while state.epoch < recipe.epochs:
             epoch = state.epoch + 1
-            batches = list(_batches(len(train_set), recipe, seed=seed, epoch=epoch))
+            positions = epoch_positions(len(train_set), recipe, seed=seed, epoch=epoch)
+            ledger = Ledger(fabric.device)
+
+            def tell(losses: list[StepLoss], epoch: int = epoch, steps: int = len(positions)) -> None:
+                for one in losses:
+                    state.add_loss(one.loss, one.num_images, time.perf_counter() - begun)
+                    on_step(epoch, one.step + 1, steps, one.loss, state.images_per_s)
+
             model.train()
             if state.step == 0:
                 torch.manual_seed(derive_seed("noise", seed, epoch))
-            for step in range(state.step, len(batches)):
-                set_lr(optimizer, recipe, epoch - 1 + step / len(batches))
-                generator = torch.Generator().manual_seed(derive_seed("augment", seed, epoch, step))
-                rows = share.rows(len(batches[step]))
-                x, y = _network_batch(train_set, batches[step], recipe, exchange, fabric.device, generator, rows)
-                share.seed_noise(seed, epoch, step)
-                try:
-                    loss = step_on(x, y, generator, count=rows.count)
-                except DivergedError as error:
-                    cause = _cause(epoch, step - error.earlier, batches, train_set)
-                    message = f"{error} at epoch {epoch}, step {step + 1} of {len(batches)}"
-                    return _end(state, model, compute, begun, diverged=cause, error=message)
-                state.add_step(loss, len(batches[step]), time.perf_counter() - begun)
-                on_step(epoch, step + 1, len(batches), loss, state.images_per_s)
-                if stop.requested or keeper.is_due:
-                    keeper.save(state)
-                if stop.requested:
-                    raise stop.now()
+            try:
+                for batch in batches.of_epoch(positions, first=state.step, seed=seed, epoch=epoch):
+                    set_lr(optimizer, recipe, epoch - 1 + batch.step / len(positions))
+                    share.seed_noise(seed, epoch, batch.step)
+                    result = step_on(batch.images, batch.masks, batch.generator, count=batch.num_images)
+                    ledger.add(batch.step, batch.num_images, result)
+                    state.step += 1
+                    tell(ledger.due())
+                    if stop.requested or keeper.is_due:
+                        tell(ledger.drain())
+                        keeper.save(state)
+                    if stop.requested:
+                        keeper.finish()
+                        raise stop.now()
+                tell(ledger.drain())
+            except DivergedError as error:
+                step = state.step if error.step is None else error.step
+                cause = _cause(epoch, step - error.earlier, positions, train_set)
+                message = f"{error} at epoch {epoch}, step {step + 1} of {len(positions)}"
+                return _end(state, model, compute, batches, begun, diverged=cause, error=message)
             if share.rank:  # the first process judges and keeps; this one helps with gradients only
                 state.add_epoch({}, 0.0)
                 continue
-            scores = validate(model, recipe, val_set, fabric)
+            scores = validate(model, recipe, val_pixels, fabric)
             if not all(map(math.isfinite, scores.values())):
-                cause = _cause(epoch, len(batches) - 1, batches, train_set)
+                cause = _cause(epoch, len(positions) - 1, positions, train_set)
                 message = f"validation output is not a number after epoch {epoch}"
-                return _end(state, model, compute, begun, diverged=cause, error=message)
+                return _end(state, model, compute, batches, begun, diverged=cause, error=message)
             row = {
                 "epoch": epoch,
                 "lr": optimizer.param_groups[0]["lr"],
-                "train_loss": state.loss_sum / sum(map(len, batches)),
+                "train_loss": state.loss_sum / sum(map(len, positions)),
                 **scores,
                 **foreground,
             }
             state.add_epoch(row, time.perf_counter() - begun)
             if recipe.select != "best" or scores[recipe.select_metric] > state.best_score:
                 state.best_score, state.best_epoch = scores[recipe.select_metric], epoch
-                state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+                state.best_weights = {k: v.detach().to("cpu", copy=True) for k, v in model.state_dict().items()}
             on_epoch(row)
             if epoch < recipe.epochs and keeper.is_due:
                 keeper.save(state)
 
-    return _end(state, model, compute, begun)
+    return _end(state, model, compute, batches, begun)
 
 
 def _cause(epoch: int, step: int, batches: list[np.ndarray], train_set: Pool) -> dict[str, Any]:
@@ -153,45 +164,11 @@ def _cause(epoch: int, step: int, batches: list[np.ndarray], train_set: Pool) ->
     return {"epoch": epoch, "step": step + 1, "images": train_set.labels(batches[step])}
 
 
-def _batches(count: int, recipe: Recipe, *, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """Positions of one epoch, shuffled; a last batch of a single image joins the one before (batch norm needs two)."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed("order", seed, epoch))).numpy()
-    cuts = list(range(recipe.batch_size, count, recipe.batch_size))
-    parts = np.split(order, cuts)
-    short = len(parts) > 1 and len(parts[-1]) < recipe.batch_size
-    if short and recipe.drop_last:
-        parts = parts[:-1]
-    elif short and len(parts[-1]) == 1:
-        parts = [*parts[:-2], np.concatenate(parts[-2:])]
-    yield from parts
-
-
-def _network_batch(
-    train_set: Pool,
-    positions: np.ndarray,
-    recipe: Recipe,
-    exchange: ColourExchange | None,
-    device: torch.device,
-    generator: torch.Generator,
-    rows: Rows,
-) -> tuple[Tensor, Tensor]:
-    """The augmented, normalised images (B, 3, S, S) and masks (B, 1, S, S) of some rows of one batch."""
-    positions = positions[rows.slice]
-    images, masks = train_set.batch(positions)
-    pieces = [piece for piece in recipe.augmentation if piece not in COLOUR_PIECES]
-    early = 0 if exchange is not None else leading(pieces)
-    images, masks = turn(images, masks, pieces[:early], generator=generator, rows=rows)
-    x, y = transforms.to_float(images.to(device), masks.to(device), planar="rot90" in pieces[:early])
-    if exchange is not None:
-        x = exchange(x, positions, generator, rows)
-    x, y = transforms.augment(x, y, pieces[early:], crop_size=recipe.image_size, generator=generator, rows=rows)
-    return transforms.normalize(x, recipe.normalize), y
-
-
 def _end(
     state: TrainState,
     model: nn.Module,
     compute: Compute,
+    batches: Batches,
     begun: float,
     *,
     diverged: dict[str, Any] | None = None,
@@ -201,6 +178,8 @@ def _end(
         model.load_state_dict(copy.copy(state.best_weights))
     seconds = time.perf_counter() - begun
     facts: dict[str, Any] = {**compute.facts(), "micro_batch": state.micro_batch}
+    if batches.way != "in line":
+        facts["pixels"] = batches.way
     if state.out_of_memory:
         facts["out_of_memory"] = state.out_of_memory
     if diverged:

@@ -13,8 +13,15 @@ from benchmark.config import Recipe
 from benchmark.errors import BenchError
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Build the recipe's optimiser, with the encoder's rate scaled where the recipe says so."""
+def make_optimizer(model: nn.Module, recipe: Recipe, *, fused: bool = False) -> torch.optim.Optimizer:
+    """Build the recipe's optimiser, with the encoder's rate scaled where the recipe says so.
+
+    Args:
+        model: Its parameters.
+        recipe: Settings.
+        fused: One kernel for all parameters, which with a loss scaler decides on the device whether to skip.
+    """
+    kernels: dict[str, Any] = {"fused": True} if fused else {}
     groups: list[dict[str, Any]] = []
     encoder = {id(p) for p in _encoder_parameters(model)} if recipe.encoder_lr_scale != 1 else set()
     rest = [p for p in model.parameters() if id(p) not in encoder]
@@ -28,9 +35,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             nesterov=recipe.nesterov,
+            **kernels,
         )
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return kind(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, **kernels)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:

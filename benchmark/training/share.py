@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from benchmark.config import derive_seed
 from benchmark.data.pixels.draws import Rows
@@ -49,13 +50,16 @@ class Share:
         least, most = max(1, count // self.world), math.ceil(count / self.world)
         return min(least, math.ceil(most / limit)) if limit else 1
 
-    def mean(self, value: float, count: int, device: torch.device) -> float:
-        """The batch's mean of what each process found on its rows; all have to call."""
+    def mean(self, value: Tensor, count: int) -> Tensor:
+        """The batch's mean of what each process found on its rows, () float64 each; all have to call.
+
+        It stays on the device: nothing waits for it.
+        """
         if self.world == 1:
             return value
-        total = torch.tensor(value * self.weight(count) / self.world, dtype=torch.float64, device=device)
+        total = value * self.weight(count) / self.world
         torch.distributed.all_reduce(total)
-        return float(total)
+        return total
 
     def seed_noise(self, seed: int, epoch: int, step: int) -> None:
         """Give each process draws of its own; from names, so that a continued training needs nobody's state."""

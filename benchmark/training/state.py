@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -32,8 +33,8 @@ class TrainState:
         loss_sum: Sum over those batches of loss times images.
         best_epoch: The epoch that validation prefers so far, its score and its weights on the CPU.
         history: One row per epoch.
-        seconds: Time spent training and validating, over all sittings.
-        seen: Images that went through the network, over all sittings.
+        seconds: Time spent training and validating, across interrupted runs.
+        seen: Images that went through the network, across interrupted runs.
         micro_batch: Images per pass, where a batch is cut into several.
         out_of_memory: When that was halved: epoch, step and the new number.
     """
@@ -52,12 +53,11 @@ class TrainState:
 
     @property
     def images_per_s(self) -> float:
-        """Images per second over all sittings."""
+        """Images per second across interrupted runs."""
         return self.seen / max(self.seconds, 1e-9)
 
-    def add_step(self, loss: float, num_images: int, seconds: float) -> None:
-        """Count one batch."""
-        self.step += 1
+    def add_loss(self, loss: float, num_images: int, seconds: float) -> None:
+        """Count the loss of one batch; ``step`` counts the batch itself, whose loss may be read later."""
         self.loss_sum += loss * num_images
         self.seen += num_images
         self.seconds = seconds
@@ -69,7 +69,7 @@ class TrainState:
 
 
 class Keeper:
-    """Writes and reads ``last.pt`` of one cell.
+    """Writes and reads ``last.pt`` of one cell; a thread writes, while training goes on from what was copied for it.
 
     Args:
         path: The file.
@@ -88,6 +88,19 @@ class Keeper:
     ) -> None:
         self.path, self.owner, self.every_s, self.say = path, owner, every_s, say
         self._saved = time.monotonic()
+        self._writer: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let nothing be half-written; a fault of the last writing counts unless the training ends with its own."""
+        try:
+            self.finish()
+        except Exception:
+            if kind is None:
+                raise
 
     def watch(self, model: nn.Module, optimizer: torch.optim.Optimizer, fabric: Fabric) -> None:
         """Say whose state is kept."""
@@ -95,26 +108,49 @@ class Keeper:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to write again."""
-        return time.monotonic() - self._saved >= self.every_s
+        """Whether it is time to write again; not while the last writing lasts. Raises what that raised."""
+        if self._error is not None:
+            self.finish()
+        is_writing = self._writer is not None and self._writer.is_alive()
+        return not is_writing and time.monotonic() - self._saved >= self.every_s
 
     def save(self, state: TrainState) -> None:
-        """Write everything, atomically."""
-        save_state(
-            self.path,
+        """Copy everything to the CPU and have it written, atomically."""
+        self.finish()
+        payload = _on_cpu(
             {
-                "train": {f.name: getattr(state, f.name) for f in fields(state)},
+                "train": {f.name: getattr(state, f.name) for f in fields(state) if f.name != "best_weights"},
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.fabric.strategy.precision.state_dict(),
-                "random": _random_state(),
-            },
-            owner=self.owner,
+                "random": _random_state(self.fabric.device),
+            }
         )
+        payload["train"]["best_weights"] = state.best_weights  # on the CPU, and never written into
+        self._writer = threading.Thread(target=self._write, args=(payload,), name="checkpoint")
+        self._writer.start()
         self._saved = time.monotonic()
 
+    def finish(self) -> None:
+        """Wait until what is being written is on disk.
+
+        Raises:
+            BenchError: It could not be written.
+        """
+        if self._writer is not None:
+            self._writer.join()
+        self._writer, error, self._error = None, self._error, None
+        if error is not None:
+            raise error
+
+    def _write(self, payload: dict[str, Any]) -> None:
+        try:
+            save_state(self.path, payload, owner=self.owner)
+        except BaseException as error:  # raised where the training next looks
+            self._error = error
+
     def load(self) -> TrainState:
-        """Take up what is on disk; begin anew where there is nothing, or nothing that can be trusted."""
+        """Take up what is on disk; start from the beginning where there is nothing that can be trusted."""
         if not self.path.exists():
             return TrainState()
         try:
@@ -123,7 +159,7 @@ class Keeper:
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.fabric.strategy.precision.load_state_dict(saved["scaler"])
-            _set_random_state(saved["random"])
+            _set_random_state(saved["random"], self.fabric.device)
         except DamagedCheckpointError as error:
             self.say(f"warning: {error}; training starts again from the beginning")
             return TrainState()
@@ -148,12 +184,23 @@ class Follower(Keeper):
         """Nothing."""
 
 
-def _random_state() -> dict[str, Any]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+def _on_cpu(tree: Any) -> Any:
+    """A copy whose tensors lie on the CPU and share nothing with those of the training."""
+    if isinstance(tree, Tensor):
+        return tree.detach().to("cpu", copy=True)
+    if isinstance(tree, dict):
+        return {key: _on_cpu(value) for key, value in tree.items()}
+    return type(tree)(map(_on_cpu, tree)) if isinstance(tree, (list, tuple)) else tree
 
 
-def _set_random_state(state: dict[str, Any]) -> None:
+def _random_state(device: torch.device) -> dict[str, Any]:
+    """States of the CPU's generator and of the training's own device, by whatever number that has here."""
+    own = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"cpu": torch.get_rng_state(), "device": own}
+
+
+def _set_random_state(state: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    own = state.get("device")
+    if own is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(own, device)

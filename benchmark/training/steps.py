@@ -1,9 +1,12 @@
-"""One optimiser step, in as many passes as the memory asks for.
+"""One optimiser step, in as many passes as the memory asks for, without waiting for the device.
 
 A batch may be cut into micro-batches whose gradients are added up, each weighted by its share of the images, so that
 the gradient is that of the whole batch for every loss that is a mean over images (all of this package's are). Two
-things see the micro-batch only: batch norm's statistics, and a loss of one's own that mixes the images of a batch, such
-as a Dice over all its pixels.
+things see the micro-batch only: batch norm's statistics, and a user's loss that mixes the images of a batch, such as a
+Dice over all its pixels.
+
+On a GPU nothing here reads a number back: losses, the finiteness of the weights and the loss scale stay on the device
+and go to the ``Ledger``, which reads them some steps later.
 """
 
 from __future__ import annotations
@@ -18,34 +21,25 @@ from torch import Tensor, nn
 from benchmark.config import Recipe
 from benchmark.data.pixels import transforms
 from benchmark.errors import BenchError
-from benchmark.runtime.compute import Compute, explain_compiler, give_back
+from benchmark.runtime.compute import Compute, explain_compiler
+from benchmark.runtime.memory import give_back, is_out_of_memory
 from benchmark.training.batch_norm import synchronised
-from benchmark.training.losses import get_criterion, training_loss
+from benchmark.training.ledger import DivergedError, StepResult, has_exploded
+from benchmark.training.losses import get_criterion, make_loss
+from benchmark.training.restore import Snapshot
 from benchmark.training.share import Share
 from benchmark.training.state import TrainState
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-EXPLODED = 1e6
-"""A finite loss above this has exploded: the losses here start below ten and grow no faster than the logits."""
-LEAST_SCALE = 1.0
-"""A loss scaler below this has halved its scale at every step: the gradients overflow half precision as they are."""
+
+AT_ONCE = ("cpu",)
+"""Devices on which a number is read where it arises: it lies in the host's memory already."""
 
 
 class TooLargeError(BenchError):
     """One image at a time does not fit the memory."""
-
-
-class DivergedError(Exception):
-    """The training has left the numbers; the message says what was not finite or too great.
-
-    ``earlier``: whether it was the batch before that did it, which left weights that are not finite.
-    """
-
-    def __init__(self, message: str, *, earlier: bool = False) -> None:
-        super().__init__(message)
-        self.earlier = earlier
 
 
 @dataclass
@@ -67,15 +61,19 @@ class Stepper:
     fabric: Fabric
     compute: Compute
     state: TrainState
-    say: Callable[[str], None] = print
+    say: Callable[[str], None]
     share: Share = field(default_factory=Share)
 
     def __post_init__(self) -> None:
-        self.criterion = get_criterion(self.recipe.loss)
+        self.loss = make_loss(self.model, get_criterion(self.recipe.loss))
+        self.snapshot = Snapshot(self.model, self.fabric.device)
+        self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
+        self.reads_at_once = self.fabric.device.type in AT_ONCE
+        self.exact = torch.float32 if self.fabric.device.type == "mps" else torch.float64  # MPS has no other
         if self.state.micro_batch is None:
             self.state.micro_batch = self.recipe.micro_batch
 
-    def __call__(self, x: Tensor, y: Tensor, generator: torch.Generator, *, count: int | None = None) -> float:
+    def __call__(self, x: Tensor, y: Tensor, generator: torch.Generator, *, count: int | None = None) -> StepResult:
         """Train on one batch: one optimiser step per scale.
 
         Args:
@@ -84,12 +82,12 @@ class Stepper:
             generator: Draws the scale.
             count: Images of the whole batch; unset: these are all.
         Returns:
-            The mean loss over the scales.
+            What is to be read of it, for the ledger.
         Raises:
-            DivergedError: The loss is not finite or above ``EXPLODED``, or half precision cannot hold the gradients.
+            DivergedError: On a CPU: the loss is not finite or above ``EXPLODED``. Elsewhere the ledger raises it.
             TooLargeError: One image at a time does not fit the memory.
         """
-        losses: list[float] = []
+        losses: list[list[Tensor]] = []
         count = count or len(x)
         for factor in _scales(self.recipe, generator):
             corners, nearest = self.recipe.multi_scale == "each", self.recipe.masks == "nearest"
@@ -99,78 +97,70 @@ class Stepper:
             try:
                 losses.append(self._gradients_that_fit(scaled, mask, count))
             except DivergedError as error:
-                error.earlier = not losses and not _is_finite(self.model)
+                error.earlier = not losses and not bool(_are_finite(self.parameters))
                 raise
             self._clip()
             self.optimizer.step()
-            self._check_scaler()
-        return sum(losses) / len(losses)
+        return StepResult(losses, None if self.reads_at_once else _are_finite(self.parameters), self._scale(x))
 
-    def _gradients_that_fit(self, x: Tensor, y: Tensor, count: int) -> float:
-        """Leave the gradients in the parameters, by smaller passes where the memory is short; return the loss."""
+    def _gradients_that_fit(self, x: Tensor, y: Tensor, count: int) -> list[Tensor]:
+        """Leave the gradients in the parameters, by smaller passes where the memory is short; return the losses."""
         while True:
-            restore = self._remember()
+            self.snapshot.take()
             try:
                 return self._gradients(x, y, count)
-            except torch.OutOfMemoryError:
-                if self.fabric.world_size > 1:
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or self.fabric.world_size > 1:
                     raise  # the other processes wait for this one's gradients of the same pass
             # outside the handler, whose traceback holds the activations
             self.optimizer.zero_grad(set_to_none=True)
-            restore()
+            self.snapshot.restore()
             give_back()
             self._halve(x)
 
-    def _gradients(self, x: Tensor, y: Tensor, count: int) -> float:
+    def _gradients(self, x: Tensor, y: Tensor, count: int) -> list[Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
-        total, weight = 0.0, self.share.weight(count)
+        weight = self.share.weight(count)
         parts = self.share.num_passes(count, self.state.micro_batch)
         passes = list(zip(*_even_parts(x, y, parts=parts), strict=True))
+        values = []
         for number, (images, masks) in enumerate(passes, start=1):
             part = len(images) / len(x)
+            if self.compute.compile == "cuda-graphs":
+                torch.compiler.cudagraph_mark_step_begin()
             with self.fabric.no_backward_sync(self.network, enabled=number < len(passes)):
                 with explain_compiler(), synchronised(self.fabric):
                     outputs = self.network(images)
                 with self.fabric.autocast():
-                    loss = training_loss(self.model, outputs, masks, self.criterion)
-                value = self.share.mean(float(loss.detach()) * part, count, self.fabric.device)
-                if not abs(value) * len(passes) <= EXPLODED:  # the same for all processes, so that none waits
-                    raise DivergedError(f"loss {value * len(passes):g}")
+                    loss = self.loss(outputs, masks)
+                values.append(self.share.mean(loss.detach().to(self.exact) * part, count))
+                if self.reads_at_once:  # the same for all processes, so that none waits
+                    _refuse_exploded(float(values[-1]), len(passes))
                 factor = part * weight
                 self.fabric.backward(loss if factor == 1 else loss * factor)
-            total += value
-        return total
+        return values
 
     def _clip(self) -> None:
-        recipe = self.recipe
+        """Clip as the recipe says, of a loss scaler's gradients the unscaled ones."""
+        recipe, scaler = self.recipe, self._scaler
+        if recipe.clip_value is None and recipe.clip_norm is None:
+            return
+        if scaler is not None:  # not Fabric's, which refuses fused optimisers
+            scaler.unscale_(getattr(self.optimizer, "optimizer", self.optimizer))
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         if recipe.clip_value is not None:
-            self.fabric.clip_gradients(self.network, self.optimizer, clip_val=recipe.clip_value)
+            nn.utils.clip_grad_value_(parameters, recipe.clip_value)
         if recipe.clip_norm is not None:  # an infinite norm shows in the weights, or is the scaler's to skip
-            norm = recipe.clip_norm
-            self.fabric.clip_gradients(self.network, self.optimizer, max_norm=norm, error_if_nonfinite=False)
+            nn.utils.clip_grad_norm_(parameters, recipe.clip_norm, error_if_nonfinite=False)
 
-    def _check_scaler(self) -> None:
-        """A scaler skips steps whose gradients overflow, and scales less from then on; there is an end to that."""
-        scaler = getattr(self.fabric.strategy.precision, "scaler", None)
-        if scaler is not None and scaler.get_scale() < LEAST_SCALE:
-            raise DivergedError(f"gradients overflow half precision at loss scale {scaler.get_scale():g}")
+    @property
+    def _scaler(self) -> Any:
+        return getattr(self.fabric.strategy.precision, "scaler", None)
 
-    def _remember(self) -> Callable[[], None]:
-        """Return what sets batch norm's running statistics and the random states back to what they are now."""
-        device = self.fabric.device
-        buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
-        cpu = torch.get_rng_state()
-        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-        def restore() -> None:
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
-            torch.set_rng_state(cpu)
-            if cuda is not None:
-                torch.cuda.set_rng_state(cuda, device)
-
-        return restore
+    def _scale(self, like: Tensor) -> Tensor | None:
+        """The loss scale, left on the device; a scaler skips steps whose gradients overflow, and scales less then."""
+        scaler = self._scaler
+        return None if scaler is None else scaler.scale(torch.ones((), device=like.device))
 
     def _halve(self, x: Tensor) -> None:
         state, count = self.state, len(x)
@@ -189,8 +179,15 @@ class Stepper:
         )
 
 
-def _is_finite(model: nn.Module) -> bool:
-    return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
+@torch.no_grad()
+def _are_finite(parameters: list[Tensor]) -> Tensor:
+    """Whether all numbers of all tensors are finite: () bool on their device, in a few launches."""
+    return torch.stack(torch._foreach_norm(parameters, float("inf"))).isfinite().all()
+
+
+def _refuse_exploded(value: float, num_passes: int) -> None:
+    if has_exploded(value, num_passes):
+        raise DivergedError(f"loss {value * num_passes:g}")
 
 
 def _even_parts(*tensors: Tensor, parts: int) -> list[tuple[Tensor, ...]]:

@@ -41,6 +41,17 @@ def test_sampling_between_two_pixels_gives_their_mean() -> None:
     assert sample(maps, torch.tensor([[[0.0, 0.0]]])).item() == pytest.approx(1.0)  # the border holds
 
 
+@pytest.mark.parametrize("side", [256, 1024])
+def test_places_are_exact_in_half_precision(side: int) -> None:
+    """A ramp along x, coarse enough for bf16 to hold it: what is sampled tells where."""
+    ramp = torch.arange(side, dtype=torch.float32).div(side).expand(1, 1, 2, side)
+    x = (torch.arange(0, side, 7) + 0.5) / side
+    points = torch.stack((x, torch.full_like(x, 0.5)), -1)[None]
+    exact = sample(ramp, points)
+    assert sample(ramp.bfloat16(), points).dtype == torch.bfloat16
+    torch.testing.assert_close(sample(ramp.bfloat16(), points), exact.bfloat16(), rtol=2**-8, atol=0)
+
+
 def test_predicting_every_point_anew_is_the_dense_prediction(maps: Maps) -> None:
     arm = make(point_share=1.0, max_points=10**6)
     fine, decoded, coarse = maps

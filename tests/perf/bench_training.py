@@ -31,12 +31,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from benchmark.config import Recipe, derive_seed
+from benchmark.config import Recipe
 from benchmark.data.pixels.pool import Pool, Subset
 from benchmark.models.registry import build_model
 from benchmark.prediction.maps import predict_maps
-from benchmark.training.loop import _network_batch, train
-from benchmark.training.losses import get_criterion, training_loss
+from benchmark.training.batches import Batches
+from benchmark.training.loop import train
+from benchmark.training.losses import get_criterion, make_loss
 from benchmark.training.optim import make_optimizer
 from benchmark.training.share import Share
 from benchmark.training.state import Keeper
@@ -78,9 +79,10 @@ def _pool(folder: Path, size: int, count: int) -> Pool:
     return Pool([Subset(SimpleNamespace(**kinds), np.arange(count))])
 
 
-def _batch(pool: Pool, order: np.ndarray, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _batch(pool: Pool, order: np.ndarray, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """What training gives to the network."""
-    return _network_batch(pool, order, recipe, None, torch.device("cpu"), generator, Share().rows(len(order)))
+    batch = Batches(pool, recipe, torch.device("cpu"), Share()).one(order, seed=0, epoch=1, step=0)
+    return batch.images, batch.masks
 
 
 def _rate(pool: Pool, size: int) -> bool:
@@ -90,8 +92,7 @@ def _rate(pool: Pool, size: int) -> bool:
         recipe = Recipe(image_size=size, augmentation=pieces)
 
         def batch(recipe: Recipe = recipe) -> tuple[Tensor, Tensor]:
-            generator = torch.Generator().manual_seed(0)
-            return _batch(pool, order, recipe, generator)
+            return _batch(pool, order, recipe)
 
         rate = len(order) / min(_times(batch, 31))  # the best: what other processes take is not ours
         limit = f"  (limit {LEAST_RATE:,.0f})" if pieces == FLIPS and size == 256 else ""
@@ -128,15 +129,13 @@ def _training(name: str, recipe: Recipe, pool: Pool, folder: Path) -> bool:
 
 
 def _bare_step(model: nn.Module, recipe: Recipe, pool: Pool) -> Callable[[], None]:
-    criterion, optimizer = get_criterion(recipe.loss), make_optimizer(model, recipe)
-    generator = torch.Generator().manual_seed(derive_seed("augment", 0, 1, 0))
-    first = np.arange(recipe.batch_size)
-    x, y = _batch(pool, first, recipe, generator)
+    loss, optimizer = make_loss(model, get_criterion(recipe.loss)), make_optimizer(model, recipe)
+    x, y = _batch(pool, np.arange(recipe.batch_size), recipe)
     model.train()
 
     def run() -> None:
         optimizer.zero_grad(set_to_none=True)
-        training_loss(model, model(x), y, criterion).backward()
+        loss(model(x), y).backward()
         optimizer.step()
 
     return run

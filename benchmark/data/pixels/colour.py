@@ -8,12 +8,13 @@ released code also exchanges before it resizes; here the images have their train
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.pixels.draws import Draws, Rows
+from benchmark.data.pixels.draws import Draws, Rows, to_device
 from benchmark.data.pixels.pool import Pool
 
 COLOUR_PIECES = ("colour_exchange", "colour_exchange_wrap")
@@ -26,8 +27,7 @@ _LIMIT, _SLOPE, _SHIFT = 0.008856, 7.787, 16 / 116
 def rgb_to_lab(images: Tensor) -> Tensor:
     """(B, 3, H, W) sRGB in [0, 1] -> CIELAB scaled to 8 bit as in OpenCV: L 255/100, a and b + 128; float, rounded."""
     linear = torch.where(images > 0.04045, ((images + 0.055) / 1.055) ** 2.4, images / 12.92)
-    matrix = torch.tensor(_TO_XYZ, dtype=images.dtype, device=images.device)
-    xyz = torch.einsum("ij,bjhw->bihw", matrix, linear) / images.new_tensor(_WHITE).view(1, 3, 1, 1)
+    xyz = torch.einsum("ij,bjhw->bihw", _like(images, _TO_XYZ), linear) / _like(images, _WHITE).view(1, 3, 1, 1)
     f = torch.where(xyz > _LIMIT, xyz.clamp_min(_LIMIT) ** (1 / 3), _SLOPE * xyz + _SHIFT)
     y = xyz[:, 1]
     light = torch.where(y > _LIMIT, 116 * f[:, 1] - 16, 903.3 * y)
@@ -39,8 +39,8 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     """Inverse of ``rgb_to_lab``: 8-bit-scaled CIELAB -> (B, 3, H, W) sRGB in [0, 1], rounded to 1/255."""
     fy = (lab[:, 0] * 100 / 255 + 16) / 116
     f = torch.stack([fy + (lab[:, 1] - 128) / 500, fy, fy - (lab[:, 2] - 128) / 200], 1)
-    xyz = torch.where(f > 6 / 29, f**3, (f - _SHIFT) / _SLOPE) * lab.new_tensor(_WHITE).view(1, 3, 1, 1)
-    matrix = torch.linalg.inv(torch.tensor(_TO_XYZ, dtype=torch.float64)).to(lab)
+    xyz = torch.where(f > 6 / 29, f**3, (f - _SHIFT) / _SLOPE) * _like(lab, _WHITE).view(1, 3, 1, 1)
+    matrix = to_device(torch.linalg.inv(torch.tensor(_TO_XYZ, dtype=torch.float64)).to(lab.dtype), lab.device)
     linear = torch.einsum("ij,bjhw->bihw", matrix, xyz).clamp(0, 1)
     rgb = torch.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
     return (rgb * 255).round().clamp(0, 255) / 255
@@ -78,7 +78,8 @@ class ColourExchange:
             self.groups[0 if one else 1][int(i) % len(self.groups[0 if one else 1])]
             for one, i in zip(first, positions, strict=True)
         ]
-        mean, std = self.stats[donors].to(images).view(-1, 2, 3, 1, 1).unbind(1)
+        stats = to_device(self.stats[donors].to(images.dtype), images.device)
+        mean, std = stats.view(-1, 2, 3, 1, 1).unbind(1)
         lab = rgb_to_lab(images)
         own_mean, own_std = lab.mean((2, 3), keepdim=True), lab.std((2, 3), correction=0, keepdim=True)
         moved = (lab - own_mean) / own_std.clamp_min(1e-6) * std + mean
@@ -89,6 +90,10 @@ def colour_exchange(pieces: Sequence[str], pool: Pool) -> ColourExchange | None:
     """Make the exchange that a recipe's ``augmentation`` names, or None where it names none."""
     named = [piece for piece in pieces if piece in COLOUR_PIECES]
     return ColourExchange(pool, wrap=named[-1] == "colour_exchange_wrap") if named else None
+
+
+def _like(images: Tensor, numbers: Sequence[Any]) -> Tensor:
+    return to_device(torch.tensor(numbers, dtype=images.dtype), images.device)
 
 
 def _stats(images: Tensor) -> Tensor:

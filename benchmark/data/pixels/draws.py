@@ -8,6 +8,14 @@ import torch
 from torch import Tensor
 
 
+def to_device(numbers: Tensor, device: torch.device) -> Tensor:
+    """Move a few numbers of the CPU to a device; to CUDA through pinned memory, so that nothing waits for it."""
+    if device.type != "cuda":
+        return numbers.to(device)
+    pinned = numbers.pin_memory() if torch.cuda.is_available() else numbers
+    return pinned.to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class Rows:
     """The images ``start`` to ``stop`` of a batch of ``count``."""

@@ -61,8 +61,13 @@ class Pool:
     def batch(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
         """Copy images (B, S, S, 3) and masks (B, S, S), uint8."""
         which = np.searchsorted(self.offsets, positions, side="right") - 1
-        pairs = [
-            self.parts[part].batch(np.array([position - self.offsets[part]]))
-            for part, position in zip(which, positions, strict=True)
-        ]
-        return torch.cat([image for image, _ in pairs]), torch.cat([mask for _, mask in pairs])
+        inside = positions - self.offsets[which]
+        present = np.unique(which)
+        if len(present) == 1:
+            return self.parts[present[0]].batch(inside)
+        found = {part: self.parts[part].batch(inside[which == part]) for part in present}
+        images, masks = (torch.empty(len(which), *one.shape[1:], dtype=one.dtype) for one in found[present[0]])
+        for part, (some_images, some_masks) in found.items():
+            places = torch.from_numpy(np.flatnonzero(which == part))
+            images[places], masks[places] = some_images, some_masks
+        return images, masks

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.data.pixels.draws import Draws, Rows
+from benchmark.data.pixels.draws import Draws, Rows, to_device
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -35,7 +35,8 @@ def normalize(images: Tensor, how: str) -> Tensor:
     """Subtract the ImageNet mean and divide by its deviation (``imagenet``), or leave [0, 1] as it is (``none``)."""
     if how == "none":
         return images
-    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    constants = (torch.tensor(values, dtype=images.dtype).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (to_device(values, images.device) for values in constants)
     if images.is_cuda:
         return (images - mean) / std
     # image by image, each in the processor's cache; rows of pixels at once where channels come last
@@ -96,7 +97,7 @@ def scale_batch(
 
 def _flip(axis: int) -> Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]:
     def apply(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        coins = draws.coins().to(images.device).view(-1, 1, 1, 1)
+        coins = to_device(draws.coins(), images.device).view(-1, 1, 1, 1)
         return torch.where(coins, images.flip(axis), images), torch.where(coins, masks.flip(axis), masks)
 
     return apply
@@ -104,10 +105,28 @@ def _flip(axis: int) -> Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]
 
 def _rot90(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
     coins = draws.coins()
-    turns = (draws.integers(4) * coins).tolist()
+    quarters = draws.integers(4) * coins
+    if images.is_cuda:
+        images, masks = (quarter_turns(batch, quarters, (2, 3)) for batch in (images, masks))
+        return images, masks
+    turns = quarters.tolist()
     turned = [torch.rot90(torch.cat(pair), turn, (1, 2)) for *pair, turn in zip(images, masks, turns, strict=True)]
     both = torch.stack(turned)
     return both[:, :3].contiguous(), both[:, 3:].contiguous()
+
+
+def quarter_turns(batch: Tensor, quarters: Tensor, dims: tuple[int, int]) -> Tensor:
+    """Turn each image of a batch by its number of quarters, as ``torch.rot90`` does, in a few launches.
+
+    Args:
+        batch: (B, ...), square along ``dims``.
+        quarters: (B,) whole numbers 0 to 3, on the CPU.
+        dims: The two axes of the batch to turn in.
+    """
+    shape = (-1, *[1] * (batch.dim() - 1))
+    half, odd = (to_device(on, batch.device).view(shape) for on in (quarters >= 2, quarters % 2 == 1))
+    batch = torch.where(half, batch.flip(dims), batch)
+    return torch.where(odd, torch.rot90(batch, 1, dims), batch)
 
 
 def _rotate(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -133,14 +152,14 @@ def _zoom(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
 
 def _warp(images: Tensor, masks: Tensor, theta: Tensor, *, mode: str) -> tuple[Tensor, Tensor]:
     both = torch.cat([images, masks], 1)
-    grid = F.affine_grid(theta.to(both), list(both.shape), align_corners=False)
+    grid = F.affine_grid(to_device(theta.to(both.dtype), both.device), list(both.shape), align_corners=False)
     warped = F.grid_sample(both, grid, mode=mode, padding_mode="zeros", align_corners=False)
     return warped[:, :3].contiguous(), warped[:, 3:].contiguous()
 
 
 def _jitter(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
     factors = 1 + (draws.uniform(2) * 2 - 1) * _JITTER
-    brightness, contrast = factors.to(images).reshape(2, -1, 1, 1, 1)
+    brightness, contrast = to_device(factors.to(images.dtype), images.device).reshape(2, -1, 1, 1, 1)
     mean = images.mean((1, 2, 3), keepdim=True)
     if images.is_cuda:
         return ((images - mean) * contrast + mean * brightness).clamp(0, 1), masks

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.pixels.draws import Draws, Rows
+from benchmark.data.pixels.draws import Draws, Rows, to_device
+from benchmark.data.pixels.transforms import quarter_turns
 
 Turn = Callable[[np.ndarray], np.ndarray]
 TURNING_PIECES = ("hflip", "vflip", "rot90")
@@ -56,6 +57,28 @@ def turn(
         turned_pixels[i], turned_grey[i] = image, mask
     colours = turned_pixels.view(np.uint8).reshape(images.shape)
     return torch.from_numpy(colours), torch.from_numpy(turned_grey)
+
+
+def turn_on_device(
+    images: Tensor,
+    masks: Tensor,
+    pieces: Sequence[str],
+    *,
+    generator: torch.Generator,
+    rows: Rows | None = None,
+) -> tuple[Tensor, Tensor]:
+    """What ``turn`` does, by the same draws, where the pixels lie on a device: a few launches a piece, no waiting."""
+    draws = Draws(generator, rows or Rows(0, len(images), len(images)))
+    for piece in pieces:
+        coins = draws.coins()
+        if piece == "rot90":
+            quarters = draws.integers(4) * coins
+            images, masks = (quarter_turns(batch, quarters, (1, 2)) for batch in (images, masks))
+            continue
+        on, axis = to_device(coins, images.device), 2 if piece == "hflip" else 1
+        images = torch.where(on.view(-1, 1, 1, 1), images.flip(axis), images)
+        masks = torch.where(on.view(-1, 1, 1), masks.flip(axis), masks)
+    return images, masks
 
 
 def _draw(piece: str, draws: Draws) -> list[Turn]:

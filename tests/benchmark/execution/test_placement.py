@@ -11,7 +11,7 @@ from benchmark.errors import BenchError
 from benchmark.execution.job import pack
 from benchmark.execution.placement import OPTIONS, place
 from benchmark.execution.prestart import threads_each
-from benchmark.execution.processes import gpus_of
+from benchmark.execution.processes import gpu_share, gpus_of
 from benchmark.study.plan import Request
 
 
@@ -69,3 +69,19 @@ def test_a_request_survives_the_way_to_another_process() -> None:
     )
     text = json.dumps(pack(request))
     assert TypeAdapter(Request).validate_python(json.loads(text)["request"]) == request
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "each", "share"),
+    [
+        (2, 2, 1, None),
+        (1, 1, 1, None),
+        (2, 1, 1, 0.46),
+        (4, 2, 1, 0.46),
+        (3, 2, 1, 0.46),
+        (3, 0, 1, None),
+        (2, 2, 2, 0.46),
+    ],
+)
+def test_workers_that_share_a_gpu_share_its_memory(workers: int, gpus: int, each: int, share: float | None) -> None:
+    assert gpu_share(workers, [str(k) for k in range(gpus)], each=each) == share

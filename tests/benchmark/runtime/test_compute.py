@@ -9,7 +9,8 @@ import torch
 
 from benchmark.config import Recipe, parse_overrides, validate_recipe
 from benchmark.errors import BenchError
-from benchmark.runtime.compute import Compute, resolve
+from benchmark.runtime.compute import Compute, resolve, set_kernels
+from benchmark.runtime.determinism import deterministic
 from benchmark.store.schema import Record
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -28,9 +29,40 @@ def test_auto_is_plain_on_a_cpu() -> None:
 
 
 def test_on_cuda_channels_last_is_the_default_and_what_is_asked_for_stands() -> None:
-    assert resolve(Recipe(precision="16-mixed"), CUDA) == Compute("16-mixed", channels_last=True, compile=False)
+    kernels = {"tf32": False, "cudnn_benchmark": True, "fused_optimizer": True}
+    assert resolve(Recipe(precision="16-mixed"), CUDA) == Compute("16-mixed", True, False, **kernels)
     asked = Recipe(precision="32-true", channels_last=False, compile=True)
-    assert resolve(asked, CUDA) == resolve(asked, CPU) == Compute("32-true", channels_last=False, compile=True)
+    assert resolve(asked, CPU) == Compute("32-true", channels_last=False, compile=True)
+    assert resolve(asked, CUDA) == Compute("32-true", False, True, **kernels)
+
+
+def test_kernels_are_named_choices_that_stand_in_the_record(cuda_switches: None) -> None:
+    named = Recipe(precision="32-true", tf32=True, cudnn_benchmark=False, compile="cuda-graphs")
+    compute = resolve(named, CUDA)
+    assert compute.facts()["tf32"] is True and compute.facts()["cudnn_benchmark"] is False
+    assert compute.in_words() == "32-true, channels last, TF32, CUDA graphs"
+    assert "tf32" not in resolve(named, CPU).facts()
+    for recipe in (named, Recipe(precision="32-true")):
+        set_kernels(resolve(recipe, CUDA))
+        tf32 = recipe.tf32 is True
+        assert torch.backends.cudnn.allow_tf32 is tf32 and torch.backends.cuda.matmul.allow_tf32 is tf32
+        assert torch.backends.cudnn.benchmark is not tf32
+
+
+def test_deterministic_kernels_are_not_chosen_by_time_and_keep_tf32_off(cuda_switches: None) -> None:
+    set_kernels(resolve(Recipe(precision="32-true"), CUDA))
+    with deterministic(True, CUDA):
+        assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cudnn.benchmark
+        assert resolve(Recipe(precision="32-true"), CUDA).cudnn_benchmark is False
+
+
+@pytest.fixture
+def cuda_switches() -> Any:
+    cudnn, precision = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    before = cudnn.benchmark, cudnn.allow_tf32
+    yield
+    cudnn.benchmark, cudnn.allow_tf32 = before
+    torch.set_float32_matmul_precision(precision)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -54,6 +86,9 @@ def test_each_of_these_fields_counts_where_it_is_set() -> None:
         {"channels_last": False},
         {"channels_last": True},
         {"compile": True},
+        {"compile": "cuda-graphs"},
+        {"tf32": True},
+        {"cudnn_benchmark": False},
         {"micro_batch": 4},
     ]
     hashes = {Recipe(**fields).hash for fields in asked} | {Recipe().hash}  # type: ignore[arg-type]
@@ -71,7 +106,8 @@ def test_the_command_line_takes_them_and_refuses_others() -> None:
 
 
 def test_an_older_record_names_todays_default_and_keeps_its_hash() -> None:
-    old = {k: v for k, v in Recipe().model_dump(mode="json").items() if k not in ("compile", "micro_batch")}
+    later = ("compile", "micro_batch", "tf32", "cudnn_benchmark")
+    old = {k: v for k, v in Recipe().model_dump(mode="json").items() if k not in later}
     old |= {"precision": "32-true", "channels_last": False}
     assert recipe_of(old) == Recipe().model_dump(mode="json")
     assert recipe_of({**old, "precision": "16-mixed"})["precision"] == "16-mixed"

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
+import torch
 from PIL import Image
 from torch import nn
 
 from benchmark.data.listing.items import Item
 from benchmark.models.summary import model_summary
 from benchmark.report.figures.worst_images import draw_worst
+from benchmark.runtime import load
 from benchmark.runtime.load import Sampler
 
 
@@ -22,6 +25,17 @@ def test_the_summary_counts_shared_parameters_once() -> None:
     head, _, *parts = text.splitlines()
     assert head == "Net: 20 parameters, 20 of them trainable"
     assert [line.split() for line in parts[:2]] == [["one", "Linear", "16"], ["three", "Conv2d", "4"]]
+
+
+def test_only_cards_in_use_are_asked_for_their_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking another one would open a context of hundreds of megabytes there."""
+    asked: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda index: 2**20 if index == 2 else 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (asked.append(index), (3, 4))[1])
+    assert load._gpus() == {"gpu_2_memory_usage_megabytes": 0.0, "gpu_2_memory_usage_percentage": 25.0}
+    assert asked == [2]
 
 
 def test_a_long_run_is_sampled_and_a_short_one_is_not() -> None:

@@ -59,7 +59,7 @@ def gradients(recipe: Recipe, loss: str) -> list[Tensor]:
     model, fabric = NoNorm(), Fabric(accelerator="cpu", devices=1)
     recipe = recipe.model_copy(update={"loss": loss, "lr": 1e-30, "optimizer": "sgd"})
     network, optimizer = fabric.setup(model, make_optimizer(model, recipe))
-    stepper = Stepper(network, model, optimizer, recipe, fabric, resolve(recipe, fabric.device), TrainState())
+    stepper = Stepper(network, model, optimizer, recipe, fabric, resolve(recipe, fabric.device), TrainState(), print)
     generator = torch.Generator().manual_seed(0)
     x, y = torch.rand(6, 3, 32, 32, generator=generator), torch.rand(6, 1, 32, 32, generator=generator).round()
     stepper(x, y, generator)
@@ -202,9 +202,9 @@ class Fuse(NoNorm):
 
 
 def expected_images(epoch: int, step: int) -> list[str]:
-    from benchmark.training.loop import _batches
+    from benchmark.training.batches import epoch_positions
 
-    return [str(i) for i in list(_batches(18, PLAIN, seed=0, epoch=epoch))[step - 1]]
+    return [str(i) for i in epoch_positions(18, PLAIN, seed=0, epoch=epoch)[step - 1]]
 
 
 def test_a_gradient_that_is_not_finite_is_laid_to_its_own_batch(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from torch.nn import functional as F
 from benchmark.config import Recipe
 from benchmark.runtime.signals import exit_code
 from benchmark.store.checkpoint import load_state, save_state
-from benchmark.training.loop import _batches, train
-from benchmark.training.losses import training_loss
+from benchmark.training.batches import epoch_positions
+from benchmark.training.loop import train
+from benchmark.training.losses import make_loss
 from benchmark.training.optim import learning_rate, make_optimizer
 from benchmark.training.state import Keeper
 from benchmark.training.validate import baseline_dice, dice_curve
@@ -126,15 +127,15 @@ def test_select_last_takes_the_last_epoch(tmp_path: Path) -> None:
 
 
 def test_every_image_is_seen_once_per_epoch_in_a_new_order() -> None:
-    orders = [np.concatenate(list(_batches(19, RECIPE, seed=0, epoch=e))) for e in (1, 2)]
+    orders = [np.concatenate(epoch_positions(19, RECIPE, seed=0, epoch=e)) for e in (1, 2)]
     assert all(sorted(order) == list(range(19)) for order in orders) and list(orders[0]) != list(orders[1])
 
 
 def test_no_batch_of_one() -> None:
-    sizes = [len(part) for part in _batches(17, RECIPE, seed=0, epoch=1)]
+    sizes = [len(part) for part in epoch_positions(17, RECIPE, seed=0, epoch=1)]
     assert sizes == [4, 4, 4, 5]
     dropped = RECIPE.model_copy(update={"drop_last": True})
-    assert [len(part) for part in _batches(18, dropped, seed=0, epoch=1)] == [4, 4, 4, 4]
+    assert [len(part) for part in epoch_positions(18, dropped, seed=0, epoch=1)] == [4, 4, 4, 4]
 
 
 def test_a_pool_returns_rows_of_its_parts_in_order() -> None:
@@ -192,4 +193,4 @@ def test_a_model_without_a_loss_gets_the_mean_over_its_maps() -> None:
     criterion = F.binary_cross_entropy_with_logits
     coarse = F.interpolate(maps[1], (8, 8), mode="bilinear", align_corners=False)
     expected = (criterion(maps[0], mask) + criterion(coarse, mask)) / 2
-    assert math.isclose(float(training_loss(Net(), maps, mask, criterion)), float(expected), rel_tol=1e-6)
+    assert math.isclose(float(make_loss(Net(), criterion)(maps, mask)), float(expected), rel_tol=1e-6)
