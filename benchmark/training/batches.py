@@ -121,7 +121,8 @@ class Batches:
         self, step: int, images: Tensor, masks: Tensor, mine: np.ndarray, generator: torch.Generator, rows: Rows
     ) -> Batch:
         """The part that computes in floats, on the device."""
-        images, masks = (pixels.to(self.device, non_blocking=True) for pixels in (images, masks))
+        if not isinstance(self.pixels, Resident):
+            images, masks = (pixels.to(self.device, non_blocking=True) for pixels in (images, masks))
         x, y = transforms.to_float(images, masks, planar="rot90" in self.early and self._is_here)
         if self.exchange is not None:
             x = self.exchange(x, mine, generator, rows)

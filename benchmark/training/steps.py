@@ -160,7 +160,7 @@ class Stepper:
     def _scale(self, like: Tensor) -> Tensor | None:
         """The loss scale, left on the device; a scaler skips steps whose gradients overflow, and scales less then."""
         scaler = self._scaler
-        return None if scaler is None else scaler.scale(torch.ones((), device=like.device))
+        return None if scaler is None else scaler.scale(like.new_ones(()))
 
     def _halve(self, x: Tensor) -> None:
         state, count = self.state, len(x)
