@@ -104,14 +104,14 @@ def _receive(connection: socket.socket, size: int) -> bytes:
 
 
 def _import_everything() -> None:
-    """Load what commands load, but the compiled passes: which of them is used is asked at run time."""
+    """Load what commands load, the compiled passes over pixels among it."""
     import importlib
     import pkgutil
 
     import benchmark
 
     for module in pkgutil.walk_packages(benchmark.__path__, "benchmark."):
-        if not module.name.endswith(("__main__", "cli.reference", "metrics.kernels", "ray_cluster", "slurm")):
+        if not module.name.endswith(("__main__", "cli.reference", "ray_cluster", "slurm")):
             importlib.import_module(module.name)
     for name in ("bsanet.model", "baselines.unet", "baselines.unetplusplus", "baselines.pranet", "baselines.weights"):
         importlib.import_module(name)

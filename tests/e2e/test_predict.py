@@ -12,42 +12,43 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from harness import NET, TINY, bench_executable
+from harness import NET, TINY
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.data.splits.choose import obtain_split
 
 av = pytest.importorskip("av")
+RunBench = Callable[..., "subprocess.CompletedProcess[str]"]
 Predict = Callable[..., "subprocess.CompletedProcess[str]"]
 CELL = ("--run", "tiny_net", "--model", "./tiny_net.py:build")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, run_bench: RunBench) -> Path:
     """A folder with one finished cell of phantom."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny_net.py").write_text(NET)
-    call(folder, shared_cache, "run", "--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe",
-         "smoke", *TINY, "--no-track", "--no-time-first", code=0)  # fmt: skip
+    study = ("--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
+    call(run_bench, folder, shared_cache, "run", *study, "--no-track", "--no-time-first", code=0)
     return folder
 
 
-def call(folder: Path, cache: Path, *arguments: str, code: int, **variables: str) -> subprocess.CompletedProcess[str]:
+def call(
+    run_bench: RunBench, folder: Path, cache: Path, *arguments: str, code: int, **variables: str
+) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
     environment = {**kept, "BENCH_CACHE_DIR": str(cache), "COLUMNS": "200", **variables}
-    done = subprocess.run(
-        [bench_executable(), *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = run_bench(list(arguments), cwd=folder, env=environment)
     assert done.returncode == code, f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     assert "Traceback" not in done.stderr
     return done
 
 
 @pytest.fixture
-def predict(home: Path, shared_cache: Path) -> Predict:
+def predict(home: Path, shared_cache: Path, run_bench: RunBench) -> Predict:
     def run(*arguments: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        return call(home, shared_cache, "predict", *map(str, arguments), code=code, **variables)
+        return call(run_bench, home, shared_cache, "predict", *map(str, arguments), code=code, **variables)
 
     return run
 
@@ -192,7 +193,7 @@ def test_a_broken_input_is_named_and_stops_nothing(predict: Predict, tmp_path: P
         (("shots", "--run", "tiny_net"), "--model FILE.py:function"),
         (("shots",), "either --run"),
         (("shots", "--checkpoint", "x.pth"), "--model"),
-        (("shots", *CELL, "--save", "mask"), "masks, probs, overlays"),
+        (("shots", *CELL, "--save", "mask"), "masks, overlays, probs"),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(

@@ -13,14 +13,18 @@ import pandas as pd
 import pytest
 from browser import Visit, Visitor
 from conftest import NET
-from harness import TINY, bench_executable
+from harness import TINY
 
 SETS = "phantom-colondb,phantom-etis"
 Call = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def call(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Call:
+def call(
+    tmp_path_factory: pytest.TempPathFactory,
+    shared_cache: Path,
+    run_bench: Callable[..., subprocess.CompletedProcess[str]],
+) -> Call:
     """Run `bench` in a folder with two small networks; returns standard output."""
     folder = tmp_path_factory.mktemp("report")
     for name in ("tiny_net", "other_net"):
@@ -29,8 +33,7 @@ def call(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Call:
     env = {**kept, "BENCH_CACHE_DIR": str(shared_cache), "COLUMNS": "200"}
 
     def run(*arguments: str) -> str:
-        command = [bench_executable(), *arguments]
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
+        done = run_bench(list(arguments), cwd=folder, env=env)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
