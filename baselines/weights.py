@@ -74,7 +74,7 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> WeightsInfo:
         ValueError: If keys or shapes differ; the message names the first five of each kind.
     """
     path = Path(path)
-    _load_exactly(model, read_state_dict(path), path.name)
+    load_state(model, read_state_dict(path), path.name)
     return WeightsInfo(name=path.name, sha256=file_sha256(path))
 
 
@@ -86,7 +86,7 @@ def load_encoder(encoder: nn.Module, path: str | Path, *, ignore: tuple[str, ...
     """
     path = Path(path)
     state = {key: value for key, value in read_state_dict(path).items() if not key.startswith(ignore)}
-    _load_exactly(encoder, state, path.name)
+    load_state(encoder, state, path.name)
     return WeightsInfo(name=describe(path), sha256=file_sha256(path))
 
 
@@ -131,7 +131,7 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _load_exactly(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
+def load_state(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
     own = model.state_dict()
     state = _fill_aliases(own, state)
     said = differences(own, state)
