@@ -10,7 +10,7 @@ checkpoints load strictly.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -77,7 +77,7 @@ class TransformerBranch(nn.Module):
             self.SFA = nn.ModuleList(_pair(2 * BRANCH_WIDTH, BRANCH_WIDTH) for _ in range(3))
 
     def forward(self, image: Tensor) -> Tensor:
-        parts = list(self.backbone)
+        parts: list[Any] = list(self.backbone)
         features = run_stages(zip(parts[0::3], parts[1::3], parts[2::3], strict=True), image)
         side = (BRANCH_SIDE, BRANCH_SIDE)
         levels = [_nearest(emphasis(x), side) for emphasis, x in zip(self.LE, features, strict=True)]
