@@ -191,9 +191,7 @@ class CaraNet(nn.Module):
             self.add_module(f"ra{level}_conv2", ConvUnit(WIDTH, WIDTH))
             self.add_module(f"ra{level}_conv3", ConvUnit(WIDTH, 1))
         for level in (1, 2, 3):
-            self.add_module(
-                f"aa_kernel_{level}", nn.Identity() if "axial_attention" in dropped else AxialAttention()
-            )
+            self.add_module(f"aa_kernel_{level}", nn.Identity() if "axial_attention" in dropped else AxialAttention())
 
     def _global_map(self, x2: Tensor, x3: Tensor, x4: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the global logits and the reduced features that the branches need, finest first."""

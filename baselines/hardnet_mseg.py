@@ -29,8 +29,6 @@ SWITCHES: dict[str, str] = {
 
 GROWTH_FACTOR = 1.7
 NUM_CLASSES = 1000  # of ImageNet; the classifier never runs, but it is in the published checkpoints
-DEAD_PREFIXES = ("ra2_", "ra3_", "ra4_", "conv2.", "conv3.", "conv4.", "conv5.", "conv6.", "hardnet.base.16.")
-"""State-dict keys that nothing reads."""
 
 
 class ConvNormAct(nn.Module):
@@ -138,7 +136,13 @@ def hardnet68(*, pretrained: bool = False, weights: str | None = None) -> tuple[
 
 
 class HarDNetMSEG(nn.Module):
-    """The network; see ``build``."""
+    """The network; see ``build``.
+
+    Attributes:
+        dead_prefixes: How the state-dict keys begin that nothing reads; their parameters are not counted as its size.
+    """
+
+    dead_prefixes = ("ra2_", "ra3_", "ra4_", "conv2.", "conv3.", "conv4.", "conv5.", "conv6.", "hardnet.base.16.")
 
     def __init__(self, *, pretrained: bool, weights: str | None, drop: Iterable[str], legacy_bce: bool) -> None:
         super().__init__()
@@ -190,10 +194,8 @@ class HarDNetMSEG(nn.Module):
         check_image(image, "hardnet_mseg", training=self.training)
         x2, x3, x4 = self.hardnet(image)
         f4 = self.rfb4_1(x4)  # (B, 32, H/32, W/32)
-        if self.agg1 is None:
-            coarse = self.head(f4)
-        else:
-            coarse = self.agg1(f4, self.rfb3_1(x3), self.rfb2_1(x2))  # (B, 1, H/8, W/8)
+        # (B, 1, H/8, W/8), or (B, 1, H/32, W/32) without the decoder
+        coarse = self.head(f4) if self.agg1 is None else self.agg1(f4, self.rfb3_1(x3), self.rfb2_1(x2))
         return (resize(coarse, image.shape[-2:], align_corners=False),)
 
     def loss(self, outputs: Sequence[Tensor], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:

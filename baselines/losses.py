@@ -86,6 +86,21 @@ def edge_weight(mask: Tensor) -> Tensor:
     return 1 + EDGE_GAIN * (mean - mask).abs()
 
 
+def weighted_bce(logits: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross entropy of each image weighted per pixel: S(w * bce) / S(w).
+
+    Args:
+        logits: Raw scores, (B, 1, H, W).
+        mask: Ground truth in [0, 1], (B, 1, H, W).
+        weight: Weight w >= 0 of each pixel, (B, 1, H, W), such as ``edge_weight(mask)``.
+    Returns:
+        (B,), >= 0.
+    """
+    pixel = F.binary_cross_entropy_with_logits(wide(logits), wide(mask), reduction="none")
+    dims = (1, 2, 3)
+    return (weight * pixel).sum(dims) / weight.sum(dims)
+
+
 def structure_loss(logits: Tensor, mask: Tensor, *, legacy_bce: bool = False, weight: Tensor | None = None) -> Tensor:
     """Edge-weighted BCE plus edge-weighted IoU, averaged over the batch.
 
@@ -106,11 +121,7 @@ def structure_loss(logits: Tensor, mask: Tensor, *, legacy_bce: bool = False, we
     logits, mask = wide(logits), wide(mask)
     weight = edge_weight(mask) if weight is None else weight
     dims = (1, 2, 3)
-    if legacy_bce:
-        cross = F.binary_cross_entropy_with_logits(logits, mask)
-    else:
-        pixel = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
-        cross = (weight * pixel).sum(dims) / weight.sum(dims)
+    cross = bce(logits, mask) if legacy_bce else weighted_bce(logits, mask, weight)
     prob = logits.sigmoid()
     inter = (weight * prob * mask).sum(dims)
     union = (weight * (prob + mask)).sum(dims) - inter

@@ -40,6 +40,7 @@ SWITCHES: dict[str, str] = {
     "batch norm and ReLU (graph, output, parameters and cost change)",
 }
 
+
 class PraNet(nn.Module):
     """The network; see ``build``."""
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 # what trainers wrap a state dict in, and what they put before each key
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 PREFIXES = ("module.", "_orig_mod.")
+COUNTED = ("total_ops", "total_params")  # in keys that a counter of multiply-adds left in a released file
 NUM_NAMED_KEYS = 5
 MAX_WRAPPERS = 8  # a dictionary that holds itself would be opened for ever
 
@@ -63,7 +64,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 def load_checkpoint(model: nn.Module, path: str | Path) -> WeightsInfo:
     """Load a whole model's weights strictly.
 
-    A key that the file lacks is forgiven only where the same tensor is in the file under its second name.
+    What a counter of multiply-adds left in the file (``total_ops``, ``total_params``) is passed over. A key that the file lacks is forgiven only where the same tensor is in the file under its second name.
 
     Args:
         model: Takes the weights in place.
@@ -133,6 +134,7 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def load_state(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
     own = model.state_dict()
+    state = {key: value for key, value in state.items() if key in own or not any(word in key for word in COUNTED)}
     state = _fill_aliases(own, state)
     said = differences(own, state)
     if said:

@@ -15,6 +15,7 @@ from benchmark.plan import Cell, Study
 from benchmark.profiling import count_macs
 from benchmark.registry import ModelSpec, switches
 from benchmark.scoring import build_cell_model
+from benchmark.summary import live_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,4 +137,4 @@ def _look(cell: Cell) -> tuple[Proof, Tensor]:
     with torch.no_grad():
         output = model(image)[0]
         gmacs = count_macs(model, image) / 1e9
-    return Proof(cell.ablation, sum(p.numel() for p in model.parameters()), round(gmacs, 6), 0.0), output
+    return Proof(cell.ablation, live_parameters(model), round(gmacs, 6), 0.0), output

@@ -18,7 +18,7 @@ from benchmark.store import io
 from benchmark.store.checkpoint import load_weights, save_weights
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, Status
-from benchmark.summary import model_summary
+from benchmark.summary import live_parameters, model_summary
 from benchmark.system import Sampler
 from benchmark.watcher import Watcher
 
@@ -92,7 +92,7 @@ def _train_and_score(
     trained = is_trained(old, paths, study.request.if_exists)
     model = build_cell_model(cell, pretrained=recipe.pretrained and not trained)
     facts: dict[str, Any] = {
-        "num_params": sum(p.numel() for p in model.parameters()),
+        "num_params": live_parameters(model),
         "parts": list(switches(cell.spec)),
         "pretrained": _weights_used(model),
         "environment": environment(fabric, cell.spec),

@@ -15,7 +15,16 @@ from benchmark.errors import BenchError, unknown_name
 from benchmark.strict import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 Augmentation = Literal[
-    "hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter", "colour_exchange", "colour_exchange_wrap"
+    "hflip",
+    "vflip",
+    "rot90",
+    "rotate",
+    "rotate_always",
+    "zoom",
+    "crop",
+    "jitter",
+    "colour_exchange",
+    "colour_exchange_wrap",
 ]
 
 
@@ -102,9 +111,10 @@ class Recipe(BaseModel):
     select_metric: Literal["val_dice_half", "val_mdsc", "val_iou_mean"] = Field(
         "val_dice_half", description="Validation score that picks the checkpoint; never a test score."
     )
-    postprocess: Literal["none", "minmax", "pcs"] = Field(
+    postprocess: Literal["none", "minmax", "minmax_floor", "pcs"] = Field(
         "none",
-        description="Test-time processing: min-max of the probabilities, or SANet's probability correction.",
+        description="Test-time processing: min-max of the probabilities, the same cut to 8 bit without rounding "
+        "(PraNet-V2), or SANet's probability correction.",
     )
 
     tuned_trials: int | None = Field(

@@ -71,8 +71,8 @@ def postprocess(logits: Tensor, how: str) -> Tensor:
 
     Args:
         logits: Raw scores.
-        how: ``none`` (sigmoid), ``minmax`` (sigmoid, then stretched to [0, 1], as PraNet's test script) or ``pcs``
-            (SANet's probability correction: positive scores divided by the share of positive pixels, negative ones
+        how: ``none`` (sigmoid), ``minmax`` (sigmoid, then stretched to [0, 1], as PraNet's test script),
+            ``minmax_floor`` (the same, then down to a multiple of 1/255, as PraNet-V2's) or ``pcs`` (SANet's probability correction: positive scores divided by the share of positive pixels, negative ones
             by theirs; then sigmoid).
     """
     if how == "pcs":
@@ -81,8 +81,10 @@ def postprocess(logits: Tensor, how: str) -> Tensor:
         logits = torch.where(positive & (share_up > 0), logits / share_up, logits)
         logits = torch.where(negative & (share_down > 0), logits / share_down, logits)
     prob = logits.sigmoid()
-    if how == "minmax":
+    if how in ("minmax", "minmax_floor"):
         prob = (prob - prob.min()) / (prob.max() - prob.min() + 1e-8)
+    if how == "minmax_floor":
+        prob = (prob * 255).floor() / 255
     return prob
 
 

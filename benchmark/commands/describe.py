@@ -18,7 +18,7 @@ from benchmark.store.layout import ResultsLayout
 
 def models(name: str | None, *, as_json: bool) -> None:
     """List the models, or build one and describe it."""
-    from benchmark.registry import MODELS, VARIANTS
+    from benchmark.registry import FIELD, MODELS, VARIANTS
 
     if name is not None:
         facts = _describe_model(name)
@@ -30,7 +30,7 @@ def models(name: str | None, *, as_json: bool) -> None:
         return
     rows = [
         {"name": spec.name, "title": spec.title, "summary": spec.summary}
-        for spec in (*MODELS.values(), *VARIANTS.values())
+        for spec in (*MODELS.values(), *FIELD.values(), *VARIANTS.values())
     ]
     if as_json:
         print_json(rows)

@@ -95,7 +95,11 @@ def _print_plan(console: Console, network: Network, count: int, threshold: float
     say(console, f"network    {network.title} at {recipe.image_size} px, {network.fabric.device}")
     say(console, f"input      {count} images and videos; polyp where the probability is above {threshold:g}")
     if recipe.postprocess != "none":
-        how = "stretched to [0, 1] in each image" if recipe.postprocess == "minmax" else "corrected as SANet's (pcs)"
+        how = (
+            "stretched to [0, 1] in each image"
+            if recipe.postprocess.startswith("minmax")
+            else "corrected as SANet's (pcs)"
+        )
         say(console, f"note       probabilities are {how}, as in this network's test: they are no confidence")
     if network.synthetic:
         say(console, "note       trained on synthetic images: what it predicts says nothing about real polyps")

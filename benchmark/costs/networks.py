@@ -17,6 +17,7 @@ from benchmark.profiling import count_macs
 from benchmark.registry import expand_models
 from benchmark.scoring import build_cell_model, make_fabric
 from benchmark.step_cost import affordable_batch, measure_step, timed_call
+from benchmark.summary import live_parameters
 
 _FORWARD_REPEATS = 2
 
@@ -124,7 +125,7 @@ def measure_network(cell: Cell, *, device: str) -> Network:
     return Network(
         cell=cell,
         num_cells=1,
-        num_params=sum(p.numel() for p in model.parameters()),
+        num_params=live_parameters(model),
         forward_gmacs=gmacs,
         step_gmacs=step.gmacs,
         forward_s=float(np.median(times)) / batch,

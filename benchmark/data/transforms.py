@@ -111,10 +111,21 @@ def _rot90(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]
 
 
 def _rotate(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-    count = len(images)
     on = draws.coins()
-    degrees = (draws.uniform() * 2 - 1) * _ROTATION_DEGREES
-    radians = torch.deg2rad(torch.where(on, degrees, 0.0))
+    return _turn_by(images, masks, torch.where(on, _draw_degrees(draws), 0.0))
+
+
+def _rotate_always(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    return _turn_by(images, masks, _draw_degrees(draws))
+
+
+def _draw_degrees(draws: Draws) -> Tensor:
+    return (draws.uniform() * 2 - 1) * _ROTATION_DEGREES
+
+
+def _turn_by(images: Tensor, masks: Tensor, degrees: Tensor) -> tuple[Tensor, Tensor]:
+    count = len(images)
+    radians = torch.deg2rad(degrees)
     cos, sin, zero = radians.cos(), radians.sin(), torch.zeros(count)
     theta = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
     return _warp(images, masks, theta, mode="nearest")
@@ -166,6 +177,7 @@ PIECES: dict[str, Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]] = {
     "vflip": _flip(-2),
     "rot90": _rot90,
     "rotate": _rotate,
+    "rotate_always": _rotate_always,
     "zoom": _zoom,
     "jitter": _jitter,
 }
