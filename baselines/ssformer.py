@@ -105,7 +105,11 @@ class ProgressiveDecoder(nn.Module):
 
 
 class SSFormer(nn.Module):
-    """The network; see ``build_s`` and ``build_l``."""
+    """The network; see ``build_s`` and ``build_l``.
+
+    Attributes:
+        dead_prefixes: How the state-dict keys begin that nothing reads; their parameters are not counted as its size.
+    """
 
     def __init__(
         self,
@@ -123,6 +127,7 @@ class SSFormer(nn.Module):
             encoder, drop_path_rate=DROP_PATH_RATE, pretrained=pretrained, weights=weights
         )
         self.decode_head = ProgressiveDecoder(dropped)
+        self.dead_prefixes = ("decode_head.linear_fuse.",) if self.decode_head.is_stepwise else ()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Segment.
