@@ -127,9 +127,9 @@ def hardnet68(*, pretrained: bool = False, weights: str | None = None) -> tuple[
     """
     if weights is None and pretrained:
         raise ValueError(
-            "ImageNet weights of HarDNet-68 are neither in timm nor on the hub: get hardnet68.pth from "
-            "github.com/PingoLH/Pytorch-HarDNet (`hf download` has no copy) and give the file (weights=FILE; in "
-            "bench run --weights-dir DIR), or pass --set pretrained=false"
+            "ImageNet weights of HarDNet-68 are neither in timm nor on the hub: take hardnet68.pth from "
+            "github.com/PingoLH/Pytorch-HarDNet and give the file (weights=FILE; in bench run --weights-dir DIR), "
+            "or pass --set pretrained=false"
         )
     trunk = HarDNet68()
     return trunk, load_encoder(trunk, weights) if weights is not None else None

@@ -64,7 +64,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 def load_checkpoint(model: nn.Module, path: str | Path) -> WeightsInfo:
     """Load a whole model's weights strictly.
 
-    What a counter of multiply-adds left in the file (``total_ops``, ``total_params``) is passed over. A key that the file lacks is forgiven only where the same tensor is in the file under its second name.
+    What a counter of multiply-adds left in the file (``total_ops``, ``total_params``) is passed over. A key that the
+    file lacks is forgiven only where the same tensor is in the file under its second name.
 
     Args:
         model: Takes the weights in place.

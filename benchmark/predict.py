@@ -73,9 +73,8 @@ def postprocess(logits: Tensor, how: str) -> Tensor:
     Args:
         logits: Raw scores.
         how: ``none`` (sigmoid), ``minmax`` (sigmoid, then stretched to [0, 1], as PraNet's test script),
-            ``minmax_floor`` (the same, then down to a multiple of 1/255, as PraNet-V2's) or ``pcs`` (SANet's
-            probability correction: positive scores divided by the share of positive pixels, negative ones by theirs;
-            then sigmoid).
+            ``minmax_floor`` (the same, then down to a multiple of 1/255, as PraNet-V2 does) or ``pcs`` (SANet: positive
+            scores divided by the share of positive pixels, negative ones by that of negative pixels; then sigmoid).
     """
     if how == "pcs":
         positive, negative = logits > 0, logits < 0

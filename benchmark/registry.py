@@ -168,8 +168,8 @@ def get_spec(name: str, *, files: bool = True) -> ModelSpec:
     """Find a model by name, without importing it.
 
     Args:
-        name: One of the six, a rival of the field, a variant, ``smp:<architecture>:<encoder>``, an entry point of the group
-            ``bench.models``, or ``FILE.py:function``.
+        name: One of the six, a rival of the field, a variant, ``smp:<architecture>:<encoder>``, an entry point of the
+            group ``bench.models``, or ``FILE.py:function``.
         files: Whether it may be a file, which is run: only where the user typed it, never for a name out of a record.
     Raises:
         BenchError: Unknown name (with the nearest match), or a file that does not exist.

@@ -40,15 +40,21 @@ def block(s: State, key: str, x: Tensor, stride: int, first: bool) -> Tensor:
     return F.relu(out + x)
 
 
-def restated_features(s: State, image: Tensor, stem: tuple[str, str], stages: tuple[str, ...]) -> list[Tensor]:
-    """Return the stem's map and the four stages' maps of Res2Net-50 v1b."""
+def restated_features(
+    s: State,
+    image: Tensor,
+    stem: tuple[str, str],
+    stages: tuple[str, ...],
+    num_blocks: tuple[int, ...] = NUM_BLOCKS,
+) -> list[Tensor]:
+    """Return the stem's map and the four stages' maps of Res2Net-50 v1b, or of a deeper one."""
     conv, bn = stem
     x = F.relu(norm(s, f"{conv}.1", F.conv2d(image, s[f"{conv}.0.weight"], stride=2, padding=1)))
     x = F.relu(norm(s, f"{conv}.4", F.conv2d(x, s[f"{conv}.3.weight"], padding=1)))
     x = F.relu(norm(s, bn, F.conv2d(x, s[f"{conv}.6.weight"], padding=1)))
     features = [x]
     x = F.max_pool2d(x, 3, stride=2, padding=1)
-    for stage, (key, num) in enumerate(zip(stages, NUM_BLOCKS, strict=True)):
+    for stage, (key, num) in enumerate(zip(stages, num_blocks, strict=True)):
         for i in range(num):
             x = block(s, f"{key}.{i}", x, 2 if i == 0 and stage > 0 else 1, i == 0)
         features.append(x)
@@ -149,6 +155,23 @@ def pyramid_features() -> Callable[..., list[Tensor]]:
 @pytest.fixture(scope="session")
 def shaken() -> Callable[..., nn.Module]:
     return shake
+
+
+def settle(model: nn.Module, image: Tensor) -> nn.Module:
+    """Take batch norm statistics from a batch, so that deep maps have a usual size and no part drowns in another."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for module in norms:
+        module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(image)
+    for module in norms:
+        module.momentum = 0.1
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def settled() -> Callable[..., nn.Module]:
+    return settle
 
 
 @pytest.fixture(scope="session")

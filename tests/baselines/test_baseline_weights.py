@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from baselines import encoders, hub, ldnet, pranet, sanet, unet
+from baselines import caranet, encoders, hub, ldnet, pranet, pranet_v2, sanet, unet
 from baselines.weights import load_checkpoint, read_state_dict
 
 
@@ -57,6 +57,16 @@ def test_safetensors_load_and_second_names_may_be_left_out(tmp_path: Path, sourc
     path = tmp_path / "weights.safetensors"
     save_file(state, path)
     assert loads_into_small(path, source)
+
+
+def test_what_a_flop_counter_left_is_passed_over_and_nothing_else(tmp_path: Path, source: Small) -> None:
+    """As CaraNet's released test script does."""
+    path = tmp_path / "CaraNet-best.pth"
+    torch.save({**source.state_dict(), "total_ops": torch.zeros(1), "bn.total_params": torch.zeros(1)}, path)
+    assert loads_into_small(path, source)
+    torch.save({**source.state_dict(), "total": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="1 unexpected: total"):
+        load_checkpoint(Small(), path)
 
 
 def test_wrong_keys_are_named_five_of_each(tmp_path: Path, source: Small) -> None:
@@ -170,6 +180,7 @@ def imagenet_like(tmp_path: Path, state: dict[str, Tensor], with_fc: bool) -> Pa
         (pranet.build, "resnet.layer4.2.conv3.weight"),
         (sanet.build, "bkbone.layer4.2.conv3.weight"),
         (ldnet.build, "encoder5.2.conv3.weight"),
+        (pranet_v2.build_res2net, "backbone.layer4.2.conv3.weight"),
     ],
 )
 def test_local_imagenet_file_lands_in_the_encoder(
@@ -188,6 +199,12 @@ def test_pranet_wants_the_classifier_in_the_imagenet_file(tmp_path: Path, trunk_
         pranet.build(weights=str(path))
 
 
+def test_a_file_of_the_shallower_res2net_is_refused(tmp_path: Path, trunk_state: dict[str, Tensor]) -> None:
+    path = imagenet_like(tmp_path, trunk_state, with_fc=True)
+    with pytest.raises(ValueError, match=r"does not fit ResNet: \d+ missing: layer3\.6\.conv1\.weight"):
+        caranet.build(weights=str(path))
+
+
 def test_without_weights_the_trunk_starts_as_published() -> None:
     torch.manual_seed(0)
     model = sanet.build()
@@ -204,10 +221,13 @@ def test_without_weights_the_trunk_starts_as_published() -> None:
         lambda: pranet.build(pretrained=True),
         lambda: sanet.build(pretrained=True),
         lambda: ldnet.build(pretrained=True),
+        lambda: caranet.build(pretrained=True),
+        lambda: pranet_v2.build(pretrained=True),
+        lambda: pranet_v2.build_res2net(pretrained=True),
         lambda: unet.build(pretrained=True),
         lambda: unet.build(encoder="tu-res2net50d", pretrained=True),
     ],
-    ids=["pranet", "sanet", "ldnet", "unet", "unet-timm"],
+    ids=["pranet", "sanet", "ldnet", "caranet", "pranet_v2", "pranet_v2_res2net", "unet", "unet-timm"],
 )
 @pytest.mark.parametrize("how", ["switched off", "unreachable"])
 def test_offline_and_not_cached_is_told_within_a_second(
