@@ -21,8 +21,6 @@ from baselines.losses import bce, dice, probability_bce
 from baselines.pyramid import WIDTHS, pyramid, run_stages
 
 SWITCHES: dict[str, str] = {
-    "transformer_branch": "the pyramid transformer with local emphasis and aggregation: without it the head sees the "
-    "convolutional branch alone (graph, output, parameters and cost change)",
     "convolutional_branch": "the full-resolution U-Net: without it the head sees the transformer branch alone "
     "(graph, output, parameters and cost change)",
     "feature_aggregation": "the residual blocks that join the levels, deepest first: without them the four "
@@ -138,21 +136,12 @@ class FCBFormer(nn.Module):
     ) -> None:
         super().__init__()
         dropped = check_drop(drop, SWITCHES, "fcbformer")
-        if dropped >= {"transformer_branch", "convolutional_branch"}:
-            raise ValueError("cannot drop both branches from fcbformer: keep one of them")
         self.size, self.legacy_bce = size, legacy_bce
-        self.weights_info = None
-        self.TB = self.FCB = None
-        width = 0
-        if "transformer_branch" not in dropped:
-            self.TB = TransformerBranch(pretrained=pretrained, weights=weights, dropped=dropped)
-            self.weights_info = self.TB.weights_info
-            width += BRANCH_WIDTH
-        if "convolutional_branch" not in dropped:
-            self.FCB = ConvolutionalBranch()
-            width += LEVEL_WIDTHS[0]
-        pair = _pair(width, BRANCH_WIDTH)
-        self.PH = nn.Sequential(*pair, nn.Conv2d(BRANCH_WIDTH, 1, 1))
+        self.TB = TransformerBranch(pretrained=pretrained, weights=weights, dropped=dropped)
+        self.weights_info = self.TB.weights_info
+        self.FCB = None if "convolutional_branch" in dropped else ConvolutionalBranch()
+        width = BRANCH_WIDTH + (0 if self.FCB is None else LEVEL_WIDTHS[0])
+        self.PH = nn.Sequential(*_pair(width, BRANCH_WIDTH), nn.Conv2d(BRANCH_WIDTH, 1, 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Segment.
@@ -168,12 +157,10 @@ class FCBFormer(nn.Module):
         side = image.shape[-2:]
         if self.size is not None and tuple(side) != (self.size, self.size):
             raise ValueError(f"image size {side[0]}x{side[1]}: fcbformer was built with size={self.size}; leave it out")
-        maps = []
-        if self.TB is not None:
-            maps.append(_nearest(self.TB(image), side))
+        x = _nearest(self.TB(image), side)
         if self.FCB is not None:
-            maps.append(self.FCB(image))
-        return (self.PH(torch.cat(maps, 1)),)
+            x = torch.cat((x, self.FCB(image)), 1)  # the transformer's map first
+        return (self.PH(x),)
 
     def loss(self, outputs: Sequence[Tensor], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
         """BCE plus Dice, or ``criterion``.

@@ -48,14 +48,14 @@ class LocalEmphasis(nn.Module):
 
 
 class PlainReduction(nn.Module):
-    """What stands in for ``LocalEmphasis`` when that is dropped."""
+    """What stands in for ``LocalEmphasis`` when that is dropped: a 1x1 convolution and ReLU."""
 
     def __init__(self, in_ch: int) -> None:
         super().__init__()
-        self.proj = nn.Sequential(nn.Conv2d(in_ch, WIDTH, 1, bias=False), nn.ReLU())
+        self.reduce = nn.Conv2d(in_ch, WIDTH, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.proj(x))
+        return F.relu(self.reduce(x))
 
 
 class Fusion(nn.Module):

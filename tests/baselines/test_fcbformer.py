@@ -149,8 +149,3 @@ def test_cross_entropy_is_taken_on_probabilities_where_asked(net: FCBFormer, mon
     stable = net.loss((logits,), mask).item()
     monkeypatch.setattr(net, "legacy_bce", True)
     assert stable - net.loss((logits,), mask).item() == pytest.approx(50, abs=1e-3), "its logarithm stops at -100"
-
-
-def test_both_branches_cannot_be_dropped() -> None:
-    with pytest.raises(ValueError, match="keep one of them"):
-        fcbformer.build(drop=("transformer_branch", "convolutional_branch"))

@@ -18,7 +18,7 @@ from baselines.pyramid import DEPTHS, MLP_RATIOS, WIDTHS, Pyramid, PyramidName, 
 
 NUM_PARAMS = {"pvt_v2_b2": 24_849_856, "pvt_v2_b3": 44_725_696, "mit_b2": 24_196_288, "mit_b4": 60_842_688}
 NUM_KEYS = {"pvt_v2_b2": 332, "pvt_v2_b3": 572, "mit_b2": 332, "mit_b4": 832}
-GMACS_AT_352 = {"pvt_v2_b2": 10.460, "pvt_v2_b3": 17.817, "mit_b2": 8.594, "mit_b4": 23.155}
+GMACS_AT_352 = {"pvt_v2_b2": 10.460, "mit_b2": 8.594}
 STAGES = tuple((f"patch_embed{n}", f"block{n}", f"norm{n}") for n in (1, 2, 3, 4))
 
 
@@ -42,9 +42,11 @@ def test_size_and_cost_are_the_published_ones(name: PyramidName) -> None:
         model = Pyramid(name, drop_path_rate=0.1)
         assert sum(p.numel() for p in model.parameters()) == NUM_PARAMS[name]
         assert len(model.state_dict()) == NUM_KEYS[name]
+        if name not in GMACS_AT_352:  # counted with the networks that stand on them
+            return
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(torch.empty(1, 3, 352, 352))
-    assert counter.get_total_flops() / 2e9 == pytest.approx(GMACS_AT_352[name], abs=1.5e-3)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(GMACS_AT_352[name], abs=6e-4)
 
 
 @pytest.mark.parametrize("name", ["pvt_v2_b2", "mit_b2"])

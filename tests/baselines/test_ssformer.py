@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import ssformer
 from baselines.ssformer import SSFormer, pixel_loss
 
 State = dict[str, Tensor]
 STAGES = tuple((f"backbone.patch_embed{n}", f"backbone.block{n}", f"backbone.norm{n}") for n in (1, 2, 3, 4))
-BUILDERS = {"s": ssformer.build_s, "l": ssformer.build_l}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def test_s_equals_the_formulas(
     check(net, image, pyramid_features, batch_norm, assert_close)
 
 
+@pytest.mark.slow
 def test_l_equals_the_formulas(
     shaken: Callable, image: Tensor, pyramid_features: Callable, batch_norm: Callable, assert_close: Callable
 ) -> None:
@@ -142,3 +144,17 @@ def test_the_released_loss_pushes_a_foreground_pixel_outwards_without_end(net: S
     z = torch.tensor([[[[2.0, 4.0, 6.0]]]], requires_grad=True)
     (grad,) = torch.autograd.grad(net.loss((z,), torch.ones(1, 1, 1, 3)), z)
     assert (grad < 0).all() and (grad.abs().diff() < 0).all()
+
+
+def test_l_has_the_published_keys_parameters_and_cost() -> None:
+    contract = (Path(__file__).parent / "contracts" / "ssformer_l.txt").read_text()
+    with torch.device("meta"):
+        model = ssformer.build_l().eval()
+        state = model.state_dict()
+        own = [f"{key} {'x'.join(map(str, tensor.shape)) or '-'}" for key, tensor in state.items()]
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.empty(1, 3, 256, 256))
+    assert own == contract.splitlines()
+    assert {t.dtype for key, t in state.items() if key.endswith("tracked")} == {torch.int64}
+    assert sum(p.numel() for p in model.parameters()) == 66_218_945
+    assert counter.get_total_flops() / 2e9 == pytest.approx(17.765, abs=1e-3)
