@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from baselines import ldnet, pranet, sanet, unet, unetplusplus
+from baselines import caranet, hardnet_mseg, ldnet, pranet, pranet_v2, sanet, unet, unetplusplus
 
 pytestmark = pytest.mark.slow
 
@@ -16,6 +16,10 @@ BUILDERS = {
     "ldnet": ldnet.build,
     "ldnet-lean": lambda: ldnet.build(lean=True),
     "ldnet-legacy": lambda: ldnet.build(legacy_bce=True),
+    "caranet": caranet.build,
+    "hardnet_mseg": hardnet_mseg.build,
+    "pranet_v2": pranet_v2.build,
+    "pranet_v2-difference": lambda: pranet_v2.build_res2net(softmax=False),
     "unet": unet.build,
     "unetplusplus:classic": unetplusplus.build_classic,
 }
@@ -36,7 +40,10 @@ def test_a_training_step_under_autocast_stays_near_float32(name: str) -> None:
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("name", ["pranet", "sanet", "ldnet", "unet", "unetplusplus:classic"])
+@pytest.mark.parametrize(
+    "name",
+    ["pranet", "sanet", "ldnet", "caranet", "hardnet_mseg", "pranet_v2", "unet", "unetplusplus:classic"],
+)
 def test_the_forward_is_one_graph(name: str) -> None:
     torch.manual_seed(0)
     model: nn.Module = BUILDERS[name]().eval()

@@ -184,6 +184,7 @@ def test_with_one_class_no_level_sees_another(net: PraNetV2, image: Tensor) -> N
     """The heads of the decoder and of the background move their own maps alone."""
     touched = {"agg1.conv5_fg.bias": {3}, "agg1.conv5_bg.bias": {7}, "ra4_conv5_bg.bn.bias": {6}}
     touched |= {"ra4_conv5_fg.bn.bias": {2}, "ra3_conv4_bg.bn.bias": {5}, "ra3_conv4_fg.bn.bias": {1}}
+    image = image[:1, :, :64]
     parameters = dict(net.named_parameters())
     with torch.no_grad():
         before = net(image)[1:]
@@ -219,10 +220,10 @@ def test_what_is_for_grey_images_and_the_classifier_are_dead(net: PraNetV2, imag
     expected = 12 if net.name == "pranet_v2" else 2_049_012
     assert sum(p.numel() for p in dead.values()) == expected
     with torch.no_grad():
-        before = net(image)[0]
+        before = net(image[:1])[0]
         for p in dead.values():
             p.add_(3.0)
-        after = net(image)[0]
+        after = net(image[:1])[0]
         for p in dead.values():
             p.sub_(3.0)
     assert torch.equal(before, after)
@@ -279,10 +280,10 @@ def test_dropping_the_background_leaves_the_scored_map(image: Tensor, stirred: C
     less = stirred(pranet_v2.build(drop="background"))
     less.load_state_dict({key: value for key, value in whole.state_dict().items() if key in less.state_dict()})
     with torch.no_grad():
-        full, part = whole(image), less(image)
+        full, part = whole(image[:, :, :32, :32]), less(image[:, :, :32, :32])
     assert len(part) == 5
     assert all(torch.equal(one, other) for one, other in zip(part, full[:5], strict=True))
-    mask = (torch.rand(2, 1, 96, 64) > 0.5).double()
+    mask = (torch.rand(2, 1, 32, 32) > 0.5).double()
     expected = sum(structure_loss(m, mask).item() for m in part[1:])
     assert less.loss(part, mask).item() == pytest.approx(expected)
     with pytest.raises(ValueError, match="reads the background maps"):

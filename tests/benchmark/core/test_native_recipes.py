@@ -78,6 +78,18 @@ FACTS = {
         "postprocess": "none",
     },
 }
+FACTS |= {
+    "caranet": {
+        **FACTS["pranet"],
+        "batch_size": 6,
+        "epochs": 9,
+        "augmentation": ("rotate_always", "vflip", "hflip"),
+    },
+    "hardnet_mseg": {**FACTS["pranet"], "epochs": 99},
+    "pranet_v2": {**FACTS["pranet"], "batch_size": 8, "epochs": 29, "postprocess": "minmax_floor"},
+    "pranet_v2_res2net": {**FACTS["pranet"], "batch_size": 8, "epochs": 29, "postprocess": "minmax_floor"},
+}
+FOLLOWERS = ("caranet", "hardnet_mseg", "pranet_v2", "pranet_v2_res2net")  # of PraNet's training code
 
 
 @pytest.mark.parametrize("model", sorted(FACTS))
@@ -87,8 +99,15 @@ def test_fields_are_the_published_ones(model: str) -> None:
     assert recipe.loss == "native" and recipe.pretrained
 
 
-def test_pranet_uses_every_batch_at_three_sizes_in_order() -> None:
-    recipe = load_recipe("native", model="pranet")
+@pytest.mark.parametrize("model", FOLLOWERS)
+def test_pranets_followers_keep_one_rate(model: str) -> None:
+    recipe = load_recipe("native", model=model)
+    assert {learning_rate(recipe, epoch + 0.5) for epoch in range(recipe.epochs)} == {1e-4}
+
+
+@pytest.mark.parametrize("model", ["pranet", *FOLLOWERS])
+def test_pranet_and_its_followers_use_every_batch_at_three_sizes_in_order(model: str) -> None:
+    recipe = load_recipe("native", model=model)
     image, mask = torch.rand(1, 3, 352, 352), torch.rand(1, 1, 352, 352)
     sides = [
         transforms.scale_batch(image, mask, factor, align_corners=True)[0].shape[-1]
@@ -195,9 +214,11 @@ def test_a_size_that_fits_no_encoder_is_refused_with_the_nearest() -> None:
         validate_recipe({"image_size": 250}, where="--set")
 
 
-def test_pranets_cross_entropy_is_released_or_intended_by_a_setting() -> None:
-    released = build_model("pranet", **load_recipe("native", model="pranet").model_options)
-    intended = build_model("pranet", legacy_bce=False)
+@pytest.mark.parametrize("name", ["pranet", "caranet", "hardnet_mseg"])
+def test_pranets_cross_entropy_is_released_or_intended_by_a_setting(name: str) -> None:
+    with torch.device("meta"):  # the losses need no weights
+        released = build_model(name, **load_recipe("native", model=name).model_options)
+        intended = build_model(name, legacy_bce=False)
     g = torch.Generator().manual_seed(0)
     outputs = tuple(torch.randn(2, 1, 64, 64, generator=g) for _ in range(4))
     mask = torch.zeros(2, 1, 64, 64)

@@ -50,6 +50,16 @@ def test_min_max_stretches_to_the_whole_range() -> None:
     assert prob.min() == 0 and prob.max() == pytest.approx(1, abs=1e-6)
 
 
+def test_min_max_may_cut_to_eight_bit_without_rounding() -> None:
+    """As PraNet-V2's test script does; elsewhere 0.6 of a level becomes the next one."""
+    logits = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
+    stretched = postprocess(logits, "minmax") * 255
+    cut = postprocess(logits, "minmax_floor") * 255
+    assert torch.equal(cut.round(), stretched.floor())
+    assert (cut.round() != stretched.round()).float().mean() > 0.3
+    assert cut.max().round() == 255
+
+
 def test_probability_correction_divides_each_side_by_its_share() -> None:
     logits = torch.tensor([[1.0, -1.0], [-2.0, 0.0]])
     expected = torch.tensor([[1.0 / 0.25, -1.0 / 0.5], [-2.0 / 0.5, 0.0]]).sigmoid()
