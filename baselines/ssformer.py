@@ -105,11 +105,7 @@ class ProgressiveDecoder(nn.Module):
 
 
 class SSFormer(nn.Module):
-    """The network; see ``build_s`` and ``build_l``.
-
-    Attributes:
-        dead_prefixes: How the state-dict keys begin that nothing reads; their parameters are not counted as its size.
-    """
+    """The network; see ``build_s`` and ``build_l``."""
 
     def __init__(
         self,
@@ -127,7 +123,6 @@ class SSFormer(nn.Module):
             encoder, drop_path_rate=DROP_PATH_RATE, pretrained=pretrained, weights=weights
         )
         self.decode_head = ProgressiveDecoder(dropped)
-        self.dead_prefixes = ("decode_head.linear_fuse.",) if self.decode_head.is_stepwise else ()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Segment.
