@@ -32,11 +32,13 @@ def measure(model: nn.Module, image: torch.Tensor) -> tuple[int, int, torch.Tens
 
 
 @pytest.fixture(scope="module")
-def whole(stirred: Callable[..., nn.Module], image: torch.Tensor) -> dict[str, tuple]:
+def whole(
+    stirred: Callable[..., nn.Module], settled: Callable[..., nn.Module], image: torch.Tensor
+) -> dict[str, tuple]:
     measured = {}
     for name, module in MODULES.items():
         torch.manual_seed(0)
-        model = stirred(module.build())
+        model = settled(stirred(module.build()), image)
         measured[name] = (model.state_dict(), *measure(model, image))
     return measured
 
