@@ -58,8 +58,9 @@ def predict_at(
                 one = own(x[i : i + 1], size).float()
         else:
             assert logits is not None
-            one = F.interpolate(logits[i : i + 1], size, mode="bilinear", align_corners=False)
-        prob = postprocess(one[0, 0], recipe.postprocess)
+            before = logits[i : i + 1].sigmoid() if recipe.postprocess == "resize_prob" else logits[i : i + 1]
+            one = F.interpolate(before, size, mode="bilinear", align_corners=False)
+        prob = one[0, 0] if recipe.postprocess == "resize_prob" else postprocess(one[0, 0], recipe.postprocess)
         if not torch.isfinite(prob).all():
             raise BenchError("the network's output is not a number for a test image: its weights have diverged")
         maps.append((prob * 255).round().to(torch.uint8).cpu().numpy())

@@ -119,6 +119,34 @@ FIELD: dict[str, ModelSpec] = {
             "dual-supervised reverse attention (2025)",
             encoder="res2net50d",
         ),
+        ModelSpec(
+            "polyp_pvt",
+            "Polyp-PVT",
+            "baselines.polyp_pvt:build",
+            "camouflage identification and similarity aggregation on PVTv2 (2021)",
+            encoder="pvt_v2_b2",
+        ),
+        ModelSpec(
+            "fcbformer",
+            "FCBFormer",
+            "baselines.fcbformer:build",
+            "PVTv2 beside a full-resolution U-Net (MIUA 2022)",
+            encoder="pvt_v2_b3",
+        ),
+        ModelSpec(
+            "ssformer_s",
+            "SSFormer-S",
+            "baselines.ssformer:build_s",
+            "stepwise feature fusion on MiT-b2 (MICCAI 2022)",
+            encoder="mit_b2",
+        ),
+        ModelSpec(
+            "ssformer_l",
+            "SSFormer-L",
+            "baselines.ssformer:build_l",
+            "stepwise feature fusion on MiT-b4 (MICCAI 2022)",
+            encoder="mit_b4",
+        ),
     )
 }
 """Published rivals beyond the paper's own tables."""

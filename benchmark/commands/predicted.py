@@ -94,7 +94,7 @@ def _print_plan(console: Console, network: Network, count: int, threshold: float
     recipe = network.recipe
     say(console, f"network    {network.title} at {recipe.image_size} px, {network.fabric.device}")
     say(console, f"input      {count} images and videos; polyp where the probability is above {threshold:g}")
-    if recipe.postprocess != "none":
+    if recipe.postprocess not in ("none", "resize_prob"):
         how = (
             "stretched to [0, 1] in each image"
             if recipe.postprocess.startswith("minmax")

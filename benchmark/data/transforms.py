@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.data.draws import Draws, Rows
+from benchmark.data.field_pieces import FIELD_PIECES
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_SCALING = {"imagenet": (IMAGENET_MEAN, IMAGENET_STD), "half": ((0.5,) * 3, (0.5,) * 3)}
 _ROTATION_DEGREES = 90.0
 _ZOOM_RANGE = (0.9, 1.1)
 _JITTER = 0.2
@@ -32,10 +34,10 @@ def to_float(images: Tensor, masks: Tensor, *, planar: bool = False) -> tuple[Te
 
 
 def normalize(images: Tensor, how: str) -> Tensor:
-    """Subtract the ImageNet mean and divide by its deviation (``imagenet``), or leave [0, 1] as it is (``none``)."""
+    """Subtract a mean and divide by a deviation: ImageNet's (``imagenet``) or 0.5 (``half``); ``none`` does nothing."""
     if how == "none":
         return images
-    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in _SCALING[how])
     if images.is_cuda:
         return (images - mean) / std
     # image by image, each in the processor's cache; rows of pixels at once where channels come last
@@ -180,4 +182,5 @@ PIECES: dict[str, Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]] = {
     "rotate_always": _rotate_always,
     "zoom": _zoom,
     "jitter": _jitter,
+    **FIELD_PIECES,
 }

@@ -27,7 +27,7 @@ from benchmark.data.pool import Pool
 from benchmark.data.turning import leading, turn
 from benchmark.signals import hold_back
 from benchmark.training.batch_norm import convert
-from benchmark.training.optim import make_optimizer, set_lr
+from benchmark.training.optim import make_optimizer, plateau_rate, set_lr
 from benchmark.training.resume import Keeper, TrainState
 from benchmark.training.share import Share
 from benchmark.training.steps import DivergedError, Stepper
@@ -101,11 +101,12 @@ def train(
         while state.epoch < recipe.epochs:
             epoch = state.epoch + 1
             batches = list(_batches(len(train_set), recipe, seed=seed, epoch=epoch))
+            plateau = _plateau(recipe, state, fabric)
             model.train()
             if state.step == 0:
                 torch.manual_seed(derive_seed("noise", seed, epoch))
             for step in range(state.step, len(batches)):
-                set_lr(optimizer, recipe, epoch - 1 + step / len(batches))
+                set_lr(optimizer, recipe, epoch - 1 + step / len(batches), plateau=plateau)
                 generator = torch.Generator().manual_seed(derive_seed("augment", seed, epoch, step))
                 rows = share.rows(len(batches[step]))
                 x, y = _network_batch(train_set, batches[step], recipe, exchange, fabric.device, generator, rows)
@@ -146,6 +147,14 @@ def train(
                 keeper.save(state)
 
     return _end(state, model, compute, begun)
+
+
+def _plateau(recipe: Recipe, state: TrainState, fabric: Fabric) -> float | None:
+    """The epoch's rate where validation steers it; the first process, which alone has the scores, tells the others."""
+    if recipe.schedule != "plateau":
+        return None
+    scores = [row[recipe.select_metric] for row in state.history if row]
+    return float(fabric.broadcast(plateau_rate(recipe, scores)))
 
 
 def _cause(epoch: int, step: int, batches: list[np.ndarray], train_set: Pool) -> dict[str, Any]:

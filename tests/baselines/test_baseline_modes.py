@@ -6,7 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from baselines import caranet, hardnet_mseg, ldnet, pranet, pranet_v2, sanet, unet, unetplusplus
+from baselines import (
+    caranet,
+    fcbformer,
+    hardnet_mseg,
+    ldnet,
+    polyp_pvt,
+    pranet,
+    pranet_v2,
+    sanet,
+    ssformer,
+    unet,
+    unetplusplus,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +32,10 @@ BUILDERS = {
     "hardnet_mseg": hardnet_mseg.build,
     "pranet_v2": pranet_v2.build,
     "pranet_v2-difference": lambda: pranet_v2.build_res2net(softmax=False),
+    "polyp_pvt": polyp_pvt.build,
+    "fcbformer": fcbformer.build,
+    "fcbformer-legacy": lambda: fcbformer.build(legacy_bce=True),
+    "ssformer_s": ssformer.build_s,
     "unet": unet.build,
     "unetplusplus:classic": unetplusplus.build_classic,
 }
@@ -42,7 +58,7 @@ def test_a_training_step_under_autocast_stays_near_float32(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["pranet", "sanet", "ldnet", "caranet", "hardnet_mseg", "pranet_v2", "unet", "unetplusplus:classic"],
+    [name for name in sorted(BUILDERS) if "-" not in name],
 )
 def test_the_forward_is_one_graph(name: str) -> None:
     torch.manual_seed(0)

@@ -69,6 +69,7 @@ def test_native_recipes_train_every_baseline_on_real_kvasir_images(bench: Bench,
     options = [part for pair in (*small, "pretrained=false") for part in ("--set", pair)]
     models = "unet,unetplusplus,pranet,sanet,ldnet"
     models += ",caranet,hardnet_mseg,pranet_v2,pranet_v2_res2net"
+    models += ",polyp_pvt,fcbformer,ssformer_s,ssformer_l"
     run = ("run", "--models", models, "--datasets", "kvasir", "--data-root", str(root), "--recipe", "native")
     bench(*run, *options, "--set", "load_size=128", "--no-track", "--no-time-first")
     records = {r["model"]: r for r in map(_read, (tmp_path / "results" / "runs").rglob("run.json"))}
@@ -78,6 +79,9 @@ def test_native_recipes_train_every_baseline_on_real_kvasir_images(bench: Bench,
     assert records["caranet"]["recipe"]["augmentation"][0] == "rotate_always"
     assert records["pranet_v2"]["recipe"]["postprocess"] == "minmax_floor"
     assert records["hardnet_mseg"]["num_params"] == 17_423_837, "without what the released file carries for nothing"
+    assert records["fcbformer"]["recipe"]["schedule"] == "plateau"
+    assert records["ssformer_l"]["recipe"]["warmup_by"] == "epoch"
+    assert records["polyp_pvt"]["recipe"]["optimizer"] == "adamw"
     assert "colour_exchange" in records["sanet"]["recipe"]["augmentation"]
     assert (
         records["ldnet"]["recipe"]["normalize"] == "none"

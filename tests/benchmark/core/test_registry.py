@@ -41,6 +41,10 @@ def test_the_field_is_known_beside_the_papers_six() -> None:
         "hardnet_mseg": "HarDNet-MSEG",
         "pranet_v2": "PraNet-V2 (PVTv2-B2)",
         "pranet_v2_res2net": "PraNet-V2 (Res2Net)",
+        "polyp_pvt": "Polyp-PVT",
+        "fcbformer": "FCBFormer",
+        "ssformer_s": "SSFormer-S",
+        "ssformer_l": "SSFormer-L",
     }
     assert {spec.name: spec.title for spec in registry.expand_models(list(titles))} == titles
     assert set(titles) <= set(registry.FIELD)

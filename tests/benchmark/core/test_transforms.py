@@ -130,3 +130,10 @@ def test_jitter_image_by_image_is_the_formula_to_the_bit(planar: bool) -> None:
     expected = ((x - mean) * contrast + mean * brightness).clamp(0, 1)
     found, _ = transforms.augment(x, y, ["jitter"], crop_size=40, generator=_draw(2))
     assert torch.equal(expected, found) and expected.stride() == found.stride()
+
+
+def test_half_normalises_to_minus_one_and_one() -> None:
+    images = torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1).expand(2, 3, 4, 4).contiguous()
+    for layout in (torch.contiguous_format, torch.channels_last):
+        scaled = transforms.normalize(images.to(memory_format=layout), "half")
+        assert torch.equal(scaled, images * 2 - 1)
