@@ -31,7 +31,7 @@ from baselines.pranet_blocks import WIDTH, PartialDecoder
 
 SWITCHES: dict[str, str] = {
     "refinement": "the three side branches with context, attention and gate: without them the global map alone is "
-    "the output (graph, output, parameters and cost change)",
+    "the output (graph, output and parameters change; cost hardly does)",
     "context": "the channel-wise feature pyramids (CFP) of the side branches: without them the attention sees the "
     "reduced features (graph, output and parameters change; cost hardly does)",
     "axial_attention": "the axial attention of the side branches with its two convolutions: without it the gate "

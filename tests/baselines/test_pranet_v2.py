@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import cast
 
@@ -19,22 +18,18 @@ from baselines.pranet_v2 import PraNetV2
 State = dict[str, Tensor]
 Norm = Callable[[State, str, Tensor], Tensor]
 BUILDERS = {"pranet_v2": pranet_v2.build, "pranet_v2_res2net": pranet_v2.build_res2net}
-DEPTHS = (3, 4, 6, 3)
+STAGES = tuple((f"backbone.patch_embed{n}", f"backbone.block{n}", f"backbone.norm{n}") for n in (1, 2, 3, 4))
 
 
 @pytest.fixture(scope="module", params=sorted(BUILDERS))
 def net(
     request: pytest.FixtureRequest,
-    stirred: Callable[..., nn.Module],
+    shaken: Callable[..., nn.Module],
     settled: Callable[..., nn.Module],
     image: Tensor,
 ) -> PraNetV2:
     torch.manual_seed(0)
-    model = stirred(BUILDERS[request.param]())
-    with torch.no_grad():
-        for key, parameter in model.named_parameters():
-            if key.startswith("backbone.") and key.endswith("bias"):
-                parameter.add_(0.1 * torch.randn(parameter.shape))  # linear layers start without
+    model = shaken(BUILDERS[request.param]())
     return cast(PraNetV2, settled(model, image))
 
 
@@ -44,56 +39,6 @@ def up2(x: Tensor) -> Tensor:
 
 def scale(x: Tensor, factor: float) -> Tensor:
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
-class RestatedPyramid:
-    """PVTv2-B2 on a state dict, on maps (B, C, H, W) throughout: a linear layer is a 1x1 convolution."""
-
-    def __init__(self, state: State) -> None:
-        self.s = state
-
-    def norm(self, key: str, x: Tensor, eps: float) -> Tensor:
-        mean = x.mean(1, keepdim=True)
-        x = (x - mean) / ((x - mean).square().mean(1, keepdim=True) + eps).sqrt()
-        return x * self.s[f"{key}.weight"][:, None, None] + self.s[f"{key}.bias"][:, None, None]
-
-    def linear(self, key: str, x: Tensor) -> Tensor:
-        return torch.einsum("oc,bchw->bohw", self.s[f"{key}.weight"], x) + self.s[f"{key}.bias"][:, None, None]
-
-    def attend(self, key: str, x: Tensor, reduction: int) -> Tensor:
-        q, source = self.linear(f"{key}.q", x), x
-        if reduction > 1:
-            source = F.conv2d(x, self.s[f"{key}.sr.weight"], self.s[f"{key}.sr.bias"], stride=reduction)
-            source = self.norm(f"{key}.norm", source, 1e-5)
-        k, v = self.linear(f"{key}.kv", source).chunk(2, 1)
-        heads = []
-        for part in range(x.shape[1] // 64):
-            rows = slice(64 * part, 64 * part + 64)
-            scores = torch.einsum("bcn,bcm->bnm", q[:, rows].flatten(2), k[:, rows].flatten(2)) / 8
-            weights = scores.exp() / scores.exp().sum(2, keepdim=True)
-            heads.append(torch.einsum("bnm,bcm->bcn", weights, v[:, rows].flatten(2)))
-        return self.linear(f"{key}.proj", torch.cat(heads, 1).reshape(x.shape))
-
-    def mlp(self, key: str, x: Tensor) -> Tensor:
-        x = self.linear(f"{key}.fc1", x)
-        kernel, bias = self.s[f"{key}.dwconv.dwconv.weight"], self.s[f"{key}.dwconv.dwconv.bias"]
-        x = F.conv2d(x, kernel, bias, padding=1, groups=x.shape[1])
-        return self.linear(f"{key}.fc2", x * (1 + torch.erf(x / math.sqrt(2))) / 2)
-
-    def __call__(self, x: Tensor) -> list[Tensor]:
-        features = []
-        for stage, depth in enumerate(DEPTHS, start=1):
-            key = f"backbone.patch_embed{stage}"
-            stride, pad = (4, 3) if stage == 1 else (2, 1)
-            x = F.conv2d(x, self.s[f"{key}.proj.weight"], self.s[f"{key}.proj.bias"], stride=stride, padding=pad)
-            x = self.norm(f"{key}.norm", x, 1e-5)
-            for number in range(depth):
-                key = f"backbone.block{stage}.{number}"
-                x = x + self.attend(f"{key}.attn", self.norm(f"{key}.norm1", x, 1e-6), 2 ** (4 - stage))
-                x = x + self.mlp(f"{key}.mlp", self.norm(f"{key}.norm2", x, 1e-6))
-            x = self.norm(f"backbone.norm{stage}", x, 1e-6)
-            features.append(x)
-        return features
 
 
 class Restated:
@@ -148,13 +93,17 @@ class Restated:
         every = [*zip(fgs, (8, 16, 32), strict=True), (s_fg, 8), *zip(bgs, (8, 16, 32), strict=True), (s_bg, 8)]
         return [scale(m, f) for m, f in every]
 
+    def score(self, features: list[Tensor]) -> Tensor:
+        """The scored map of the released network."""
+        return torch.stack(self.maps(features, softmax=True)[:4]).sum(0)
+
 
 @pytest.fixture(scope="module")
-def features(net: PraNetV2, image: Tensor, backbone: Callable) -> list[Tensor]:
+def features(net: PraNetV2, image: Tensor, backbone: Callable, pyramid_features: Callable) -> list[Tensor]:
     state = net.state_dict()
     with torch.no_grad():
         if net.name == "pranet_v2":
-            return RestatedPyramid(state)(image)[1:]
+            return pyramid_features(state, image, STAGES)[1:]
         stages = tuple(f"backbone.layer{i}" for i in (1, 2, 3, 4))
         return backbone(state, image, ("backbone.conv1", "backbone.bn1"), stages)[2:]
 

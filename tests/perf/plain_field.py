@@ -1,4 +1,4 @@
-"""Polyp-PVT, FCBFormer and SSFormer as plain functions on a state dict: the second writing that the tests hold."""
+"""The rivals of the field as plain functions on a state dict: the second writing that the tests hold."""
 
 from __future__ import annotations
 
@@ -40,3 +40,38 @@ def plain_ssformer(s: State, shared: ModuleType) -> Forward:
     """SSFormer-S and SSFormer-L."""
     own = load("test_ssformer")
     return lambda image: own.restated(s, shared.restated_pyramid(s, image, own.STAGES), norm)
+
+
+def plain_caranet(s: State, shared: ModuleType) -> Forward:
+    """CaraNet's scored map."""
+    r = load("test_caranet").Restated(s)
+    stages = tuple(f"resnet.layer{i}" for i in (1, 2, 3, 4))
+
+    def forward(image: Tensor) -> Tensor:
+        found = shared.restated_features(s, image, ("resnet.conv1", "resnet.bn1"), stages, (3, 4, 23, 3))
+        return r.head(*found[2:])[0]
+
+    return forward
+
+
+def plain_hardnet_mseg(s: State, shared: ModuleType) -> Forward:
+    """HarDNet-MSEG."""
+    return load("test_hardnet_mseg").Restated(s, norm)
+
+
+def plain_pranet_v2(s: State, shared: ModuleType) -> Forward:
+    """PraNet-V2 on PVTv2-B2: its scored map."""
+    own = load("test_pranet_v2")
+    return lambda image: own.Restated(s, norm).score(shared.restated_pyramid(s, image, own.STAGES)[1:])
+
+
+def plain_pranet_v2_res2net(s: State, shared: ModuleType) -> Forward:
+    """PraNet-V2 on Res2Net-50: its scored map."""
+    own = load("test_pranet_v2")
+    stages = tuple(f"backbone.layer{i}" for i in (1, 2, 3, 4))
+
+    def forward(image: Tensor) -> Tensor:
+        found = shared.restated_features(s, image, ("backbone.conv1", "backbone.bn1"), stages)
+        return own.Restated(s, norm).score(found[2:])
+
+    return forward
