@@ -6,7 +6,7 @@ Importing this package loads nothing heavy; sub-modules, and the functions of ``
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from benchmark._version import __version__
 
 _API = (
     "ablate",

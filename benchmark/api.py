@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError, unknown_name
-from benchmark.report.frames import load_results as load_results
+from benchmark.report.records.frames import load_results as load_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.executors.placement import Placement
-    from benchmark.plan import Request, Study
-    from benchmark.report.sheet import Sheet
+    from benchmark.execution.placement import Placement
+    from benchmark.report.sheets.sheet import Sheet
     from benchmark.store.schema import Record
+    from benchmark.study.plan import Request, Study
 
 Names = str | Sequence[str]
 
@@ -49,7 +49,7 @@ def run(
         executor: Where cells run: local, ray or slurm.
         workers: Cells at once.
         executor_options: What ``--executor-option`` gives: ``{"gpus": 1}``.
-        **options: Further fields of ``benchmark.plan.Request``: split, recipe, results, data_root, device, ...
+        **options: Further fields of ``benchmark.study.plan.Request``: split, recipe, results, data_root, device, ...
     Returns:
         One record per cell, in the study's order; a cell that failed has ``status`` and ``error``.
     Raises:
@@ -58,7 +58,7 @@ def run(
     from rich.console import Console
 
     from benchmark.commands.study import perform
-    from benchmark.runner import check_weights, check_writable
+    from benchmark.execution.runner import check_weights, check_writable
 
     placement = _placement(executor, workers, executor_options)
     study = plan_study(models, datasets, seeds=seeds, overrides=overrides, **options)
@@ -76,7 +76,7 @@ def plan_study(
     **options: Any,
 ) -> Study:
     """Return what ``run`` would do, as ``bench run --dry-run``: cells, split, leaks. Arguments as for ``run``."""
-    from benchmark import plan
+    from benchmark.study import plan
 
     return plan.plan_study(_request(models, datasets, seeds, overrides, options))
 
@@ -297,8 +297,8 @@ def profile_models(
     """
     import pandas as pd
 
-    from benchmark.profiling import as_rows, profile
-    from benchmark.registry import expand_models
+    from benchmark.costs.profile import as_rows, profile
+    from benchmark.models.registry import expand_models
 
     specs = expand_models(_names(models))
     rows = profile(specs, size=size, batches=batches, repeats=repeats, device=device, recipe=train)
@@ -306,7 +306,7 @@ def profile_models(
 
 
 def _placement(executor: str, workers: int | None, options: Mapping[str, Any] | None) -> Placement:
-    from benchmark.executors.placement import place
+    from benchmark.execution.placement import place
 
     return place(executor, workers, [f"{key}={value}" for key, value in (options or {}).items()])
 
@@ -318,7 +318,7 @@ def _request(
     overrides: Mapping[str, Any] | None,
     options: dict[str, Any],
 ) -> Request:
-    from benchmark.plan import Request
+    from benchmark.study.plan import Request
 
     known = {field.name for field in fields(Request)} - {"models", "datasets", "seeds", "overrides", "ablations"}
     for option in options:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import BenchError, unknown_name
-from benchmark.strict import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
+from benchmark.untrusted import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 Augmentation = Literal[
     "hflip",

@@ -11,13 +11,13 @@ import traceback
 # isort: off
 from benchmark.cli.app import app  # noqa: F401
 from benchmark.cli import train, study, cost, tune, predict, reports, compare, figures, tracking  # noqa: F401
-from benchmark.cli import models, data, house  # noqa: F401
+from benchmark.cli import models, data, data_fetch, house  # noqa: F401
 from benchmark.cli import audit  # noqa: F401
 
 # isort: on
 from benchmark.cli.tree import Verbosity, command_tree
 from benchmark.errors import BenchError
-from benchmark.signals import EXIT_SIGTERM, Terminated, raise_on_sigterm
+from benchmark.runtime.signals import EXIT_SIGTERM, Terminated, raise_on_sigterm
 
 
 def main() -> None:

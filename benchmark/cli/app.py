@@ -26,7 +26,7 @@ app.add_typer(audit_app, name="audit")
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
     if version:
-        from benchmark import __version__
+        from benchmark._version import __version__
 
         print(f"polyp-bench {__version__}")
         raise typer.Exit

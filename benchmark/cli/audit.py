@@ -1,4 +1,4 @@
-"""`bench audit data`."""
+"""`bench audit published` and `bench audit data`: what does not hold in printed numbers and in datasets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,39 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from benchmark.cli.app import audit_app
 from benchmark.cli.options import CacheDir, DataRoot, Quiet, SplitSeed
+from benchmark.commands.printing import say
+from benchmark.store import io
+
+
+@audit_app.command("published")
+def audit_published(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="CSV files; those that come with polyp-bench if unset.")
+    ] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Also what may well be so but should be known.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write one object per finding to this file.")] = None,
+) -> None:
+    """Check tables that papers print: ranges, Dice against IoU, claims of being best, the same number across papers.
+
+    A CSV needs the columns dataset, model and any of mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE.
+
+    Example: bench audit published
+    """
+    from benchmark.report.literature.audit import audit_published as audit
+    from benchmark.report.literature.audit import findings_json
+    from benchmark.report.literature.published import published_files, published_folder
+
+    paths = list(files or []) or published_files(published_folder())
+    findings = audit(paths, notes=notes)
+    if json_file is not None:
+        io.write_text(json_file, findings_json(findings))
+    for one in findings:
+        print(f"{one.severity} ({one.rule}) in {one.table}, {one.dataset}, {one.model}: {one.message}")
+    say(Console(stderr=True), f"{len(findings)} findings in {', '.join(path.name for path in paths)}")
 
 
 @audit_app.command("data")
@@ -30,15 +60,24 @@ def audit_data(
 
     Example: bench audit data kvasir clinicdb colondb --html audit.html
     """
-    from benchmark.commands import data_audit
+    from benchmark.data.audit.report import to_json, to_text
+    from benchmark.data.audit.run import audit_datasets, audit_named_split
 
-    data_audit.audit_data(
-        names or [],
-        data_root,
-        split=split,
-        split_seed=split_seed,
-        cache_dir=cache_dir,
-        json_file=json_file,
-        html_file=html_file,
-        quiet=quiet,
-    )
+    console = Console(stderr=True)
+
+    def progress(what: str, done: int, total: int) -> None:
+        if not quiet and (done == total or done % 256 == 0):
+            say(console, f"{what}: {done} of {total}")
+
+    wanted = names or []
+    if split is not None:
+        found = audit_named_split(split, wanted, data_root, seed=split_seed, cache_dir=cache_dir, progress=progress)
+    else:
+        found = audit_datasets(wanted, data_root, cache_dir=cache_dir, progress=progress)
+    if json_file is not None:
+        io.write_json(json_file, to_json(found))
+    if html_file is not None:
+        from benchmark.data.audit.page import to_html
+
+        io.write_text(html_file, to_html(found))
+    print(to_text(found))

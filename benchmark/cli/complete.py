@@ -10,7 +10,7 @@ Candidates = list[tuple[str, str]]
 
 def models(incomplete: str) -> Candidates:
     """The six, their variants, and those of other packages."""
-    from benchmark.registry import FIELD, MODELS, VARIANTS
+    from benchmark.models.registry import FIELD, MODELS, VARIANTS
 
     known = {spec.name: spec.title for spec in (*MODELS.values(), *FIELD.values(), *VARIANTS.values())}
     return _listed(incomplete, {"all": "the paper's six", **known})
@@ -18,7 +18,7 @@ def models(incomplete: str) -> Candidates:
 
 def datasets(incomplete: str) -> Candidates:
     """Datasets and groups."""
-    from benchmark.data.datasets import DATASETS, GROUPS
+    from benchmark.data.listing.datasets import DATASETS, GROUPS
 
     groups = {name: ", ".join(members) for name, members in GROUPS.items()}
     return _listed(incomplete, {**groups, **{name: info.title for name, info in DATASETS.items()}})
@@ -35,7 +35,7 @@ def recipes(incomplete: str) -> Candidates:
 
 def studies(incomplete: str) -> Candidates:
     """Packaged studies, and TOML files here."""
-    from benchmark.studies.parts import study_names
+    from benchmark.study.files import study_names
 
     return _plain(incomplete, {**dict.fromkeys(study_names(), "packaged"), **_files(incomplete, ".toml")})
 
@@ -50,7 +50,7 @@ def protocols(incomplete: str) -> Candidates:
 
 def splits(incomplete: str) -> Candidates:
     """Named splits, and exported ones here."""
-    from benchmark.data.splits import SPLITS
+    from benchmark.data.splits.choose import SPLITS
 
     return _plain(incomplete, {**dict.fromkeys(SPLITS, "drawn by this package"), **_files(incomplete, ".json")})
 

@@ -68,8 +68,8 @@ def estimate(
     """
     from benchmark.commands import cost
     from benchmark.config import parse_overrides
-    from benchmark.costs.estimate import Options
-    from benchmark.plan import Request
+    from benchmark.costs.plan_cost import Options
+    from benchmark.study.plan import Request
 
     request = Request(
         models=names(models),

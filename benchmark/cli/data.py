@@ -1,15 +1,20 @@
-"""`bench data ...`."""
+"""`bench data list`, `check`, `split` and `show`: the datasets on disk."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from benchmark.cli import complete
 from benchmark.cli.app import data_app, names
 from benchmark.cli.options import CacheDir, DataRoot, Json, Quiet, SplitSeed
+from benchmark.commands.printing import Notes, print_json, print_rows, say
+from benchmark.errors import BenchError
 
 
 @data_app.command("list")
@@ -18,9 +23,13 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
 
     Example: bench data list --data-root ~/datasets
     """
-    from benchmark.commands import describe
+    from benchmark.data.audit.check import list_datasets
 
-    describe.data_list(data_root, as_json=as_json)
+    rows = [asdict(row) for row in list_datasets(data_root)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows)
 
 
 @data_app.command("check")
@@ -36,44 +45,18 @@ def data_check(
 
     Example: bench data check kvasir
     """
-    from benchmark.commands import describe
+    from benchmark.data.audit.check import check_datasets
+    from benchmark.display.progress import watch
 
-    raise typer.Exit(describe.data_check(datasets or [], data_root, as_json=as_json))
-
-
-@data_app.command("fetch")
-def data_fetch(
-    datasets: Annotated[
-        list[str],
-        typer.Argument(
-            help="Datasets, pranet (both bundles), or the groups polyp, skin.", autocompletion=complete.datasets
-        ),
-    ],
-    data_root: DataRoot = None,
-    mirror: Annotated[
-        str | None,
-        typer.Option(help="Address list FILE.toml, or a folder or address with the archives.", envvar="BENCH_MIRROR"),
-    ] = None,
-    lock: Annotated[
-        Path | None, typer.Option(help="Checksums of first downloads; DATA_ROOT/bench-data.lock.json if unset.")
-    ] = None,
-    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the archives after unpacking.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Download datasets into the data root, checked and unpacked, or say step by step how to get them by hand.
-
-    A broken download goes on where it stopped when the command is given again. What is there is never overwritten.
-    Exit code 1 where a dataset has to be got by hand.
-
-    Example: bench data fetch kvasir pranet --data-root ~/datasets
-    """
-    from benchmark.commands import fetch
-
-    code = fetch.data_fetch(
-        datasets, data_root, mirror=mirror, lock=lock, keep_archives=keep_archives, as_json=as_json, quiet=quiet
-    )
-    raise typer.Exit(code)
+    with watch(Console(stderr=True), quiet=as_json or Notes.silent) as watcher:
+        reports = check_datasets(
+            datasets or [], data_root, progress=lambda name, *counts: watcher.phase(f"check {name}", *counts)
+        )
+    if as_json:
+        print_json([asdict(report) for report in reports])
+    else:
+        print("\n".join(report.to_text() for report in reports))
+    raise typer.Exit(int(any(not report.ok for report in reports)))
 
 
 @data_app.command("split")
@@ -100,18 +83,24 @@ def data_split(
 
     Example: bench data split grouped --datasets polyp --export grouped.json
     """
-    from benchmark.commands import splitting
+    from benchmark.data.splits.choose import obtain_split, save_split
 
-    splitting.data_split(
-        split,
-        names(datasets),
-        seed=split_seed,
-        root=data_root,
-        cache_dir=cache_dir,
-        export=export,
-        allow_missing=allow_missing,
-        as_json=as_json,
+    made = obtain_split(
+        split, names(datasets), root=data_root, seed=split_seed, allow_missing=allow_missing, cache_dir=cache_dir
     )
+    if export is not None:
+        save_split(made, export)
+    if as_json:
+        facts: dict[str, Any] = {"split": made.name, "seed": made.seed, "datasets": made.counts()}
+        print_json({**facts, "missing": made.missing, "partial": made.partial})
+        return
+    print_rows(made.counts())
+    console = Console(stderr=True)
+    for what, notes in (("missing", made.missing), ("partial", made.partial)):
+        for dataset, note in notes.items():
+            say(console, f"{what}    {dataset}: {note}")
+    if export is not None:
+        say(console, f"split {made.name} (seed {made.seed}) is in {export}: bench run --split {export}")
 
 
 @data_app.command("show")
@@ -128,6 +117,27 @@ def data_show(
 
     Example: bench data show kvasir --out kvasir.png --num 36
     """
-    from benchmark.commands import show
+    from benchmark.data.listing.datasets import expand_datasets, list_dataset
+    from benchmark.display.progress import watch
+    from benchmark.report.figures.contact_sheet import contact_sheet, save_sheet, spread, survey
 
-    show.data_show(dataset, data_root, out=out, num=num, cache_dir=cache_dir, as_json=as_json, quiet=quiet)
+    members = expand_datasets([dataset], data_root)
+    if len(members) > 1:
+        raise BenchError(f"{dataset} is a group: show one of {', '.join(members)}")
+    (name,) = members
+    file = out or Path(f"show-{name}.png")
+    console = Console(stderr=True)
+    items = list_dataset(name, data_root, cache_dir=cache_dir)
+    shown = spread(items, num)
+    if not quiet:
+        say(console, f"reading {len(items)} masks")
+    with watch(console, quiet=quiet or as_json) as watcher:
+        found = survey(name, items, partial(watcher.phase, f"read {name}"))
+    kind = "synthetic images" if found.synthetic else "real images, for research only: do not publish"
+    save_sheet(contact_sheet(f"{found.title}: {len(shown)} of {len(items)} ({kind})", shown), file)
+    if as_json:
+        print_json({**asdict(found), "shown": [item.id for item in shown], "file": str(file)})
+        return
+    print(found.to_text())
+    if not quiet:
+        say(console, f"wrote {file} ({kind})")

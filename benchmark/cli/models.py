@@ -53,7 +53,7 @@ def evaluate(
     """
     from benchmark.commands import score
     from benchmark.config import parse_overrides
-    from benchmark.plan import Request
+    from benchmark.study.plan import Request
 
     request = Request(
         recipe=recipe,

@@ -45,7 +45,7 @@ def predict(
     """
     from benchmark.commands import predicted
     from benchmark.config import parse_overrides
-    from benchmark.inference.outputs import KINDS
+    from benchmark.prediction.outputs import KINDS
 
     code = predicted.predict(
         inputs,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import OptionalValue, app, audit_app, integers, names
+from benchmark.cli.app import OptionalValue, app, integers, names
 from benchmark.cli.options import Json, Results
 from benchmark.errors import BenchError
 
@@ -110,22 +110,3 @@ def _one_kind(asked: dict[str, bool]) -> str:
     if len(found) > 1:
         raise BenchError(f"give either {' or '.join(found)}; run the command once for each")
     return found[0].removeprefix("--") if found else "main"
-
-
-@audit_app.command("published")
-def audit_published(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="CSV files; those that come with polyp-bench if unset.")
-    ] = None,
-    notes: Annotated[bool, typer.Option("--notes", help="Also what may well be so but should be known.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write one object per finding to this file.")] = None,
-) -> None:
-    """Check tables that papers print: ranges, Dice against IoU, claims of being best, the same number across papers.
-
-    A CSV needs the columns dataset, model and any of mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE.
-
-    Example: bench audit published
-    """
-    from benchmark.commands import audit
-
-    audit.audit_published(files or [], notes=notes, json_file=json_file)

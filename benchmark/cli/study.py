@@ -36,7 +36,7 @@ def study(
     """
     from benchmark.cli.tree import command_tree
     from benchmark.commands.study_file import run_parts
-    from benchmark.studies.parts import COMMANDS, load_study
+    from benchmark.study.files import COMMANDS, load_study
 
     known = {command: _options(command_tree().commands[command]) for command in COMMANDS}
     given: dict[str, object] = {"--data-root": data_root, "--cache-dir": cache_dir, "--device": device}

@@ -84,8 +84,8 @@ def run(
     """
     from benchmark.commands import cost, study
     from benchmark.config import parse_overrides
-    from benchmark.executors.placement import place
-    from benchmark.plan import Request
+    from benchmark.execution.placement import place
+    from benchmark.study.plan import Request
 
     placement = place(executor, workers, executor_option or [])
     request = Request(
@@ -168,8 +168,8 @@ def ablate(
     """
     from benchmark.commands import cost, study
     from benchmark.config import parse_overrides
-    from benchmark.executors.placement import place
-    from benchmark.plan import Request
+    from benchmark.execution.placement import place
+    from benchmark.study.plan import Request
 
     placement = place(executor, workers, executor_option or [])
     request = Request(

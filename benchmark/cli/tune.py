@@ -73,7 +73,7 @@ def tune(
     """
     from benchmark.commands import tune as command
     from benchmark.config import parse_overrides
-    from benchmark.plan import Request
+    from benchmark.study.plan import Request
     from benchmark.tuning.plan import Asked
 
     request = Request(

@@ -13,19 +13,19 @@ def compare(
     a: str, b: str, *, results: Path, protocol: str, recipe: str | None, split: str | None, top: int, as_json: bool
 ) -> None:
     """Print what changed from A to B."""
-    from benchmark.report.compare import Side, compare_results, to_markdown
-    from benchmark.report.select import choose
-    from benchmark.report.uncertainty import score_reader
+    from benchmark.report.records.select import choose
+    from benchmark.report.tables.compare import Side, compare_results, to_markdown
+    from benchmark.report.tables.uncertainty import score_reader
 
     if top < 0:
         raise BenchError(f"--top {top}: expected a number of images from 0 on")
     sides = []
     for text in (a, b):
         folder, commit = _split(text, results)
-        records = [r.to_json() for r in io.read_records(folder)]
-        mine = [r for r in records if str((r.get("environment") or {}).get("commit") or "").startswith(commit)]
+        records = io.read_records(folder)
+        mine = [r for r in records if str(r.environment.get("commit") or "").startswith(commit)]
         if commit and not mine:
-            commits = {str((r.get("environment") or {}).get("commit") or "unknown")[:8] for r in records}
+            commits = {str(r.environment.get("commit") or "unknown")[:8] for r in records}
             raise BenchError(f"{text}: no record of commit {commit}; the folder holds {', '.join(sorted(commits))}")
         sides.append(Side(text, choose(mine, recipe=recipe, split=split), score_reader(folder, protocol)))
     found = compare_results(*sides, protocol=protocol, top=top)

@@ -14,11 +14,11 @@ from benchmark.commands.printing import print_json, print_tables, say
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
-    from benchmark.costs.estimate import Estimate, Options
     from benchmark.costs.formula import Work
     from benchmark.costs.networks import Network
-    from benchmark.plan import Request
-    from benchmark.report.sheet import Sheet
+    from benchmark.costs.plan_cost import Estimate, Options
+    from benchmark.report.sheets.sheet import Sheet
+    from benchmark.study.plan import Request
 
 
 def show(
@@ -45,9 +45,9 @@ def show(
         markdown: Markdown even on a terminal; elsewhere it is what is printed.
         quiet: No progress.
     """
-    from benchmark.costs import estimate as costs
+    from benchmark.costs import plan_cost as costs
     from benchmark.costs.sheets import sheets
-    from benchmark.progress import watch
+    from benchmark.display.progress import watch
 
     console = Console(stderr=True)
     more = costs.ablation_cells(request, ablate, drop, factorial=factorial) if ablate else []

@@ -1,9 +1,8 @@
-"""`bench models`, `data list`, `data check` and `profile`: what there is and what it costs."""
+"""`bench models` and `profile`: what there is and what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from benchmark.store.layout import ResultsLayout
 
 def models(name: str | None, *, as_json: bool) -> None:
     """List the models, or build one and describe it."""
-    from benchmark.registry import FIELD, MODELS, VARIANTS
+    from benchmark.models.registry import FIELD, MODELS, VARIANTS
 
     if name is not None:
         facts = _describe_model(name)
@@ -41,7 +40,7 @@ def models(name: str | None, *, as_json: bool) -> None:
 
 
 def _describe_model(name: str) -> dict[str, Any]:
-    from benchmark.registry import build_model, get_spec, switches
+    from benchmark.models.registry import build_model, get_spec, switches
 
     spec = get_spec(name)
     model = build_model(spec)
@@ -54,36 +53,6 @@ def _describe_model(name: str) -> dict[str, Any]:
         "built by": spec.target,
         "parts": "; ".join(f"{part}: {text}" for part, text in switches(spec).items()) or "none declared",
     }
-
-
-def data_list(root: Path | None, *, as_json: bool) -> None:
-    """List the known datasets and where they were found."""
-    from benchmark.data.check import list_datasets
-
-    rows = [asdict(row) for row in list_datasets(root)]
-    if as_json:
-        print_json(rows)
-    else:
-        print_rows(rows)
-
-
-def data_check(names: Sequence[str], root: Path | None, *, as_json: bool) -> int:
-    """Check datasets; returns 1 when any has a fault."""
-    from benchmark.data.check import check_dataset, list_datasets
-    from benchmark.data.datasets import expand_datasets
-    from benchmark.progress import watch
-
-    wanted = expand_datasets(names, root) if names else [row.name for row in list_datasets(root) if row.found]
-    if not wanted:
-        raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
-    with watch(Console(stderr=True), quiet=as_json or Notes.silent) as watcher:
-        reports = [check_dataset(name, root, progress=partial(watcher.phase, f"check {name}")) for name in wanted]
-    if as_json:
-        print_json([asdict(report) for report in reports])
-    else:
-        for report in reports:
-            print(report.to_text())
-    return int(any(not report.ok for report in reports))
 
 
 def profile(
@@ -101,10 +70,10 @@ def profile(
     import pandas as pd
 
     from benchmark.config import load_recipe
-    from benchmark.profiling import as_rows
-    from benchmark.profiling import profile as measure
-    from benchmark.progress import watch
-    from benchmark.registry import expand_models
+    from benchmark.costs.profile import as_rows
+    from benchmark.costs.profile import profile as measure
+    from benchmark.display.progress import watch
+    from benchmark.models.registry import expand_models
 
     if min(batches, default=0) < 1:
         raise BenchError(f"--batches {','.join(map(str, batches))}: expected numbers from 1 on")

@@ -15,12 +15,12 @@ from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
-    from benchmark.report.evidence import Evidence
+    from benchmark.report.figures.evidence import Evidence
 
 
 def list_plots(*, as_json: bool) -> None:
     """Name every kind of figure with what it shows and needs."""
-    from benchmark.report.draw import PLOTS
+    from benchmark.report.figures.catalogue import PLOTS
 
     rows = [{"name": name, "shows": plot.sentence, "needs": plot.needs} for name, plot in PLOTS.items()]
     if as_json:
@@ -47,9 +47,9 @@ def plots(
     Raises:
         BenchError: An unknown name, or nothing at all could be drawn.
     """
-    from benchmark.report.draw import DEFAULT_ROWS, PLOTS, Options, draw
-    from benchmark.report.pictures import Pictures
-    from benchmark.report.style import save_figure
+    from benchmark.report.figures.catalogue import DEFAULT_ROWS, PLOTS, Options, draw
+    from benchmark.report.figures.pictures import Pictures
+    from benchmark.report.figures.style import save_figure
 
     console = Console(stderr=True)
     options = Options(reference, rows or DEFAULT_ROWS, wide)
@@ -87,12 +87,12 @@ def choose(results: Path, *, models: Sequence[str] | None, datasets: Sequence[st
 
     ``all`` stands for the six models; a group of datasets stands for its members that were scored.
     """
-    from benchmark.data.datasets import GROUPS
-    from benchmark.report.evidence import gather
-    from benchmark.report.names import MODEL_TITLES
+    from benchmark.data.listing.datasets import GROUPS
+    from benchmark.report.figures.evidence import gather
+    from benchmark.report.records.names import MODEL_TITLES
 
-    records = [record.to_json() for record in io.read_records(results)]
-    scored = {name for record in records for name in record["tests"]}
+    records = io.read_records(results)
+    scored = {name for record in records for name in record.tests}
     if models is not None:
         models = [part for name in models for part in (MODEL_TITLES if name == "all" else [name])]
     if datasets is not None:
@@ -114,9 +114,9 @@ def report(
     as_json: bool,
 ) -> None:
     """Write the page of a results folder and print its path."""
-    from benchmark.report.page import PageOptions, build_page
+    from benchmark.report.page.page import PageOptions, build_page
 
-    records = [record.to_json() for record in io.read_records(results)]
+    records = io.read_records(results)
     options = PageOptions(protocol=protocol, images=images, worst=worst, data_root=data_root, cache_dir=cache_dir)
     page = build_page(results, records, replace(options, title=title) if title else options)
     path = out or results / "report.html"

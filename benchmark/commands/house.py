@@ -14,7 +14,7 @@ from benchmark.errors import BenchError
 
 def doctor(data_root: Path | None, results: Path, cache_dir: Path | None, *, weights: bool, as_json: bool) -> int:
     """Print every finding; returns 1 where something needed is broken."""
-    from benchmark.doctor import examine
+    from benchmark.maintenance.doctor import examine
 
     console = Console(stderr=True)
     if weights:
@@ -42,7 +42,7 @@ def clean(
     as_json: bool,
 ) -> None:
     """List what can go; with ``yes`` remove it."""
-    from benchmark.cleaning import find_clutter, parse_age, remove
+    from benchmark.maintenance.clean import find_clutter, parse_age, remove
 
     found = find_clutter(results, cache_dir, kinds=kinds, cells=cells, min_age_s=parse_age(older_than), caches=caches)
     gone = remove(found.items, results) if yes else []
@@ -64,7 +64,7 @@ def clean(
 
 def export(results: Path, out: Path, *, protocols: Sequence[str] | None, compact: bool, as_json: bool) -> None:
     """Write the export and say how large it is."""
-    from benchmark.export import export_records
+    from benchmark.maintenance.export import export_records
 
     done = export_records(results, out, protocols=protocols, compact=compact)
     if as_json:
@@ -109,9 +109,9 @@ def measure(
     quiet: bool,
 ) -> None:
     """Compute, keep and print a metric of the user's own."""
-    from benchmark import measure as measuring
-    from benchmark.data.datasets import expand_datasets
-    from benchmark.progress import watch
+    from benchmark.data.listing.datasets import expand_datasets
+    from benchmark.display.progress import watch
+    from benchmark.scoring import custom_metric as measuring
 
     console = Console(stderr=True)
     metric = measuring.load_metric(text)

@@ -10,8 +10,8 @@ from rich.console import Console
 from benchmark.commands.printing import say
 
 if TYPE_CHECKING:
-    from benchmark.data.leaks import Leak
-    from benchmark.plan import Study
+    from benchmark.data.audit.leaks import Leak
+    from benchmark.study.plan import Study
 
 
 _LEFT_TO_DEVICE = ("auto", "auto", "auto", None)
@@ -40,7 +40,7 @@ def print_plan(console: Console, study: Study, time_first: bool) -> None:
     if study.synthetic:
         lines.append("note       synthetic images: these scores compare nothing")
     if time_first:
-        from benchmark.estimate import as_text, estimate
+        from benchmark.costs.time_ahead import as_text, estimate
 
         guess = estimate(study)
         slowest = max(guess.per_model, key=guess.per_model.__getitem__)
@@ -72,8 +72,8 @@ def _compute_lines(study: Study) -> list[str]:
     asked = any((r.precision, r.channels_last, r.compile, r.micro_batch) != _LEFT_TO_DEVICE for r in recipes)
     if study.request.device == "cpu" and not asked:
         return []  # known without loading torch
-    from benchmark.compute import resolve
-    from benchmark.scoring import make_fabric
+    from benchmark.runtime.compute import resolve
+    from benchmark.runtime.device import make_fabric
 
     texts: dict[str, None] = {}
     for recipe in recipes:

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from benchmark.commands.printing import print_json, say, teller
 from benchmark.errors import BenchError
-from benchmark.signals import exit_code
+from benchmark.runtime.signals import exit_code
 
 if TYPE_CHECKING:
-    from benchmark.inference.network import Network
-    from benchmark.inference.outputs import Kind
+    from benchmark.prediction.network import Network
+    from benchmark.prediction.outputs import Kind
 
 EXIT_UNREADABLE_INPUT = 1
 
@@ -37,14 +37,14 @@ def predict(
     quiet: bool,
 ) -> int:
     """Predict and say where the files are. Returns 0, 1 when an input could not be read, 130 after Ctrl-C."""
-    from benchmark.inference.sources import check_out, find_sources
-    from benchmark.progress import bar
+    from benchmark.display.progress import bar
+    from benchmark.prediction.sources import check_out, find_sources
 
     console = Console(stderr=True)
     sources = find_sources(inputs)
     check_out(out, inputs, sources)
     _check_asked(run, model, checkpoint, overrides)
-    from benchmark.inference.run import Job, predict_all  # after the mistakes: it loads torch
+    from benchmark.prediction.files import Job, predict_all  # after the mistakes: it loads torch
 
     network = _network(run, model, checkpoint, recipe, overrides, results, device)
     if not quiet:
@@ -73,7 +73,7 @@ def _network(
     results: Path,
     device: str,
 ) -> Network:
-    from benchmark.inference.network import network_of_checkpoint, network_of_run
+    from benchmark.prediction.network import network_of_checkpoint, network_of_run
 
     if run is not None:
         return network_of_run(run, results=results, model=model, device=device)

@@ -12,8 +12,8 @@ from benchmark.errors import visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.report.ablations import AblationTable
-    from benchmark.report.sheet import Printable
+    from benchmark.report.sheets.sheet import Printable
+    from benchmark.report.tables.ablations import AblationTable
 
 
 def print_tables(made: Sequence[Printable | AblationTable], form: str) -> None:

@@ -17,7 +17,7 @@ from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
-    from benchmark.plan import Request
+    from benchmark.study.plan import Request
 
 
 def figures(
@@ -35,9 +35,9 @@ def figures(
     quiet: bool,
 ) -> list[dict[str, Any]]:
     """Score maps or a checkpoint and write the record; returns one object per test set, as ``--json`` writes it."""
-    from benchmark import evaluation
-    from benchmark.data.datasets import expand_datasets
-    from benchmark.progress import watch
+    from benchmark.data.listing.datasets import expand_datasets
+    from benchmark.display.progress import watch
+    from benchmark.scoring import map_records as evaluation
 
     if (predictions is None) == (checkpoint is None):
         raise BenchError("give either --predictions DIR (maps) or --model NAME --checkpoint FILE")
@@ -68,7 +68,7 @@ def figures(
             watcher.message(f"ignored: {option} says nothing to {what}")
         if checkpoint is not None:
             assert model is not None
-            from benchmark.checkpoints import evaluate_checkpoint
+            from benchmark.scoring.released import evaluate_checkpoint
 
             record = evaluate_checkpoint(model, checkpoint, sets, request=request, watcher=watcher)
         else:

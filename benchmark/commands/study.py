@@ -13,16 +13,16 @@ from benchmark.commands.plan_text import plan_json, print_plan
 from benchmark.commands.printing import print_json, print_tables, say, teller
 from benchmark.commands.tracked import TrackingWatcher, asked_of, tracked
 from benchmark.errors import BenchError
-from benchmark.executors.nursery import started_ahead
-from benchmark.executors.placement import Placement
-from benchmark.signals import exit_code
+from benchmark.execution.placement import Placement
+from benchmark.execution.prestart import started_ahead
+from benchmark.runtime.signals import exit_code
 from benchmark.store import io
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     from benchmark.commands.tracked import Tracker
-    from benchmark.plan import Request, Study
-    from benchmark.report.tables import Table
+    from benchmark.report.tables.scores import Table
+    from benchmark.study.plan import Request, Study
 
 EXIT_FAILED_CELL = 1
 HERE = Placement()
@@ -61,8 +61,8 @@ def _run(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    from benchmark.plan import plan_study
-    from benchmark.runner import check_weights, check_writable
+    from benchmark.execution.runner import check_weights, check_writable
+    from benchmark.study.plan import plan_study
 
     study = plan_study(request, teller(console, quiet))
     if not dry_run:
@@ -98,7 +98,7 @@ def perform(
     quiet: bool,
 ) -> tuple[list[Record], list[Table], list[Path]]:
     """Train, score, tabulate and mirror a study; returns its records, its tables and the files written."""
-    from benchmark.report.files import write_tables
+    from benchmark.report.sheets.files import write_tables
 
     if checkpoints and not track and not quiet:
         say(console, "ignored    --log-checkpoints: with --no-track nothing goes to MLflow")
@@ -116,7 +116,7 @@ def _say_unsteady(console: Console, records: Sequence[Record], quiet: bool) -> N
     """Name the operations that --deterministic could not make so, in one line; nothing where there are none."""
     names = [name for record in records for name in record.environment.get("nondeterministic", [])]
     if names and not quiet:
-        from benchmark.deterministic import in_words
+        from benchmark.runtime.determinism import in_words
 
         say(console, in_words(names))
 
@@ -130,13 +130,13 @@ def _hush_torch(request: Request) -> None:
 def _run_cells(console: Console, study: Study, placement: Placement, tracker: Tracker, quiet: bool) -> list[Record]:
     """Train and score every cell, in this process or where ``placement`` says."""
     if placement.is_here:
-        from benchmark.progress import watch
-        from benchmark.runner import run_study
+        from benchmark.display.progress import watch
+        from benchmark.execution.runner import run_study
 
         with watch(console, quiet=quiet) as watcher:
             return run_study(study, TrackingWatcher(watcher, tracker))
-    from benchmark.executors.crowd import watch_many
-    from benchmark.executors.driver import run_spread
+    from benchmark.display.many_cells import watch_many
+    from benchmark.execution.driver import run_spread
 
     with watch_many(console, quiet=quiet) as crowd:
         return run_spread(study, placement, crowd, lambda watcher: TrackingWatcher(watcher, tracker))
@@ -214,11 +214,12 @@ def perform_ablation(
     """Prove, train and compare the variants; returns tables, files written, and the records of failed cells."""
     from dataclasses import replace
 
-    from benchmark.ablation import choose_variants, measure_costs, prove
     from benchmark.config import load_recipe
-    from benchmark.plan import plan_study
-    from benchmark.registry import expand_models
-    from benchmark.runner import check_weights, check_writable
+    from benchmark.execution.ablation import measure_costs, prove
+    from benchmark.execution.runner import check_weights, check_writable
+    from benchmark.models.registry import expand_models
+    from benchmark.study.plan import plan_study
+    from benchmark.study.variants import choose_variants
 
     specs = expand_models(list(request.models))
     if len(specs) != 1:
@@ -253,13 +254,13 @@ def perform_ablation(
 
 
 def _ablation_report(study: Study, records: Sequence[Record], costs: dict[tuple[str, ...], dict[str, float]]) -> Any:
-    from benchmark.report.ablations import ablation_tables, write_ablation
-    from benchmark.report.compare_plots import forest
-    from benchmark.report.style import save_figure
+    from benchmark.report.figures.comparisons import forest
+    from benchmark.report.figures.style import save_figure
+    from benchmark.report.tables.ablations import ablation_tables, write_ablation
 
     rows = [io.read_scores(study.layout.cell(record.cell).scores) for record in records]
     rows = [frame[frame["dataset"].isin(list(study.split.tests))] for frame in rows]
-    made, compared = ablation_tables([record.to_json() for record in records], rows, costs)
+    made, compared = ablation_tables(records, rows, costs)
     name = study.cells[0].spec.name.replace(":", "_")
     written = write_ablation(made, study.layout.tables, name)
     note = "synthetic images: these differences say nothing about real polyps" if study.synthetic else ""
@@ -269,11 +270,11 @@ def _ablation_report(study: Study, records: Sequence[Record], costs: dict[tuple[
 
 def _study_tables(study: Study, records: Sequence[Record]) -> list[Table]:
     """The tables of this study, a blank one for each test set that is missing; none where no cell came so far."""
-    from benchmark.report.tables import build_tables
+    from benchmark.report.tables.build import build_tables
 
-    main = [record.to_json() for record in records if not record.ablation]
-    if not any(record["tests"] for record in main):
+    main = [record for record in records if not record.ablation]
+    if not any(record.tests for record in main):
         return []
     sets = [*study.split.tests, *study.split.missing]
-    models = list(dict.fromkeys(r["model"] for r in main))
+    models = list(dict.fromkeys(r.model for r in main))
     return build_tables(main, protocol=study.request.printed.name, models=models, datasets=sets)

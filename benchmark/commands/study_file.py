@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.commands.printing import print_json, say
-from benchmark.signals import exit_code
-from benchmark.studies.parts import Part
+from benchmark.runtime.signals import exit_code
+from benchmark.study.files import Part
 
 EXIT_FAILED_CELL = 1
 

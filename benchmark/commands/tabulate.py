@@ -15,9 +15,10 @@ from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
-    from benchmark.report.sheet import Printable
+    from benchmark.report.sheets.sheet import Printable
+    from benchmark.store.schema import Record
 
-Records = Sequence[dict[str, Any]]
+Records = Sequence["Record"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def _check_options(request: TableRequest) -> None:
 
 def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, as_json: bool) -> None:
     """Build the tables of a results folder, write them, print the first format asked for."""
-    from benchmark.report.files import write_tables
+    from benchmark.report.sheets.files import write_tables
 
     made = build(request)
     written = write_tables(made, out or ResultsLayout(request.results).tables, formats)
@@ -88,19 +89,19 @@ def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, a
 
 def build(request: TableRequest) -> list[Printable]:
     """Build the tables that a request asks for; nothing is written."""
-    from benchmark.report.protocols import resolve_protocol
+    from benchmark.report.records.protocols import resolve_protocol
 
     _check_options(request)
-    records = [record.to_json() for record in io.read_records(request.results)]
+    records = io.read_records(request.results)
     request = replace(request, protocol=resolve_protocol(records, request.protocol))
     return _KINDS[request.kind](request, records)
 
 
 def _scores(request: TableRequest, records: Records) -> list[Printable]:
     """The paper's tables, or those of the ablated variants."""
-    from benchmark.report.rank_table import rank_sheet
-    from benchmark.report.tables import build_tables
-    from benchmark.report.uncertainty import score_reader
+    from benchmark.report.tables.build import build_tables
+    from benchmark.report.tables.ranks import rank_sheet
+    from benchmark.report.tables.uncertainty import score_reader
 
     kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
     made = build_tables(
@@ -113,7 +114,7 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
         **request.choice,
     )
     if request.exclude:
-        from benchmark.report.clean import with_clean
+        from benchmark.report.tables.without_leaked import with_clean
 
         made = with_clean(made, records, ResultsLayout(request.results), request.exclude)
     return [*made, rank_sheet(made)] if request.rank else [*made]
@@ -121,24 +122,24 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
 
 def _strata(request: TableRequest, records: Records) -> list[Printable]:
     """Scores by kind of image."""
-    from benchmark.report.image_rows import image_rows
-    from benchmark.report.strata_tables import strata_tables
+    from benchmark.report.tables.image_rows import image_rows
+    from benchmark.report.tables.strata import strata_tables
 
     return [*strata_tables(image_rows(records, request.results, **request.choice), request.by or "")]
 
 
 def _worst(request: TableRequest, records: Records) -> list[Printable]:
     """Each model's worst images."""
-    from benchmark.report.image_rows import image_rows
-    from benchmark.report.worst import worst_lists
+    from benchmark.report.tables.image_rows import image_rows
+    from benchmark.report.tables.worst import worst_lists
 
     return [*worst_lists(image_rows(records, request.results, **request.choice), request.worst or 0)]
 
 
 def _efficiency(request: TableRequest, records: Records) -> list[Printable]:
     """What the networks cost."""
-    from benchmark.report.efficiency import efficiency_sheets, read_profile
-    from benchmark.report.select import choose
+    from benchmark.report.records.select import choose
+    from benchmark.report.tables.efficiency import efficiency_sheets, read_profile
 
     profile = read_profile(ResultsLayout(request.results).profile)
     chosen = choose(records, recipe=request.recipe, split=request.split)
@@ -147,10 +148,10 @@ def _efficiency(request: TableRequest, records: Records) -> list[Printable]:
 
 def _published(request: TableRequest, records: Records) -> list[Printable]:
     """Our numbers beside those that papers print."""
-    from benchmark.report.against import against_published
-    from benchmark.report.published import published_files, published_folder, read_published
-    from benchmark.report.tables import build_tables
-    from benchmark.report.uncertainty import score_reader
+    from benchmark.report.literature.against import against_published
+    from benchmark.report.literature.published import published_files, published_folder, read_published
+    from benchmark.report.tables.build import build_tables
+    from benchmark.report.tables.uncertainty import score_reader
 
     own = request.published is not None and request.published != Path()
     files = [request.published] if own and request.published else published_files(published_folder())
@@ -179,7 +180,7 @@ def model_names(names: Sequence[str] | None) -> list[str] | None:
     """Expand ``all``; None stays None."""
     if names is None:
         return None
-    from benchmark.registry import MODELS
+    from benchmark.models.registry import MODELS
 
     return [part for name in names for part in (MODELS if name == "all" else [name])]
 
@@ -188,6 +189,6 @@ def dataset_names(names: Sequence[str] | None) -> list[str] | None:
     """Expand groups such as ``polyp``; None stays None."""
     if names is None:
         return None
-    from benchmark.data.datasets import expand_datasets
+    from benchmark.data.listing.datasets import expand_datasets
 
     return expand_datasets(names)

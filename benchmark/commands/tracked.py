@@ -16,10 +16,10 @@ from benchmark.store.commands import Command, CommandStatus, read_commands, writ
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
-    from benchmark.plan import Cell, Request
     from benchmark.store.schema import Record
+    from benchmark.study.events import Watcher
+    from benchmark.study.plan import Cell, Request
     from benchmark.tracking.mirror import Mirror
-    from benchmark.watcher import Watcher
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmark.commands.printing import print_json, print_rows, say, teller
-from benchmark.signals import exit_code
+from benchmark.runtime.signals import exit_code
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def _tune(console: Console, asked: Asked, workers: int, as_json: bool, quiet: bo
 
 def perform(console: Console, asked: Asked, *, workers: int, quiet: bool) -> tuple[list[Found], list[Path]]:
     """Run the trials that are missing and write the files; returns what was found, and the files."""
-    from benchmark.runner import check_weights, check_writable
+    from benchmark.execution.runner import check_weights, check_writable
     from benchmark.tuning.figures import draw_tuning
     from benchmark.tuning.plan import plan_tuning
     from benchmark.tuning.result import collect, write_results
@@ -55,7 +55,7 @@ def perform(console: Console, asked: Asked, *, workers: int, quiet: bool) -> tup
 
 
 def _work(console: Console, tuning: Tuning, workers: int, quiet: bool) -> None:
-    from benchmark.progress import bar, watch
+    from benchmark.display.progress import bar, watch
     from benchmark.tuning.work import open_slots, work, work_together
 
     slots = open_slots(tuning)

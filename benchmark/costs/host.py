@@ -15,14 +15,14 @@ from torch import nn
 
 from benchmark.config import Recipe
 from benchmark.costs.formula import Host
-from benchmark.data import transforms
-from benchmark.data.items import Item
-from benchmark.data.pool import Pool, Subset
-from benchmark.data.reading import read_mask
-from benchmark.evaluate import score_maps
-from benchmark.plan import Request
-from benchmark.predict import predict_at, save_map
-from benchmark.scoring import make_fabric
+from benchmark.data.files.read_item import read_mask
+from benchmark.data.listing.items import Item
+from benchmark.data.pixels import transforms
+from benchmark.data.pixels.pool import Pool, Subset
+from benchmark.prediction.maps import predict_at, save_map
+from benchmark.runtime.device import make_fabric
+from benchmark.scoring.score_maps import score_maps
+from benchmark.study.plan import Request
 from benchmark.training.validate import validate
 
 _IMAGES = 8

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmark.data.datasets import ENDOSCENE_PARTS, dataset_info, list_dataset
-from benchmark.data.items import Item
-from benchmark.data.split_files import parse_split
-from benchmark.data.splits import make_split
-from benchmark.data.stand_ins import MEAN_PIXELS, list_or_count
+from benchmark.data.listing.datasets import ENDOSCENE_PARTS, dataset_info, list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.data.listing.stand_ins import MEAN_PIXELS, list_or_count
+from benchmark.data.splits.choose import make_split
+from benchmark.data.splits.files import parse_split
 from benchmark.errors import BenchError
-from benchmark.plan import Request
+from benchmark.study.plan import Request
 
 _LOOKED_AT = 20
 

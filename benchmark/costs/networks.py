@@ -11,13 +11,14 @@ import torch
 
 from benchmark.config import load_recipe
 from benchmark.costs.formula import memory_mb
+from benchmark.costs.profile import count_macs
+from benchmark.costs.training_step import affordable_batch, measure_step, timed_call
 from benchmark.errors import BenchError
-from benchmark.plan import Cell, Request
-from benchmark.profiling import count_macs
-from benchmark.registry import expand_models
-from benchmark.scoring import build_cell_model, make_fabric
-from benchmark.step_cost import affordable_batch, measure_step, timed_call
-from benchmark.summary import live_parameters
+from benchmark.models.build import build_network
+from benchmark.models.registry import expand_models
+from benchmark.models.summary import live_parameters
+from benchmark.runtime.device import make_fabric
+from benchmark.study.plan import Cell, Request
 
 _FORWARD_REPEATS = 2
 
@@ -114,7 +115,7 @@ def measure_network(cell: Cell, *, device: str) -> Network:
     recipe = cell.recipe
     fabric = make_fabric(device, recipe)
     torch.manual_seed(0)
-    model = build_cell_model(cell, pretrained=False)
+    model = build_network(cell.spec, cell.recipe, drop=cell.ablation, pretrained=False)
     batch = affordable_batch(recipe.batch_size, fabric.device)
     step = measure_step(model, fabric, side=recipe.image_size, batch=batch, loss=recipe.loss)
     model.eval().zero_grad(set_to_none=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.costs.devices import DeviceCost
-from benchmark.costs.estimate import Estimate
 from benchmark.costs.growth import MAP_BYTES_PER_PX
+from benchmark.costs.plan_cost import Estimate
 from benchmark.costs.words import measured_on, notes_on, plan_words
-from benchmark.report.sheet import Cell, Column, Sheet
+from benchmark.report.sheets.sheet import Cell, Column, Sheet
 
 
 def sheets(found: Estimate) -> list[Sheet]:

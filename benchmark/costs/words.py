@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.costs.estimate import Estimate
+from benchmark.costs.plan_cost import Estimate
 
 FORMULA = (
     "cell = epochs x train x (step + load) + epochs x val x (forward + validate) + test x (forward + predict + score); "

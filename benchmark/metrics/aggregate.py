@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchError
-from benchmark.metrics.curves import MEASURES
+from benchmark.metrics.curves import MEASURES as CURVES
+from benchmark.metrics.measures import MEASURE_KEYS, MEASURES
 from benchmark.metrics.protocol import Protocol
 from benchmark.metrics.scores import Scores
 
@@ -26,20 +27,10 @@ _PRINTED = {
     "precision": ("meanPre", "maxPre"),
     "f": ("meanF", "maxF"),
 }
-_RENAMED = {"sm": "S_alpha", "wfm": "F_beta_w", "mae": "MAE"}
+_RENAMED = {measure.column: measure.key for measure in MEASURES}
 
 MISS_BELOW = 0.1
 """An image is missed where its Dice, averaged over the protocol's thresholds, is below this."""
-
-HIGHER_IS_BETTER = {
-    **{name: True for pair in _PRINTED.values() for name in pair},
-    "S_alpha": True,
-    "F_beta_w": True,
-    "MAE": False,
-    "hd95": False,
-    "miss_rate": False,
-}
-"""Which direction is better, by key of ``Accumulator.result``; keys that are not listed: higher."""
 
 
 class Accumulator:
@@ -54,8 +45,8 @@ class Accumulator:
         self._rows: list[Row] = []
         self._numbers: dict[str, float] = {}
         self._missed = 0
-        self._curves = np.zeros((len(MEASURES), 256))
-        self._at: NDArray[np.float64] = np.zeros((len(MEASURES), 0))
+        self._curves = np.zeros((len(CURVES), 256))
+        self._at: NDArray[np.float64] = np.zeros((len(CURVES), 0))
         self._em = tempfile.SpooledTemporaryFile(max_size=8 << 20)  # noqa: SIM115
         weakref.finalize(self, self._em.close)
 
@@ -81,7 +72,7 @@ class Accumulator:
             )
         elif numbers.keys() != self._numbers.keys():
             raise BenchError("scores with and without boundary measures cannot be joined: ask for them always or never")
-        self._curves += [scores.curves()[name] for name in MEASURES]
+        self._curves += [scores.curves()[name] for name in CURVES]
         self._at += scores.at
         for name, value in numbers.items():
             self._numbers[name] = self._numbers.get(name, 0.0) + value
@@ -103,7 +94,7 @@ class Accumulator:
 
     def curve_sums(self) -> dict[str, NDArray[np.float64]]:
         """Return the sums over images of the seven 256-level curves, and ``n``."""
-        sums = {name: self._curves[i].copy() for i, name in enumerate(MEASURES)}
+        sums = {name: self._curves[i].copy() for i, name in enumerate(CURVES)}
         return {**sums, "n": np.array(self.n)}
 
     def em_curves(self) -> NDArray[np.float32]:
@@ -131,16 +122,15 @@ class Accumulator:
             raise BenchError("no image was scored: a mean over nothing has no value")
         mean_at = self._at / self.n
         figures: dict[str, float] = {}
-        for i, name in enumerate(MEASURES):
+        for i, name in enumerate(CURVES):
             mean_name, max_name = _PRINTED[name]
             figures[mean_name] = float(mean_at[i].mean())
             figures[max_name] = float(mean_at[i].max())
         for name, total in self._numbers.items():
-            if name not in MEASURES:
+            if name not in CURVES:
                 figures[_RENAMED.get(name, name)] = total / self.n
         figures["miss_rate"] = self._missed / self.n
-        first = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
-        return {**{k: figures[k] for k in first}, **figures}
+        return {**{key: figures[key] for key in MEASURE_KEYS}, **figures}
 
 
 def aggregate(scores: Iterable[Scores] | Accumulator) -> dict[str, float]:

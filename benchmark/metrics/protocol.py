@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from benchmark.errors import BenchError, unknown_name
-from benchmark.strict import read_toml
+from benchmark.untrusted import read_toml
 
 Resize = Literal["native", "square"]
 Postprocess = Literal["none", "minmax"]

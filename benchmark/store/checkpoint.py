@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,7 +36,7 @@ def save_weights(path: Path, weights: dict[str, Any]) -> str:
     def write(file: BinaryIO) -> str:
         return _save(file, weights)
 
-    return _atomic(path, write)
+    return write_through(path, write)
 
 
 def load_weights(path: Path, sha256: str | None) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def save_state(path: Path, state: dict[str, Any], *, owner: str) -> None:
         file.write(digest.encode())
         return digest
 
-    _atomic(path, write)
+    write_through(path, write)
 
 
 def load_state(path: Path, *, owner: str) -> dict[str, Any]:
@@ -103,20 +102,30 @@ class _Hashing(io.RawIOBase):
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.sha256 = file, hashlib.sha256()
+        self.failure: OSError | None = None
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         self.sha256.update(data)
-        return self.file.write(data)
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
 
 
 def _save(file: BinaryIO, payload: dict[str, Any]) -> str:
     import torch
 
     through: Any = _Hashing(file)
-    torch.save(payload, through)
+    try:
+        torch.save(payload, through)
+    except RuntimeError:  # torch's writer hides the operating system's error behind its own
+        if through.failure is not None:
+            raise through.failure from None
+        raise
     return through.sha256.hexdigest()
 
 
@@ -149,10 +158,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DamagedCheckpointError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _atomic(path: Path, write: Callable[[BinaryIO], str]) -> str:
-    try:
-        return write_through(path, write)
-    except RuntimeError as error:  # torch's writer hides the operating system's error behind its own
-        raise BenchError(f"cannot write {path}: {error}; is the disk full?") from error

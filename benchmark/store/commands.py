@@ -14,7 +14,7 @@ from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
-from benchmark.strict import read_json
+from benchmark.untrusted import read_json
 
 CommandStatus = Literal["running", "finished", "failed", "interrupted"]
 

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from benchmark.errors import BenchError
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import SCHEMA_VERSION, Record
-from benchmark.strict import read_json
+from benchmark.untrusted import read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,10 @@ MAX_ARRAY_BYTES = 512 << 20
 _UNSAFE = dict.fromkeys(("id", "dataset", "protocol"), re.compile(r"[\x01-\x1f\x7f-\x9f/\\]"))
 _UNSAFE["group"] = re.compile(r"[\x01-\x1f\x7f-\x9f]")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+MARKER = ".bench"
+"""A results folder that this package writes to holds a file of this name; nothing is removed from a folder without."""
+
+_TEMPORARY = re.compile(r"\..+\.part-[0-9a-f]{12}")
 
 
 @contextmanager
@@ -56,7 +60,9 @@ def write_bytes(path: Path, payload: bytes) -> None:
 
 
 def write_through(path: Path, write: Callable[[BinaryIO], T]) -> T:
-    """Let ``write`` fill a private temporary file beside ``path``; then fsync, rename and fsync the folder.
+    """Let ``write`` fill a temporary file beside ``path``; then fsync, rename and fsync the folder.
+
+    Who may read it is for the umask and the folder to say, as for any file that a program makes.
 
     Returns:
         What ``write`` returned.
@@ -65,20 +71,28 @@ def write_through(path: Path, write: Callable[[BinaryIO], T]) -> T:
     """
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
+        temporary = temporary_beside(path)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 result = write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
             temporary.replace(path)
             sync_folder(path.parent)
             return result
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return an unused hidden name beside ``path``, by which ``is_temporary`` knows what a killed writer left."""
+    return path.with_name(f".{path.name}.part-{secrets.token_hex(6)}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Tell whether a file has a name of ``temporary_beside``."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def sync_folder(folder: Path) -> None:
@@ -96,10 +110,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def drop_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a process that was killed while it wrote; call it only for a folder one holds."""
-    for path in folder.rglob(".*"):
-        if path.is_file():
+    """Remove the temporary files of a killed process; call it only for a cell whose lock is held."""
+    for path in folder.rglob(".*.part-*"):
+        if is_temporary(path):
             path.unlink(missing_ok=True)
+
+
+def mark(results: Path) -> None:
+    """Mark a results folder as this package's, which also shows that it can be written.
+
+    Raises:
+        BenchError: No space left, no permission.
+    """
+    write_text(results / MARKER, "results of polyp-bench\n")
 
 
 def write_text(path: Path, text: str) -> None:

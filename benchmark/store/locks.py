@@ -15,9 +15,9 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.store.io import explain_os_errors
-from benchmark.strict import read_json
+from benchmark.untrusted import read_json
 
 HEARTBEAT_S = 5.0
 SILENCE_S = 60.0
@@ -104,9 +104,9 @@ class Lock:
         if self.folder.is_dir():
             return
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+        fresh = self.folder.with_name(f".{self.folder.name[:200]}-{secrets.token_hex(6)}")
+        fresh.mkdir()  # by the umask, and in the parent's group where that is set to be inherited
         (fresh / "0").write_text(json.dumps({"released": True}), encoding="utf-8")
-        fresh.chmod(0o755)
         try:
             fresh.rename(self.folder)
         except OSError:

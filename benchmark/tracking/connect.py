@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from benchmark.data.storage import default_cache_dir
+from benchmark.data.files.generated import default_cache_dir
 from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout

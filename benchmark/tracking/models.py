@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config import validate_recipe
 from benchmark.errors import BenchError
-from benchmark.plan import Cell
-from benchmark.registry import get_spec
-from benchmark.scoring import build_cell_model
+from benchmark.models.build import build_network
+from benchmark.models.registry import get_spec
 from benchmark.store.checkpoint import load_weights
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
+from benchmark.study.plan import Cell
 from benchmark.tracking.connect import place_of
 from benchmark.tracking.content import ended_ms
 
@@ -43,7 +43,7 @@ def load_network(layout: ResultsLayout, record: Record) -> nn.Module:
         raise BenchError(f"{record.cell}: its network came from a file; offer it by the entry point group bench.models")
     recipe = validate_recipe(record.recipe, where=f"record {record.cell}")
     cell = Cell(record.cell, get_spec(record.model, files=False), recipe, record.seed, tuple(record.ablation))
-    network = build_cell_model(cell, pretrained=False)
+    network = build_network(cell.spec, cell.recipe, drop=cell.ablation, pretrained=False)
     try:
         network.load_state_dict(load_weights(best, record.best_sha256))
     except RuntimeError as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmark.config import derive_seed
-from benchmark.data.draws import Rows
+from benchmark.data.pixels.draws import Rows
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

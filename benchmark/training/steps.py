@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.compute import Compute, explain_compiler, give_back
 from benchmark.config import Recipe
-from benchmark.data import transforms
+from benchmark.data.pixels import transforms
 from benchmark.errors import BenchError
+from benchmark.runtime.compute import Compute, explain_compiler, give_back
 from benchmark.training.batch_norm import synchronised
-from benchmark.training.criteria import get_criterion, training_loss
-from benchmark.training.resume import TrainState
+from benchmark.training.losses import get_criterion, training_loss
 from benchmark.training.share import Share
+from benchmark.training.state import TrainState
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.config import Recipe
-from benchmark.data.pool import Pool
-from benchmark.predict import predict_maps
+from benchmark.data.pixels.pool import Pool
+from benchmark.prediction.maps import predict_maps
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.report.style import save_figure
-from benchmark.report.tuning_plots import tuning_history, tuning_importance
+from benchmark.report.figures.style import save_figure
+from benchmark.report.figures.tuning import tuning_history, tuning_importance
 from benchmark.tuning.plan import Tuning
 from benchmark.tuning.result import Found
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.config import Recipe, config_hash, load_recipe
-from benchmark.data.cache import fingerprint
-from benchmark.data.datasets import dataset_info
-from benchmark.data.splits import obtain_split
+from benchmark.data.listing.datasets import dataset_info
+from benchmark.data.pixels.cache import fingerprint
+from benchmark.data.splits.choose import obtain_split
 from benchmark.errors import BenchError
-from benchmark.plan import Cell, Request, Study, make_cell, weights_file
-from benchmark.registry import expand_models
+from benchmark.models.registry import expand_models
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import SplitInfo
+from benchmark.study.plan import Cell, Request, Study, make_cell, weights_file
 from benchmark.tuning.space import Space, load_space
 
 

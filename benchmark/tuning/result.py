@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config import Recipe, load_recipe, validate_recipe
 from benchmark.errors import BenchError, visible
 from benchmark.store import io
-from benchmark.strict import parse_json
 from benchmark.tuning.plan import Target, Tuning
+from benchmark.untrusted import parse_json
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.config import Recipe, config_hash, validate_recipe
 from benchmark.errors import BenchError, unknown_name
-from benchmark.strict import parse_toml, read_toml
+from benchmark.untrusted import parse_toml, read_toml
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

@@ -6,20 +6,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import Recipe, derive_seed, validate_recipe
-from benchmark.deterministic import deterministic, in_words
 from benchmark.errors import BenchError
-from benchmark.pixels import pool
-from benchmark.plan import Cell, subset
-from benchmark.scoring import build_cell_model, make_fabric
-from benchmark.training.resume import Keeper
+from benchmark.models.build import build_network
+from benchmark.runtime.determinism import deterministic, in_words
+from benchmark.runtime.device import make_fabric
+from benchmark.study.pixels import pool
+from benchmark.study.plan import Cell, subset
+from benchmark.training.loop import train
+from benchmark.training.state import Keeper
 from benchmark.training.steps import TooLargeError
-from benchmark.training.train import train
 from benchmark.tuning.plan import Target, Tuning
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-    from benchmark.watcher import Watcher
+    from benchmark.study.events import Watcher
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) ->
     fabric = make_fabric(tuning.asked.request.device, recipe)
     torch.manual_seed(derive_seed("init", cell.seed))
     try:
-        model = build_cell_model(cell, pretrained=recipe.pretrained)
+        model = build_network(
+            cell.spec, cell.recipe, drop=cell.ablation, weights=cell.weights, pretrained=recipe.pretrained
+        )
         with deterministic(tuning.asked.request.deterministic, fabric.device) as unsteady:
             outcome = train(
                 model,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError
-from benchmark.signals import exit_code, raise_on_sigterm
+from benchmark.runtime.signals import exit_code, raise_on_sigterm
 from benchmark.tuning.plan import Asked, Target, Tuning, plan_tuning
 from benchmark.tuning.slots import Slots, heartbeat, open_storage
 from benchmark.tuning.trial import Ended, run_trial
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from optuna.trial import Trial
 
-    from benchmark.watcher import Watcher
+    from benchmark.study.events import Watcher
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 _DEATHS_PER_WORKER = 5
@@ -138,7 +138,7 @@ def _worker(asked: Asked) -> None:
 
     from rich.console import Console
 
-    from benchmark.progress import QuietWatcher
+    from benchmark.display.progress import QuietWatcher
 
     raise_on_sigterm()
     try:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from harness import bench_executable
 
-from benchmark.env import describe
+from benchmark.runtime.environment import describe
 from benchmark.store.checkpoint import load_weights
 
 FILE = Path(__file__).with_name("golden.json")

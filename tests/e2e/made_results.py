@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.names import COLUMNS
+from benchmark.metrics.measures import COLUMNS
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
@@ -33,8 +33,8 @@ def make_record(
     fingerprint: str = "f0",
     split: dict[str, Any] | None = None,
     **fields: Any,
-) -> dict[str, Any]:
-    """Return one valid record; ``tests`` maps a test set to its mDSC or to all its scores."""
+) -> Record:
+    """Return one record; ``tests`` maps a test set to its mDSC or to all its scores."""
     scored = {"kvasir": 0.8} if tests is None else tests
     record = {
         "schema": 1,
@@ -71,7 +71,18 @@ def make_record(
         "created": "2025-01-01T00:00:00Z",
         **fields,
     }
-    return Record.model_validate(record).to_json()
+    return Record.model_validate(record)
+
+
+def changed(record: Record, **fields: Any) -> Record:
+    """Return a record with other fields."""
+    return Record.model_validate({**record.to_json(), **fields})
+
+
+def with_test(record: Record, dataset: str, **fields: Any) -> Record:
+    """Return a record with other facts of one test set."""
+    tests = record.to_json()["tests"]
+    return changed(record, tests={**tests, dataset: {**tests[dataset], **fields}})
 
 
 def write_results(
@@ -91,7 +102,7 @@ def write_results(
             if change is not None:
                 parts = {d: change(rows) for d, rows in parts.items()}
             tests = {d: {m: float(rows[c].mean()) for m, c in COLUMNS.items()} for d, rows in parts.items()}
-            record = Record.model_validate(make_record(model, seed=seed, tests=tests, **fields))
+            record = make_record(model, seed=seed, tests=tests, **fields)
             sizes = {d: t.model_copy(update={"n": len(parts[d])}) for d, t in record.tests.items()}
             record = record.model_copy(update={"tests": sizes})
             paths = ResultsLayout(root).cell(record.cell)

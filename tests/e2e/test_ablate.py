@@ -101,9 +101,9 @@ def test_pretraining_alone_is_dropped_with_weights_from_a_folder(bench: Bench, t
 
 
 def test_the_order_and_repetition_of_parts_change_nothing() -> None:
-    from benchmark.ablation import choose_variants
     from benchmark.config import Recipe
-    from benchmark.registry import get_spec
+    from benchmark.models.registry import get_spec
+    from benchmark.study.variants import choose_variants
 
     spec, recipe = get_spec("bsanet"), Recipe()
     variants = choose_variants(spec, recipe, ["fsam", "isam", "isam"], factorial=False)

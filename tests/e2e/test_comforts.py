@@ -115,7 +115,7 @@ def test_clean_shows_first_and_never_takes_a_finished_record(tiny: Bench, bench:
     text = json.loads(good.read_text()) | {"status": "failed", "error": "no such luck", "cell": cell}
     (failed / "run.json").write_text(json.dumps(text))
     (cut_off / "last.pt").write_bytes(b"weights")
-    leftover = good.with_name(".run.json.abc123")
+    leftover = good.with_name(".run.json.part-0123456789ab")
     leftover.write_text("half")
     long_ago = time.time() - 7200
     os.utime(leftover, (long_ago, long_ago))
@@ -140,17 +140,51 @@ def test_clean_shows_first_and_never_takes_a_finished_record(tiny: Bench, bench:
     assert not good.exists()
 
 
-def test_clean_takes_caches_only_when_asked(bench: Bench, tmp_path: Path) -> None:
+def test_clean_takes_caches_only_when_asked_and_nobody_elses_files(bench: Bench, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    for name in ("phantom-v1", "pixels/abc"):
-        (cache / name).mkdir(parents=True)
-        (cache / name / "file").write_text("x")
+    ours = ["phantom-v1/file", f"pixels/{'0a' * 16}/images.npy", f"plans/{'1b' * 16}.plan", ".building-x-abcd1234/file"]
+    theirs = ["phantom-vacation/beach.jpg", "pixels/family/us.png", "plans/budget.xlsx", ".building-site/plan.pdf"]
+    for name in (*ours, *theirs):
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_text("x")
+        os.utime(cache / name, (1e9, 1e9))
+        os.utime((cache / name).parent, (1e9, 1e9))
     given = ("clean", "--cache-dir", str(cache), "--yes")
     bench(*given)
-    assert not (cache / "phantom-v1").exists() and (cache / "pixels").exists()
+    left = [name for name in ours if (cache / name).exists()]
+    assert left == ours[1:3], "without --caches only what is outdated or half-built goes"
     bench(*given, "--caches")
-    assert not (cache / "pixels").exists()
+    assert not any((cache / name).exists() for name in ours)
+    assert all((cache / name).exists() for name in theirs)
     assert "--older-than soon" in bench("clean", "--older-than", "soon", code=2).stderr
+
+
+def test_clean_and_run_leave_other_files_in_a_results_folder(tiny: Bench, bench: Bench, tmp_path: Path) -> None:
+    """Hidden files with dots, such as .config.old.bak, are somebody's: only the names that this package gives go."""
+    tiny()
+    (record,) = (tmp_path / "results" / "runs").rglob("run.json")
+    theirs = [
+        tmp_path / "results" / ".git" / "objects" / ".tmp.obj.part-0123456789ab",
+        tmp_path / "results" / "notes" / ".draft.old.bak",
+        tmp_path / "results" / ".config.old.bak",
+        record.with_name(".notes.old.bak"),
+        record.with_name(".run.json.part-mine"),
+    ]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (1e9, 1e9))
+    assert "nothing to clean" in bench("clean", "--yes").stderr
+    tiny("--if-exists", "overwrite")
+    assert all(path.read_text() == "mine" for path in theirs)
+
+
+def test_clean_touches_no_folder_that_run_did_not_mark(bench: Bench, tmp_path: Path) -> None:
+    cut_off = tmp_path / "thesis" / "runs" / "jogging" / "2019" / "last.pt"
+    cut_off.parent.mkdir(parents=True)
+    cut_off.write_text("mine")
+    done = bench("clean", "--results", "thesis", "--yes", "--older-than", "0s")
+    assert cut_off.is_file() and "thesis: no .bench file" in done.stderr
 
 
 def test_clean_leaves_a_cell_that_somebody_holds(bench: Bench, tmp_path: Path) -> None:
@@ -160,10 +194,11 @@ def test_clean_leaves_a_cell_that_somebody_holds(bench: Bench, tmp_path: Path) -
     last = layout.cell("unet/x-0/seed0").last
     last.parent.mkdir(parents=True)
     last.write_bytes(b"weights")
+    (layout.root / ".bench").touch()
     with Lock(layout.lock("unet/x-0/seed0")).attempt() as held:
         assert held
         done = bench("clean", "--yes")
-    assert last.is_file() and "in the hands of another process" in done.stderr
+    assert last.is_file() and "locked by process" in done.stderr
 
 
 def test_init_writes_a_model_that_trains_at_once(bench: Bench, tmp_path: Path) -> None:

@@ -185,7 +185,10 @@ def test_a_first_process_that_is_stuck_when_another_dies_ends_all_the_same(
         "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
     }
     command = (*LONG, *TWO, "--models", "./stuck_net.py")
-    script = "import sys, benchmark.crew as crew; crew.GRACE_S = 3.0; from benchmark.cli import main; main()"
+    script = (
+        "import sys, benchmark.execution.device_processes as crew; crew.GRACE_S = 3.0; "
+        "from benchmark.cli import main; main()"
+    )
     with (tmp_path / "log").open("w") as file:
         process = subprocess.Popen(
             [Path(bench_executable()).with_name("python"), "-c", script, *command],

@@ -12,7 +12,7 @@ import torch
 from harness import Bench
 from PIL import Image
 
-from benchmark.registry import build_model
+from benchmark.models.registry import build_model
 
 Save = Callable[[Path, np.ndarray], None]
 

@@ -17,7 +17,7 @@ from spread_study import STUDY, Start, finished
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     children = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in children if "benchmark.executors.worker" in " ".join(child.cmdline())]
+    return [child for child in children if "benchmark.execution.worker" in " ".join(child.cmdline())]
 
 
 def runs(process: psutil.Process) -> bool:

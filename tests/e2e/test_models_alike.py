@@ -12,7 +12,7 @@ import pytest
 import torch
 from harness import TINY, Bench
 
-from benchmark.registry import build_model
+from benchmark.models.registry import build_model
 
 QUIET = ("--no-track", "--no-time-first")
 OTHERS = ("unet:classic", "unetplusplus:classic", "smp:segformer:tu-mit_b0")

@@ -16,7 +16,7 @@ from harness import NET, TINY, bench_executable
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.splits import obtain_split
+from benchmark.data.splits.choose import obtain_split
 
 av = pytest.importorskip("av")
 Predict = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness import TINY, Bench
 
-from benchmark.data.datasets import list_dataset
+from benchmark.data.listing.datasets import list_dataset
 
 pytestmark = pytest.mark.real_data
 

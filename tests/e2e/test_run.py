@@ -16,8 +16,8 @@ import pytest
 from harness import TINY, Bench, bench_executable
 from PIL import Image
 
-from benchmark.data.datasets import list_dataset
-from benchmark.data.decode import decode_mask
+from benchmark.data.files.decode import decode_mask_grey
+from benchmark.data.listing.datasets import list_dataset
 
 PHANTOM = ["phantom-kvasir", "phantom-etis", "phantom-colondb", "phantom-endoscene"]
 
@@ -59,7 +59,7 @@ def test_a_cell_leaves_everything_that_the_dictionary_promises(tiny: Bench, tmp_
     masks = {item.id: item.mask_path for item in list_dataset("phantom-kvasir", cache_dir=shared_cache)}
     for image_id in mine["id"]:
         with Image.open(folder / "maps" / "phantom-kvasir" / f"{image_id}.png") as prob:
-            assert prob.mode == "L" and prob.size[::-1] == decode_mask(masks[image_id]).shape
+            assert prob.mode == "L" and prob.size[::-1] == decode_mask_grey(masks[image_id]).shape
     assert "synthetic" in done.stdout and "validate" in done.stderr
 
 

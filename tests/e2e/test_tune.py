@@ -18,7 +18,7 @@ from harness import NET, Bench, bench_executable
 from PIL import Image
 
 import benchmark
-from benchmark.data.splits import obtain_split
+from benchmark.data.splits.choose import obtain_split
 
 SPACE = """
 [search.lr]

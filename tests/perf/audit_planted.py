@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from benchmark.data.datasets import list_dataset
-from benchmark.data.decode import decode_image
-from benchmark.data.items import Item
-from benchmark.data.near import FLIPS, NUM_BITS, NUM_KEYS, RADIUS, WINDOWS, Index
-from benchmark.data.twins import Twins, find_twins
+from benchmark.data.files.decode import decode_image
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.data.twins.candidates import FLIPS, NUM_BITS, NUM_KEYS, RADIUS, WINDOWS, Index
+from benchmark.data.twins.find import Twins, find_twins
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 

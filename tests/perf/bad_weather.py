@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmark.data.datasets import list_dataset
-from benchmark.data.hashing import fingerprint
-from benchmark.data.splits import make_split
+from benchmark.data.files.hashing import fingerprint
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.splits.choose import make_split
 
 PEAK = """
 import resource, sys
 from pathlib import Path
-from benchmark.data.decode import decode_image
+from benchmark.data.files.decode import decode_image
 from benchmark.errors import BenchError
 import PIL.PngImagePlugin
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -21,11 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 import numpy as np
 from made_results import write_results
 
-from benchmark.report.blocks import Block
-from benchmark.report.rank_table import rank_sheet
-from benchmark.report.stats import mean_intervals, paired_comparisons
-from benchmark.report.tables import build_tables
-from benchmark.report.uncertainty import score_reader
+from benchmark.report.records.blocks import Block
+from benchmark.report.statistics.resampling import mean_intervals, paired_comparisons
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.ranks import rank_sheet
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 SETS = {"kvasir": 200, "etis": 200, "colondb": 200, "endoscene": 200}
@@ -46,7 +46,7 @@ def main() -> None:
         root = write_results(Path(folder), {f"m{i}": 0.8 for i in range(24)}, seeds=tuple(range(5)), sets=SETS)
         for what, options in (("plain", {}), ("--ci --significance --rank", {"ci": True, "significance": "m0"})):
             start = time.perf_counter()
-            records = [record.to_json() for record in io.read_records(root)]
+            records = io.read_records(root)
             tables = build_tables(records, read=score_reader(root, "pranet"), **options)
             sheets = [*tables, rank_sheet(tables)] if options else tables
             texts = [one.sheet.to_latex() for one in sheets]

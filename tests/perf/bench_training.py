@@ -2,7 +2,7 @@
 
     python tests/perf/bench_training.py [--model unet] [--size 256] [--batch 4] [--steps 8]
 
-1. Training: `benchmark.training.train` on a pixel cache on disk, with flips and quarter turns, and between every two of
+1. Training: `benchmark.training.loop` on a pixel cache on disk, with flips and quarter turns, and between every two of
    its steps one step of a bare loop: the same network and optimiser, a batch that lies in memory, forward + backward +
    step. The ratio is that of the median steps (limit: 0.97 of the bare loop's images/s).
 2. Input: a batch of 16 from the cache, flipped, turned, as normalised floats; the best of 31 (limit: 1,500 images/s
@@ -32,14 +32,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from benchmark.config import Recipe, derive_seed
-from benchmark.data.pool import Pool, Subset
-from benchmark.predict import predict_maps
-from benchmark.registry import build_model
-from benchmark.training.criteria import get_criterion, training_loss
+from benchmark.data.pixels.pool import Pool, Subset
+from benchmark.models.registry import build_model
+from benchmark.prediction.maps import predict_maps
+from benchmark.training.loop import _network_batch, train
+from benchmark.training.losses import get_criterion, training_loss
 from benchmark.training.optim import make_optimizer
-from benchmark.training.resume import Keeper
 from benchmark.training.share import Share
-from benchmark.training.train import _network_batch, train
+from benchmark.training.state import Keeper
 from benchmark.training.validate import dice_curve, validate
 
 LEAST_RATIO, LEAST_RATE = 0.97, 1500.0

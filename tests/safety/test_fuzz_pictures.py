@@ -16,11 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.data.decode import decode_image, decode_mask_grey, describe
-from benchmark.data.map_files import MapFault, read_values
+from benchmark.data.files.decode import decode_image, decode_mask_grey, describe
+from benchmark.data.files.maps import MapFault, read_map, read_values
 from benchmark.errors import BenchError
-from benchmark.evaluate import read_map
-from benchmark.inference.sources import read_upright
+from benchmark.prediction.sources import read_upright
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
 GREY = PIXELS[..., 0]

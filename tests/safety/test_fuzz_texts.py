@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from test_strangers_files import record
 
 from benchmark.config import Recipe, load_recipe, parse_overrides, validate_recipe
-from benchmark.data.datasets import expand_datasets
-from benchmark.data.fetch_sources import load_sources
-from benchmark.data.manifest import load_manifest, manifest_items
-from benchmark.data.split_files import load_split
+from benchmark.data.fetching.sources import load_sources
+from benchmark.data.listing.datasets import expand_datasets
+from benchmark.data.listing.manifest import load_manifest, manifest_items
+from benchmark.data.splits.files import load_split
 from benchmark.metrics.protocol import load_protocol
-from benchmark.report.claims import read_claims
-from benchmark.report.published import audit_published
-from benchmark.report.tables import build_tables
+from benchmark.report.literature.audit import audit_published
+from benchmark.report.literature.claims import read_claims
+from benchmark.report.tables.build import build_tables
 from benchmark.store import io
 from benchmark.store.commands import read_commands, study_id
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.locks import Lock, where
-from benchmark.studies.parts import load_study
+from benchmark.study.files import load_study
 from benchmark.tuning.space import load_space
 
 ROOT = Path(__file__).parents[2] / "benchmark"
@@ -84,7 +84,7 @@ def read_lock(path: Path) -> None:
 
 
 def read_table(path: Path) -> None:
-    records = [one.to_json() for one in io.read_records(path.parents[4])]
+    records = io.read_records(path.parents[4])
     for table in build_tables(records):
         for form in ("markdown", "latex", "csv"):
             text = getattr(table.sheet, f"to_{form}")()

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data.split_files import load_split
+from benchmark.data.splits.files import load_split
 from benchmark.errors import BenchError
-from benchmark.inference.network import network_of_run
-from benchmark.registry import get_spec
+from benchmark.models.registry import get_spec
+from benchmark.prediction.network import network_of_run
 from benchmark.store import io
 from benchmark.store.checkpoint import DamagedCheckpointError, load_weights
 from benchmark.store.commands import read_commands, study_id

@@ -15,12 +15,12 @@ from benchmark.costs.formula import Host, Work
 from benchmark.costs.hardware import load_devices
 from benchmark.costs.images import count_images
 from benchmark.costs.networks import Network
-from benchmark.data.splits import make_split
-from benchmark.data.stand_ins import list_or_count, stand_ins
+from benchmark.costs.training_step import measure_step
+from benchmark.data.listing.stand_ins import list_or_count, stand_ins
+from benchmark.data.splits.choose import make_split
 from benchmark.errors import BenchError
-from benchmark.plan import Cell, Request
-from benchmark.registry import get_spec
-from benchmark.step_cost import measure_step
+from benchmark.models.registry import get_spec
+from benchmark.study.plan import Cell, Request
 
 SIDE = 32
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.published import published_ids
+from benchmark.data.listing.published import published_ids
 
 
 @pytest.fixture

@@ -10,19 +10,28 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from benchmark.data.audit import audit_items, audit_split
-from benchmark.data.audit_page import to_html
-from benchmark.data.audit_text import to_json, to_text
-from benchmark.data.datasets import list_dataset
-from benchmark.data.groups import CLINICDB_STARTS, COLONDB_CLUSTERS, KVASIR_CLUSTERS, clinicdb_group
-from benchmark.data.items import Item
-from benchmark.data.leaks import Leak, find_leaks, leaks_of
-from benchmark.data.near import FLIPS, NUM_BITS, NUM_KEYS, Index, coefficients, distance, find_candidates, hashes
-from benchmark.data.partition import Split
-from benchmark.data.published import published_ids
-from benchmark.data.signatures import read_signatures
-from benchmark.data.splits import make_split
-from benchmark.data.twins import Twins, find_twins, merge_groups
+from benchmark.data.audit.leaks import Leak, find_leaks, leaks_of
+from benchmark.data.audit.page import to_html
+from benchmark.data.audit.report import to_json, to_text
+from benchmark.data.audit.search import audit_items, audit_split
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.groups import CLINICDB_STARTS, COLONDB_CLUSTERS, KVASIR_CLUSTERS, clinicdb_group
+from benchmark.data.listing.items import Item
+from benchmark.data.listing.published import published_ids
+from benchmark.data.splits.choose import make_split
+from benchmark.data.splits.partition import Split
+from benchmark.data.twins.candidates import (
+    FLIPS,
+    NUM_BITS,
+    NUM_KEYS,
+    Index,
+    coefficients,
+    distance,
+    find_candidates,
+    hashes,
+)
+from benchmark.data.twins.find import Twins, find_twins, merge_groups
+from benchmark.data.twins.signatures import read_signatures
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.cache import fingerprint, load_pair, open_cache
-from benchmark.data.datasets import list_dataset
-from benchmark.data.hashing import content_hash, file_hash, pixel_hash
-from benchmark.data.items import Item
-from benchmark.data.storage import STALE_S, build_folder, default_cache_dir
+from benchmark.data.files.generated import STALE_S, build_folder, default_cache_dir
+from benchmark.data.files.hashing import content_hash, file_hash, pixel_hash
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.data.pixels.cache import fingerprint, load_pair, open_cache
 from benchmark.errors import BenchError
 
 
@@ -135,8 +135,8 @@ def test_no_space_is_refused_beforehand(items: list[Item], tmp_path: Path) -> No
 _SCRIPT = """
 import sys
 from pathlib import Path
-from benchmark.data.cache import open_cache
-from benchmark.data.datasets import list_dataset
+from benchmark.data.pixels.cache import open_cache
+from benchmark.data.listing.datasets import list_dataset
 from benchmark.errors import BenchError
 root, limit = Path(sys.argv[1]), int(sys.argv[2])
 if limit:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.check import check_dataset, list_datasets
-from benchmark.data.datasets import DATASETS
+from benchmark.data.audit.check import check_dataset, list_datasets
+from benchmark.data.listing.datasets import DATASETS
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]

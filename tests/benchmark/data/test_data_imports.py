@@ -7,9 +7,9 @@ import sys
 
 _SCRIPT = """
 import sys
-import benchmark.data.datasets
+import benchmark.data.listing.datasets
 print(sorted({"torch", "PIL", "tifffile", "platformdirs"} & sys.modules.keys()))
-import benchmark.data.cache, benchmark.data.check, benchmark.data.splits
+import benchmark.data.pixels.cache, benchmark.data.audit.check, benchmark.data.splits.choose
 print(sorted({"torch", "PIL", "tifffile", "platformdirs"} & sys.modules.keys()))
 """
 

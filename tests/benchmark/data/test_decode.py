@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from benchmark.data.decode import decode_image, decode_mask, decode_mask_grey, describe
+from benchmark.data.files.decode import MASK_THRESHOLD, decode_image, decode_mask_grey, describe, image_shape
+from benchmark.data.listing.items import Item
+from benchmark.data.pixels.cache import load_pair
 from benchmark.errors import BenchError
 
 
@@ -26,6 +28,10 @@ def shape() -> np.ndarray:
     mask = np.zeros((20, 30), bool)
     mask[4:11, 6:25] = True
     return mask
+
+
+def decode_mask(path: Path) -> np.ndarray:
+    return decode_mask_grey(path) > MASK_THRESHOLD
 
 
 def smooth(height: int = 20, width: int = 30) -> np.ndarray:
@@ -251,3 +257,32 @@ def test_float_samples_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, np.ones((5, 6), np.float32), metadata=None)
     assert "float32" in one_line_error(path)
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+@pytest.mark.parametrize(("suffix", "packed"), [("tif", None), ("tif", "tiff_lzw"), ("jpg", None), ("png", None)])
+def test_pixels_and_header_shape_are_those_stored_whatever_the_orientation(
+    tmp_path: Path, tag: int, suffix: str, packed: str | None
+) -> None:
+    stored = np.zeros((48, 32), np.uint8)
+    stored[:16, :8] = 255
+    image, path = Image.fromarray(stored), tmp_path / f"turned.{suffix}"
+    if suffix == "tif":
+        image.save(path, compression=packed, tiffinfo={274: tag})
+    else:
+        exif = image.getexif()
+        exif[274] = tag
+        image.save(path, exif=exif)
+    assert image_shape(path) == (48, 32)
+    np.testing.assert_array_equal(decode_mask(path), stored > 127)
+    (tmp_path / "turned.bmp").write_bytes(path.read_bytes())  # a suffix that tells nothing
+    assert image_shape(tmp_path / "turned.bmp") == decode_mask(tmp_path / "turned.bmp").shape == (48, 32)
+
+
+def test_unequal_sizes_name_the_orientation_tag(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
+    Image.new("L", (30, 40)).save(tmp_path / "a.png")
+    with pytest.raises(BenchError, match=r"a\.jpg is JPEG RGB, EXIF orientation 6 \(ignored\): save it upright"):
+        load_pair(Item("x", "a", tmp_path / "a.jpg", tmp_path / "a.png", "a"))

@@ -17,15 +17,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from benchmark.data.check import check_dataset
-from benchmark.data.datasets import list_dataset
-from benchmark.data.decode import decode_image
-from benchmark.data.leaks import find_leaks
-from benchmark.data.splits import make_split
+from benchmark.data.audit.check import check_dataset
+from benchmark.data.audit.leaks import find_leaks
+from benchmark.data.files.decode import decode_image
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.splits.choose import make_split
+from benchmark.display.progress import QuietWatcher
 from benchmark.errors import BenchError
-from benchmark.evaluation import evaluate_maps, listed_set
 from benchmark.metrics import get_protocol
-from benchmark.progress import QuietWatcher
+from benchmark.scoring.map_records import evaluate_maps, listed_set
 
 Maker = Callable[..., None]
 

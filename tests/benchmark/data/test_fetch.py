@@ -18,12 +18,12 @@ import pytest
 from PIL import Image
 from serving import Site, serve
 
-from benchmark.data import fetch_download
-from benchmark.data.check import check_dataset
-from benchmark.data.fetch import DOWNLOADS, LOCK_NAME, Fetched, fetch
-from benchmark.data.fetch_sources import Archive, Source, expand_sources, load_sources
-from benchmark.data.fetch_unpack import unpack
-from benchmark.data.items import RECORD_NAME
+from benchmark.data.audit.check import check_dataset
+from benchmark.data.fetching import download as fetch_download
+from benchmark.data.fetching.fetch import DOWNLOADS, LOCK_NAME, Fetched, fetch
+from benchmark.data.fetching.sources import Archive, Source, expand_sources, load_sources
+from benchmark.data.fetching.unpack import unpack
+from benchmark.data.listing.items import RECORD_NAME
 from benchmark.errors import BenchError
 
 Zip = Callable[..., bytes]

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.datasets import DATASETS, GROUPS, DatasetMissing, expand_datasets, list_dataset, resolve_root
-from benchmark.data.groups import CLINICDB_STARTS
+from benchmark.data.listing.datasets import (
+    DATASETS,
+    GROUPS,
+    DatasetMissing,
+    expand_datasets,
+    list_dataset,
+    resolve_root,
+)
+from benchmark.data.listing.groups import CLINICDB_STARTS
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]

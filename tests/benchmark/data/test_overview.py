@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.datasets import list_dataset
-from benchmark.data.items import Item
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError
-from benchmark.overview import TILE_PX, contact_sheet, outlined, save_sheet, spread, survey
+from benchmark.report.figures.contact_sheet import TILE_PX, contact_sheet, outlined, save_sheet, spread, survey
 
 
 def test_figures_agree_with_opencv(shared_cache: Path) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.cache import open_cache
-from benchmark.data.decode import decode_image, describe
-from benchmark.data.hashing import content_hash, file_hash
-from benchmark.data.items import Item
-from benchmark.data.map_files import MapFault, read_values
-from benchmark.data.patience import in_time
+from benchmark.data.files.decode import decode_image, describe
+from benchmark.data.files.hashing import content_hash, file_hash
+from benchmark.data.files.maps import MapFault, read_values
+from benchmark.data.files.time_limit import in_time
+from benchmark.data.listing.items import Item
+from benchmark.data.pixels.cache import open_cache
 from benchmark.errors import BenchError
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.data.cache import load_pair, open_cache
-from benchmark.data.datasets import DATASETS, list_dataset
-from benchmark.data.hashing import pixel_hash
-from benchmark.data.phantom import DOMAINS, VERSION, materialise_phantom, sequence_lengths
-from benchmark.data.phantom_draw import draw_sequence, generator
+from benchmark.data.files.hashing import pixel_hash
+from benchmark.data.listing.datasets import DATASETS, list_dataset
+from benchmark.data.phantom.dataset import VERSION, materialise_phantom
+from benchmark.data.phantom.domains import DOMAINS, sequence_lengths
+from benchmark.data.phantom.draw import draw_sequence, generator
+from benchmark.data.pixels.cache import load_pair, open_cache
 from benchmark.errors import BenchError
 
 
@@ -63,7 +64,7 @@ def test_equal_names_give_equal_pixels(shared_cache: Path) -> None:
 
 def test_the_number_of_threads_changes_no_pixel(tmp_path: Path) -> None:
     """BLAS adds in another order with more threads, and a sum's last bit can be a pixel's."""
-    code = "import sys; from pathlib import Path; from benchmark.data.phantom import materialise_phantom; "
+    code = "import sys; from pathlib import Path; from benchmark.data.phantom.dataset import materialise_phantom; "
     code += "materialise_phantom(Path(sys.argv[1]))"
     drawn = []
     for threads in ("1", "2", "4"):

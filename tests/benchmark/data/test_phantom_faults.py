@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.audit import audit_items
-from benchmark.data.audit_text import to_text
-from benchmark.data.check import check_dataset
-from benchmark.data.datasets import DATASETS, GROUPS, expand_datasets, list_dataset
-from benchmark.data.phantom_faults import FAULTS, PREFIX
+from benchmark.data.audit.check import check_dataset
+from benchmark.data.audit.report import to_text
+from benchmark.data.audit.search import audit_items
+from benchmark.data.listing.datasets import DATASETS, GROUPS, expand_datasets, list_dataset
+from benchmark.data.phantom.faults import FAULTS, PREFIX
 from benchmark.errors import BenchError
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from benchmark.data.cache import open_cache
-from benchmark.data.datasets import list_dataset
-from benchmark.data.phantom import DOMAINS
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.phantom.domains import DOMAINS
+from benchmark.data.pixels.cache import open_cache
 
 Part = tuple[np.ndarray, np.ndarray]  # features (N, S, S, F), masks (N, S, S)
 

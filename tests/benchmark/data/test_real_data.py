@@ -12,13 +12,14 @@ import pytest
 import tifffile
 from PIL import Image
 
-from benchmark.data.check import check_dataset
-from benchmark.data.datasets import list_dataset
-from benchmark.data.decode import decode_image, decode_mask, decode_mask_grey, describe
-from benchmark.data.groups import COLONDB_CLUSTERS, KVASIR_CLUSTERS, KVASIR_SCENES
-from benchmark.data.hashing import pixel_hash
-from benchmark.data.published import published_ids
-from benchmark.data.splits import count_leaks, make_split
+from benchmark.data.audit.check import check_dataset
+from benchmark.data.audit.leaks import find_leaks
+from benchmark.data.files.decode import decode_image, decode_mask_grey, describe
+from benchmark.data.files.hashing import pixel_hash
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.groups import COLONDB_CLUSTERS, KVASIR_CLUSTERS, KVASIR_SCENES
+from benchmark.data.listing.published import published_ids
+from benchmark.data.splits.choose import make_split
 
 pytestmark = pytest.mark.real_data
 
@@ -77,7 +78,9 @@ def test_clinicdb_masks_are_thresholded_at_127(data_root: Path) -> None:
     assert sum(len(np.unique(grey)) > 2 for grey in greys) == 48
     lost = [np.mean((grey > 0) ^ (grey > 127)) for grey in greys]
     assert max(lost) == pytest.approx(0.082, abs=5e-4)
-    np.testing.assert_array_equal(decode_mask(items[int(np.argmax(lost))].mask_path), greys[int(np.argmax(lost))] > 127)
+    np.testing.assert_array_equal(
+        decode_mask_grey(items[int(np.argmax(lost))].mask_path) > 127, greys[int(np.argmax(lost))] > 127
+    )
 
 
 def test_kvasir_as_pillow_reads_it(data_root: Path) -> None:
@@ -93,7 +96,7 @@ def test_compressed_colondb_as_pillow_and_tifffile_read_it(data_root: Path) -> N
         image = decode_image(item.image_path)
         np.testing.assert_array_equal(image, np.asarray(Image.open(item.image_path)))
         assert image.shape == (500, 574, 3)
-        assert decode_mask(item.mask_path).shape == (500, 574)
+        assert decode_mask_grey(item.mask_path).shape == (500, 574)
 
 
 def test_ph2_one_bit_and_colour_masks(data_root: Path) -> None:
@@ -102,7 +105,7 @@ def test_ph2_one_bit_and_colour_masks(data_root: Path) -> None:
     assert describe(masks["IMD003"].mask_path) == "BMP 1"
     for item in masks.values():
         expected = np.asarray(Image.open(item.mask_path).convert("L")) > 127
-        np.testing.assert_array_equal(decode_mask(item.mask_path), expected)
+        np.testing.assert_array_equal(decode_mask_grey(item.mask_path) > 127, expected)
         assert 0.01 < expected.mean() < 0.99
 
 
@@ -126,14 +129,16 @@ def test_kvasir_is_in_pranets_lists(data_root: Path) -> None:
 def test_paper_split_leaks_cvc300_through_colondb(data_root: Path, tmp_path: Path) -> None:
     names = ["colondb", "endoscene"]
     split = make_split("paper", names, root=data_root, allow_missing=True)
-    leaks = count_leaks(split, cache_dir=tmp_path)
-    assert leaks["colondb"]
+    leaks = {
+        name: [leak for leak in found if leak.kind == "exact"]
+        for name, found in find_leaks(split, cache_dir=tmp_path).items()
+    }
     assert leaks["endoscene"]
-    for test_id, train_id in leaks["colondb"]:
-        frame = int(test_id)
-        assert train_id.startswith(("endoscene/cvc300-", "colondb/")), (frame, train_id)
+    assert leaks["colondb"]
+    for leak in leaks["colondb"]:
+        assert leak.twin.startswith(("endoscene/cvc300-", "colondb/")), leak
     grouped = make_split("grouped", names, root=data_root, allow_missing=True)
-    assert count_leaks(grouped, cache_dir=tmp_path) == {"colondb": [], "endoscene": []}
+    assert find_leaks(grouped, cache_dir=tmp_path) == {"colondb": [], "endoscene": []}
 
 
 def test_kvasirs_scenes_are_those_of_the_pixels(data_root: Path) -> None:

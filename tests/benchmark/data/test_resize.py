@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.data.resize import linear, resize_image, resize_mask
+from benchmark.data.pixels.resize import linear, resize_image, resize_mask
 
 
 @settings(max_examples=40, deadline=None)

@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.items import Item
-from benchmark.data.partition import cut, cut_groups, rank
+from benchmark.data.listing.items import Item
+from benchmark.data.splits.partition import cut, cut_groups, rank
 
 NUMBERS = st.integers(0, 10_000)
 

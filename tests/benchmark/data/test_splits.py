@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from benchmark.data.datasets import DatasetMissing, list_dataset
-from benchmark.data.items import Item
-from benchmark.data.partition import cut_groups
-from benchmark.data.published import published_ids
-from benchmark.data.splits import Split, count_leaks, load_split, make_split, save_split
+from benchmark.data.audit.leaks import find_leaks
+from benchmark.data.listing.datasets import DatasetMissing, list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.data.listing.published import published_ids
+from benchmark.data.splits.choose import Split, load_split, make_split, save_split
+from benchmark.data.splits.partition import cut_groups
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]
@@ -239,25 +241,28 @@ def test_skin_challenges_share_images_and_none_leaks(tmp_path: Path, make_pairs:
     assert len(alone.train) + len(alone.val) == 90  # isic2016 tests nothing here
 
 
+def exact_leaks(split: Split, cache_dir: Path) -> dict[str, list[tuple[str, str]]]:
+    found = find_leaks(split, cache_dir=cache_dir)
+    return {name: [leak[:2] for leak in leaks if leak.kind == "exact"] for name, leaks in found.items()}
+
+
 def test_leaks_are_found_by_pixels_across_formats(small_root: Path, tmp_path: Path) -> None:
     split = make_split("paper", ["kvasir", "etis"], root=small_root, allow_missing=True)
-    assert count_leaks(split, cache_dir=tmp_path) == {"kvasir": [], "etis": []}
+    assert exact_leaks(split, tmp_path) == {"kvasir": [], "etis": []}
     trained, validated, tested = split.train[3], split.val[0], split.tests["kvasir"][2]
     Image.open(trained.image_path).save(split.tests["etis"][4].image_path)  # PNG copied into a TIFF
     Image.open(validated.image_path).save(tested.image_path)
-    assert count_leaks(split, cache_dir=tmp_path) == {
+    assert exact_leaks(split, tmp_path) == {
         "kvasir": [(tested.id, f"kvasir/{validated.id}")],
         "etis": [("5", f"kvasir/{trained.id}")],
     }
 
 
-def test_leak_hashes_survive_a_broken_store(small_root: Path, tmp_path: Path) -> None:
-    split = make_split("paper", ["endoscene", "colondb"], root=small_root, allow_missing=True)
-    first = count_leaks(split, cache_dir=tmp_path)
-    assert sum(map(len, first.values())) > 0  # CVC-300 lies in ColonDB
-    assert count_leaks(split, cache_dir=tmp_path) == first
-    (tmp_path / "pixel-hashes.sqlite").write_bytes(b"no database")
-    assert count_leaks(split, cache_dir=tmp_path) == first
+def test_a_test_image_that_trains_itself_is_an_exact_leak(small_root: Path, tmp_path: Path) -> None:
+    drawn = make_split("paper", ["kvasir", "etis"], root=small_root, allow_missing=True)
+    tested = (*drawn.train[:2], drawn.val[0], *drawn.tests["kvasir"])
+    leaks = find_leaks(replace(drawn, tests={"kvasir": tested, "etis": drawn.tests["etis"]}), cache_dir=tmp_path)
+    assert leaks == {"kvasir": [(i.id, f"kvasir/{i.id}", "exact") for i in tested[:3]], "etis": []}
 
 
 def test_split_file_round_trip(small_root: Path, tmp_path: Path) -> None:

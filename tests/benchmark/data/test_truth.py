@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data import truth
-from benchmark.data.items import Item
+from benchmark.data.files import masks as truth
+from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError
 
 

@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark.data.datasets import list_dataset
-from benchmark.data.hashing import fingerprint
+from benchmark.data.files.hashing import fingerprint
+from benchmark.data.listing.datasets import list_dataset
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 
 MODELS = ("unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet")
 KEYS = made_results.KEYS
-MakeRecord = Callable[..., dict[str, Any]]
+MakeRecord = Callable[..., Record]
 PHANTOM = "phantom-colondb"
 
 
@@ -44,12 +44,12 @@ def make_results(tmp_path: Path) -> Callable[..., Path]:
 def make_cell(tmp_path: Path, make_record: MakeRecord, shared_cache: Path) -> MakeRecord:
     """Write a cell as `bench run` does: record, rows, curves, history, maps of the first images of a phantom set."""
 
-    def make(model: str = "bsanet", *, seed: int = 0, n: int = 6, value: float = 0.7, **fields: Any) -> dict[str, Any]:
+    def make(model: str = "bsanet", *, seed: int = 0, n: int = 6, value: float = 0.7, **fields: Any) -> Record:
         items = list_dataset(PHANTOM, cache_dir=shared_cache)[:n]
         record = make_record(
             model, seed=seed, tests={PHANTOM: value}, n=n, fingerprint=fingerprint(items), synthetic=True, **fields
         )
-        paths = ResultsLayout(tmp_path).cell(record["cell"])
+        paths = ResultsLayout(tmp_path).cell(record.cell)
         noise = np.random.default_rng([seed, len(model)]).uniform(-0.1, 0.1, n)
         rows = pd.DataFrame(
             {"protocol": "pranet", "dataset": PHANTOM, "id": [i.id for i in items], "group": [i.group for i in items]}
@@ -73,7 +73,7 @@ def make_cell(tmp_path: Path, make_record: MakeRecord, shared_cache: Path) -> Ma
             path.parent.mkdir(parents=True, exist_ok=True)
             with Image.open(item.mask_path) as mask:
                 mask.convert("L").point(lambda v: v // 2).save(path)
-        io.write_record(paths, Record.model_validate(record))
+        io.write_record(paths, record)
         return record
 
     return make

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchError
-from benchmark.report.against import against_published, verdict
-from benchmark.report.published import PublishedRow, published_files, published_folder, read_published
-from benchmark.report.sheet import Sheet
-from benchmark.report.tables import build_tables
-from benchmark.report.uncertainty import score_reader
+from benchmark.report.literature.against import against_published, verdict
+from benchmark.report.literature.published import PublishedRow, published_files, published_folder, read_published
+from benchmark.report.sheets.sheet import Sheet
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 HEAD = "dataset,model,mDSC,mIoU,paper,protocol,split,pretrained,recipe,n\n"
 
 
 def _sheets(root: Path, published: list[PublishedRow], **options: Any) -> list[Sheet]:
-    records = [record.to_json() for record in io.read_records(root)]
+    records = io.read_records(root)
     tables = build_tables(records, ci=True, read=score_reader(root, "pranet"), **options)
     return against_published(tables, records, published)
 
@@ -53,7 +53,7 @@ def test_verdicts(ours: float, printed: str, interval: tuple[float, float] | Non
 
 
 def test_a_comparable_row_has_difference_interval_and_verdict(root: Path, tmp_path: Path) -> None:
-    ours = build_tables([r.to_json() for r in io.read_records(root)])[0].rows[1].values["mDSC"]
+    ours = build_tables(io.read_records(root))[0].rows[1].values["mDSC"]
     assert ours is not None
     lines = [f"Kvasir,PraNet,{ours:.3f},0.100,Theirs,pranet,pranet,no,mine,40"]
     (sheet,) = _sheets(root, _rows(tmp_path, *lines))

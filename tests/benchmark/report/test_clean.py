@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_results import with_test
 
 from benchmark.errors import BenchError
 from benchmark.metrics import score
 from benchmark.metrics.aggregate import Accumulator, aggregate
-from benchmark.report.clean import describe_leaks, with_clean
-from benchmark.report.tables import Table, build_tables
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.leaks import describe_leaks
+from benchmark.report.tables.scores import Table
+from benchmark.report.tables.without_leaked import with_clean
 from benchmark.store.io import write_npz, write_parquet
 from benchmark.store.layout import ResultsLayout
+from benchmark.store.schema import Record
 
-MakeRecord = Callable[..., dict[str, Any]]
+MakeRecord = Callable[..., Record]
 NUM = 6
 LEAKED = {"exact": ["0", "3"], "near": ["4"], "sequence": []}
 
@@ -41,28 +45,27 @@ def _images(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return images
 
 
-def _store(layout: ResultsLayout, record: dict[str, Any], seed: int, *, protocol: str = "pranet") -> Accumulator:
+def _store(layout: ResultsLayout, record: Record, seed: int, *, protocol: str = "pranet") -> Accumulator:
     accumulator = Accumulator()
     for number, (prob, mask) in enumerate(_images(seed)):
         accumulator.add(score(prob, mask, protocol=protocol), protocol=protocol, dataset="kvasir", id=str(number))
-    paths = layout.cell(record["cell"])
+    paths = layout.cell(record.cell)
     write_parquet(paths.scores, pd.DataFrame(accumulator.rows()))
     write_npz(paths.curves, {f"{protocol}/kvasir/em_images": accumulator.em_curves()})
     return accumulator
 
 
-def _with_leaks(record: dict[str, Any], accumulator: Accumulator, leaked: Any) -> dict[str, Any]:
+def _with_leaks(record: Record, accumulator: Accumulator, leaked: Any) -> Record:
     figures = accumulator.result()
     scores = {key: figures[key] for key in ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")}
-    record["tests"]["kvasir"] |= {"leaked": leaked, "n": NUM, "scores": {"pranet": scores}, "num_leaked": 2}
-    return record
+    return with_test(record, "kvasir", leaked=leaked, n=NUM, scores={"pranet": scores}, num_leaked=2)
 
 
 @pytest.fixture
-def made(make_record: MakeRecord, tmp_path: Path) -> Callable[..., tuple[list[Table], list[dict[str, Any]]]]:
+def made(make_record: MakeRecord, tmp_path: Path) -> Callable[..., tuple[list[Table], list[Record]]]:
     """Two models whose scores lie in a results folder, and their tables."""
 
-    def make(leaked: Any = LEAKED) -> tuple[list[Table], list[dict[str, Any]]]:
+    def make(leaked: Any = LEAKED) -> tuple[list[Table], list[Record]]:
         layout = ResultsLayout(tmp_path)
         records = []
         for seed, model in enumerate(("unet", "bsanet")):
@@ -83,7 +86,7 @@ def test_figures_are_those_of_the_remaining_images(made: Any, tmp_path: Path) ->
         for key, value in row.clean.values.items():
             assert value == pytest.approx(expected[key], abs=1e-6), key
             assert value != pytest.approx(row.values[key], abs=1e-3), key
-    frame = pd.read_parquet(ResultsLayout(tmp_path).cell(records[0]["cell"]).scores)
+    frame = pd.read_parquet(ResultsLayout(tmp_path).cell(records[0].cell).scores)
     kept = frame[frame["id"].isin(["1", "2", "5"])]
     assert table.rows[0].clean is not None
     peak = table.rows[0].clean.values["E_phi_max"]
@@ -113,7 +116,7 @@ def test_kinds_can_be_chosen(made: Any, tmp_path: Path) -> None:
 def test_without_a_curve_per_image_the_peak_is_blank(made: Any, tmp_path: Path) -> None:
     tables, records = made()
     layout = ResultsLayout(tmp_path)
-    write_npz(layout.cell(records[0]["cell"]).curves, {"pranet/kvasir/em": np.zeros(256)})
+    write_npz(layout.cell(records[0].cell).curves, {"pranet/kvasir/em": np.zeros(256)})
     (table,) = with_clean(tables, records, layout)
     clean = next(row for row in table.rows if row.model == "unet").clean
     assert clean is not None and clean.values["E_phi_max"] is None and clean.values["mDSC"] is not None

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from made_results import with_test
 
 from benchmark.errors import BenchError
-from benchmark.report.draw import DEFAULT_ROWS, PLOTS, Drawn, Options, draw, latencies
-from benchmark.report.evidence import Evidence, gather
-from benchmark.report.pictures import Pictures, stretched
-from benchmark.report.select import group_studies
+from benchmark.report.figures.catalogue import DEFAULT_ROWS, PLOTS, Drawn, Options, draw, latencies
+from benchmark.report.figures.evidence import Evidence, gather
+from benchmark.report.figures.pictures import Pictures, stretched
+from benchmark.report.records.select import group_studies
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -61,7 +62,7 @@ def test_a_gap_in_the_files_is_one_line_and_costs_one_figure(
     tmp_path: Path, make_cell: MakeCell, shared_cache: Path
 ) -> None:
     records = [make_cell("unet"), make_cell("bsanet")]
-    paths = ResultsLayout(tmp_path).cell(records[0]["cell"])
+    paths = ResultsLayout(tmp_path).cell(records[0].cell)
     paths.curves.unlink()
     next(paths.maps(SET).iterdir()).unlink()
     made = _all(gather(tmp_path, records), shared_cache)
@@ -87,7 +88,7 @@ def test_a_model_without_a_seed_or_with_nan_is_left_out_and_named(
         make_cell("pranet"),
         make_cell("pranet", seed=1),
     ]
-    scores = ResultsLayout(tmp_path).cell(records[3]["cell"]).scores
+    scores = ResultsLayout(tmp_path).cell(records[3].cell).scores
     io.read_scores(scores).assign(dice=np.nan).to_parquet(scores)
     evidence = gather(tmp_path, records)
     assert evidence.block(SET).models == ("bsanet",)
@@ -107,8 +108,7 @@ def test_maps_by_others_stand_beside_several_seeds_under_a_dagger(tmp_path: Path
 
 
 def test_other_images_than_the_scored_ones_are_refused(tmp_path: Path, make_cell: MakeCell, shared_cache: Path) -> None:
-    record = make_cell("unet")
-    record["tests"][SET]["fingerprint"] = "another"
+    record = with_test(make_cell("unet"), SET, fingerprint="another")
     reason = _reasons(_all(gather(tmp_path, [record]), shared_cache))[f"qualitative-{SET}"]
     assert reason == f"images of {SET} in the data root are not the ones that were scored"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchError
-from benchmark.report.efficiency import efficiency_sheets, read_profile
+from benchmark.report.tables.efficiency import efficiency_sheets, read_profile
 
 HEAD = (
     "model,title,size_px,batch,num_params,gmacs,latency_ms,latency_p95_ms,peak_memory_mb,device,device_name,"

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.report import escape
-from benchmark.report.against import against_published
-from benchmark.report.efficiency import efficiency_sheets
-from benchmark.report.published import published_files, published_folder, read_published
-from benchmark.report.rank_table import rank_sheet
-from benchmark.report.tables import build_tables
-from benchmark.report.uncertainty import score_reader
+from benchmark.report.literature.against import against_published
+from benchmark.report.literature.published import published_files, published_folder, read_published
+from benchmark.report.sheets import escape
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.efficiency import efficiency_sheets
+from benchmark.report.tables.ranks import rank_sheet
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store.io import read_records
 
 NASTY = [
@@ -101,7 +101,7 @@ def test_every_table_compiles_in_a_bare_article(make_record: Any, tmp_path: Path
 def test_tables_of_every_kind_compile_and_fit_the_line(make_results: Any, tmp_path: Path) -> None:
     root = make_results(sets={"kvasir": 12, "etis": 8})
     make_results({"bsanet": 0.7}, ablation=["isam"], cell="bsanet-no-isam/quick-1/seed0", seeds=(0, 1))
-    records = [record.to_json() for record in read_records(root)]
+    records = read_records(root)
     read = score_reader(root, "pranet")
     made: list[Any] = build_tables(records, std=True, ci=True, significance="", read=read)
     made += build_tables(records, kind="ablation", ci=True, significance="", read=read)

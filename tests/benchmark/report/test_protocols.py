@@ -6,15 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_results import changed
 
 from benchmark.errors import BenchError
 from benchmark.metrics import load_protocol
-from benchmark.report.protocols import resolve_protocol
+from benchmark.report.records.protocols import resolve_protocol
 
 
 def held(make_record: Callable, **protocols: str) -> list:
     record = make_record()
-    return [{**record, "protocols": {"pranet": "aa11bb22", **protocols}}]
+    return [changed(record, protocols={"pranet": "aa11bb22", **protocols})]
 
 
 def test_a_name_stands_for_itself(make_record: Callable) -> None:

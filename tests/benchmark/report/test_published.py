@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import BenchError
-from benchmark.report.published import audit_published, findings_json, published_files, read_published
-from benchmark.report.rules import dice_iou_fault
+from benchmark.report.literature.audit import audit_published, findings_json
+from benchmark.report.literature.published import published_files, read_published
+from benchmark.report.literature.rules import dice_iou_fault
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "published"
 PAPER = PUBLISHED / "bsanet_paper.csv"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from made_results import changed, with_test
 
 from benchmark.errors import BenchError
-from benchmark.report.rank_table import rank_sheet
-from benchmark.report.tables import build_tables
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.ranks import rank_sheet
 
 SETS = ("kvasir", "etis", "colondb")
 
@@ -34,8 +35,7 @@ def test_ranks_by_hand_with_shared_places_on_printed_digits(make_record: Any) ->
 
 def test_a_model_that_lacks_a_set_is_blank_and_a_set_without_numbers_is_left_out(make_record: Any) -> None:
     records = _records(make_record, {"unet": (0.7, 0.8), "pranet": (0.6,), "bsanet": (0.8, 0.9)})
-    for record in records:
-        record["missing"] = {"colondb": "colondb: not found"}
+    records = [changed(record, missing={"colondb": "colondb: not found"}) for record in records]
     sheet = rank_sheet(build_tables(records))
     assert [[cell.text for cell in row[1:2]] for row in sheet.rows] == [["2.00"], [""], ["1.00"]]
     assert "Blank, PraNet: no whole row on etis" in sheet.notes
@@ -44,7 +44,7 @@ def test_a_model_that_lacks_a_set_is_blank_and_a_set_without_numbers_is_left_out
 
 def test_maps_of_a_part_are_not_ranked(make_record: Any) -> None:
     theirs = make_record("pranet", tests={"kvasir": 0.9}, n=62, fingerprint="x", origin="maps by their authors")
-    theirs["tests"]["kvasir"]["of"] = 100
+    theirs = with_test(theirs, "kvasir", of=100)
     records = [make_record("unet", tests={"kvasir": 0.7}), make_record("bsanet"), theirs]
     sheet = rank_sheet(build_tables(records))
     assert [row[1].text for row in sheet.rows] == ["2.00", "", "1.00"]

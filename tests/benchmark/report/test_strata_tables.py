@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from benchmark.errors import BenchError
-from benchmark.report.files import write_tables
-from benchmark.report.image_rows import ImageRows, image_rows
-from benchmark.report.strata_tables import strata_tables
-from benchmark.report.worst import worst_lists
+from benchmark.report.sheets.files import write_tables
+from benchmark.report.tables.image_rows import ImageRows, image_rows
+from benchmark.report.tables.strata import strata_tables
+from benchmark.report.tables.worst import worst_lists
 
 N = 12
 
@@ -57,7 +57,7 @@ def folder(tmp_path: Path, make_record: Callable) -> tuple[Path, list, pd.DataFr
     for seed in (0, 1):
         record = make_record("bsanet", seed=seed, n=N)
         rows = rows_of(seed)
-        path = tmp_path / "runs" / record["cell"] / "scores.parquet"
+        path = tmp_path / "runs" / record.cell / "scores.parquet"
         path.parent.mkdir(parents=True)
         rows.to_parquet(path)
         records.append(record)
@@ -74,37 +74,37 @@ def images_of(folder: tuple[Path, list, pd.DataFrame], **chosen: object) -> list
 def test_a_stratum_is_the_mean_over_its_images_and_seeds(folder, by: str, column: str) -> None:
     rows = folder[2]
     (table,) = strata_tables(images_of(folder), by)
-    names = [line["stratum"] for line in table.rows]
+    names = [line["stratum"] for line in table.data]
     assert names == (["small", "medium", "large", "all"] if by == "size" else ["1", "2", "10", "all"])
-    for line in table.rows:
+    for line in table.data:
         part = rows if line["stratum"] == "all" else rows[rows[column].astype(str) == line["stratum"]]
         assert line["n"] == part["id"].nunique()
         for key, name in {"mDSC": "dice", "mIoU": "iou", "E_phi_max": "em_max", "MAE": "mae", "S_alpha": "sm"}.items():
             assert line[key] == pytest.approx(part[name].mean(), abs=1e-12), key
         assert line["miss_rate"] == pytest.approx((part["dice"] < 0.1).mean(), abs=1e-12)
-    assert table.rows[-1]["miss_rate"] > 0.1  # k7 in both seeds, k3 in one
+    assert table.data[-1]["miss_rate"] > 0.1  # k7 in both seeds, k3 in one
 
 
 def test_groups_of_one_image_are_put_together(folder) -> None:
     (table,) = strata_tables(images_of(folder), "group")
-    assert [(line["stratum"], line["n"]) for line in table.rows] == [
+    assert [(line["stratum"], line["n"]) for line in table.data] == [
         ("video-1", 4),
         ("single images", N - 4),
         ("all", N),
     ]
     (table,) = strata_tables(images_of(folder), "border")
-    assert [(line["stratum"], line["n"]) for line in table.rows] == [("inside", 6), ("touches", 6), ("all", 12)]
+    assert [(line["stratum"], line["n"]) for line in table.data] == [("inside", 6), ("touches", 6), ("all", 12)]
 
 
 def test_worst_images_first_by_their_mean_over_seeds(folder) -> None:
     (listing,) = worst_lists(images_of(folder), 3)
     means = folder[2].groupby("id")["dice"].mean().sort_values()
-    assert [row["id"] for row in listing.rows] == list(means.index[:3])
-    assert [row["dice"] for row in listing.rows] == pytest.approx(list(means[:3]))
-    assert [row["rank"] for row in listing.rows] == [1, 2, 3]
+    assert [row["id"] for row in listing.data] == list(means.index[:3])
+    assert [row["dice"] for row in listing.data] == pytest.approx(list(means[:3]))
+    assert [row["rank"] for row in listing.data] == [1, 2, 3]
     (whole,) = worst_lists(images_of(folder), 99)
-    assert len(whole.rows) == N
-    assert next(row for row in whole.rows if row["id"] == "k3")["missed"] == 0.5
+    assert len(whole.data) == N
+    assert next(row for row in whole.data if row["id"] == "k3")["missed"] == 0.5
 
 
 def test_captions_say_what_was_measured_and_how(folder) -> None:
@@ -118,16 +118,16 @@ def test_captions_say_what_was_measured_and_how(folder) -> None:
 
 def test_another_protocol_seed_and_model(folder, make_record: Callable) -> None:
     rows = rows_of(1)
-    folder[1][1]["protocols"]["half"] = folder[1][0]["protocols"]["half"] = "bb"
     for record in folder[1]:
-        record["tests"]["kvasir"]["scores"]["half"] = record["tests"]["kvasir"]["scores"]["pranet"]
+        record.protocols["half"] = "bb"
+        record.tests["kvasir"].scores["half"] = record.tests["kvasir"].scores["pranet"]
     (one,) = images_of(folder, protocol="half", seeds=[1])
     expected = rows[rows["protocol"] == "half"].set_index("id")["dice"]
     assert one.images is not None and one.images["dice"].to_dict() == pytest.approx(expected.to_dict())
     blank, full = images_of(folder, models=["unet", "bsanet"])
     assert blank.images is None and full.images is not None
     (table,) = strata_tables([blank, full], "size")
-    assert table.rows[-2]["n"] is None and "not run" in table.rows[-2]["note"]
+    assert table.data[-2]["n"] is None and "not run" in table.data[-2]["note"]
     assert "| all | U-Net |  |" in table.to_markdown()
 
 

@@ -10,19 +10,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_results import with_test
 
 from benchmark.errors import BenchError
-from benchmark.report.files import write_tables
-from benchmark.report.names import MEASURES
-from benchmark.report.rows import Row, mark_best
-from benchmark.report.tables import build_tables
+from benchmark.metrics.measures import MEASURES
+from benchmark.report.sheets.files import write_tables
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.rows import Row, mark_best
+from benchmark.store.schema import Record
 
 MODELS = ("unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet")
 KEYS = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
 
 
 @pytest.fixture
-def six(make_record: Any) -> list[dict[str, Any]]:
+def six(make_record: Any) -> list[Record]:
     """Six models on Kvasir, in no order, ETIS not there."""
     order = ("sanet", "bsanet", "unet", "ldnet", "pranet", "unetplusplus")
     values = dict(zip(MODELS, (0.71, 0.72, 0.83, 0.84, 0.82, 0.80), strict=True))
@@ -46,7 +48,7 @@ def test_tables_stand_in_the_papers_order(make_record: Any) -> None:
 
 
 def test_incomplete_datasets_are_noted_below_every_table(make_record: Any) -> None:
-    record = {**make_record(tests={"kvasir": 0.5}), "partial": {"colondb": "108 of 380 images"}}
+    record = make_record(tests={"kvasir": 0.5}, partial={"colondb": "108 of 380 images"})
     (table,) = build_tables([record])
     assert "Incomplete datasets: CVC-ColonDB, 108 of 380 images" in table.notes
     assert "108 of 380" in table.to_latex() and "108 of 380" in table.to_markdown()
@@ -152,7 +154,7 @@ def test_a_wanted_model_without_a_record_is_a_blank_row(make_record: Any) -> Non
 def test_a_score_that_is_absent_or_not_finite_is_a_blank_cell(make_record: Any) -> None:
     scores = dict.fromkeys(KEYS, 0.5)
     record = make_record("unet", tests={"kvasir": {**scores, "mDSC": float("nan")}})
-    del record["tests"]["kvasir"]["scores"]["pranet"]["MAE"]
+    del record.tests["kvasir"].scores["pranet"]["MAE"]
     row = build_tables([record])[0].rows[0]
     assert (row.values["mDSC"], row.values["MAE"], row.values["mIoU"]) == (None, None, 0.5)
     assert row.reason == "no number for mDSC, MAE"
@@ -160,7 +162,7 @@ def test_a_score_that_is_absent_or_not_finite_is_a_blank_cell(make_record: Any) 
 
 def test_a_score_that_one_seed_lacks_is_blank_not_the_mean_of_the_others(make_record: Any) -> None:
     records = [make_record("unet", seed=seed) for seed in (0, 1)]
-    del records[1]["tests"]["kvasir"]["scores"]["pranet"]["mIoU"]
+    del records[1].tests["kvasir"].scores["pranet"]["mIoU"]
     row = build_tables(records, std=True)[0].rows[0]
     assert (row.values["mIoU"], row.std["mIoU"]) == (None, None)
     assert row.values["mDSC"] == pytest.approx(0.8)
@@ -194,7 +196,7 @@ def test_phantom_is_called_synthetic_in_every_format(make_record: Any) -> None:
 
 def test_maps_by_the_authors_carry_a_dagger_and_partial_ones_are_not_ranked(make_record: Any) -> None:
     theirs = make_record("pranet", tests={"kvasir": 0.9}, n=62, fingerprint="other", origin="maps by their authors")
-    theirs["tests"]["kvasir"]["of"] = 100
+    theirs = with_test(theirs, "kvasir", of=100)
     records = [make_record("unet", tests={"kvasir": 0.7}), make_record("bsanet"), theirs]
     table = build_tables(records)[0]
     assert r"PraNet$^{\dagger}$ & 0.900" in table.to_latex()
@@ -333,11 +335,10 @@ def test_write_tables_names_its_files_and_joins_the_csv(six: Any, tmp_path: Path
 
 
 def test_the_caption_says_what_was_tuned_and_with_how_many_trials(make_record: Any) -> None:
-    def tuned(model: str, trials: int | None) -> dict[str, Any]:
-        record = make_record(model)
-        return {**record, "recipe_name": "tuned", "recipe": {**record["recipe"], "tuned_trials": trials}}
+    def tuned(model: str, trials: int | None) -> Record:
+        return make_record(model, recipe_name="tuned", recipe={"tuned_trials": trials})
 
-    def caption(*records: dict[str, Any]) -> str:
+    def caption(*records: Record) -> str:
         return build_tables(records)[0].sheet.caption
 
     assert "tuned on validation" not in caption(tuned("unet", None), tuned("pranet", None))

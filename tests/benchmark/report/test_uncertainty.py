@@ -15,11 +15,12 @@ import pytest
 from scipy import stats as sps
 
 from benchmark.errors import BenchError
-from benchmark.report.blocks import long_frame, make_blocks
-from benchmark.report.names import COLUMNS
-from benchmark.report.stats import holm, mean_intervals, paired_comparisons
-from benchmark.report.tables import Table, build_tables
-from benchmark.report.uncertainty import score_reader
+from benchmark.metrics.measures import COLUMNS
+from benchmark.report.records.blocks import make_blocks
+from benchmark.report.statistics.resampling import holm, mean_intervals, paired_comparisons
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.scores import Table
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -27,14 +28,14 @@ Make = Callable[..., Path]
 
 
 def _tables(root: Path, **options: Any) -> list[Table]:
-    records = [record.to_json() for record in io.read_records(root)]
+    records = io.read_records(root)
     return build_tables(records, read=score_reader(root, "pranet"), **options)
 
 
 def _long(root: Path) -> pd.DataFrame:
     records = io.read_records(root)
-    cells = [(r.to_json(), io.read_scores(ResultsLayout(root).cell(r.cell).scores)) for r in records]
-    return long_frame(cells)
+    cells = [(r, io.read_scores(ResultsLayout(root).cell(r.cell).scores)) for r in records]
+    return pd.concat([rows.assign(model=r.model, seed=r.seed) for r, rows in cells], ignore_index=True)
 
 
 def test_intervals_are_those_of_the_statistics_over_the_same_rows(make_results: Make) -> None:

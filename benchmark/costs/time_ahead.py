@@ -1,0 +1,60 @@
+"""How long a plan will take, from a few timed steps of each of its models."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from benchmark.costs.training_step import affordable_batch, measure_step
+from benchmark.models.build import build_network
+from benchmark.runtime.device import make_fabric
+from benchmark.study.plan import Cell, Study
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds for one cell of a model and for the whole plan."""
+
+    per_model: dict[str, float]
+    total_s: float
+
+
+def estimate(study: Study) -> Estimate:
+    """Time forward + backward of each model on random pixels and scale to the plan's images and epochs.
+
+    Validation and test images count as a third of a training image each (no backward pass). Cells that differ only
+    in seed or ablation are taken to cost the same; a model that fails here counts as nothing.
+    """
+    per_model: dict[str, float] = {}
+    for cell in study.cells:
+        if cell.spec.name not in per_model:
+            try:
+                per_model[cell.spec.name] = seconds_per_image(study, cell) * _images(study, cell)
+            except Exception:  # a model that cannot run is the runner's to report; it must not stop the others
+                per_model[cell.spec.name] = 0.0
+    return Estimate(per_model, sum(per_model[cell.spec.name] for cell in study.cells))
+
+
+def seconds_per_image(study: Study, cell: Cell) -> float:
+    """Median seconds per image of a training step, after one step of warm-up."""
+    fabric = make_fabric(study.request.device, cell.recipe)
+    model = build_network(cell.spec, cell.recipe, drop=cell.ablation, pretrained=False)
+    batch = affordable_batch(cell.recipe.batch_size, fabric.device)
+    return measure_step(model, fabric, side=cell.recipe.image_size, batch=batch, loss=cell.recipe.loss).seconds
+
+
+def as_text(seconds: float) -> str:
+    """``45 s``, ``12 min`` or ``3.4 h``."""
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _images(study: Study, cell: Cell) -> float:
+    recipe = cell.recipe
+    num_train = len(study.split.train) + (len(study.split.val) if recipe.select == "last_all" else 0)
+    train = min(num_train, recipe.max_train_images or math.inf)
+    val = min(len(study.split.val), recipe.max_val_images or math.inf)
+    test = sum(min(len(items), recipe.max_test_images or math.inf) for items in study.split.tests.values())
+    scales = len(recipe.scales) if recipe.multi_scale == "each" else 1
+    return recipe.epochs * (train * scales + val / 3) + test / 3

@@ -1,0 +1,1 @@
+"""Find faults, duplicates and leaks in datasets and splits."""

@@ -1,0 +1,321 @@
+"""Look at datasets on disk and say what is there and what is wrong; nothing is ever changed."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.data.audit.mask_faults import find_inverted
+from benchmark.data.files.decode import decode_mask_grey, describe
+from benchmark.data.files.hashing import content_hash, fingerprint
+from benchmark.data.listing.datasets import (
+    DATASETS,
+    MANIFESTS,
+    dataset_info,
+    expand_datasets,
+    list_dataset,
+    resolve_root,
+)
+from benchmark.data.listing.folders import IMAGE_SUFFIXES, same_name
+from benchmark.data.listing.items import MASK_THRESHOLD, RECORD_NAME, DatasetMissing, Item
+from benchmark.data.pixels.cache import load_pair
+from benchmark.errors import BenchError
+
+THREADS = 2
+_SHOWN = 10
+_NEAR, _MOSTLY = 40, 0.95  # a JPEG mask has values near 0 and 255, a photograph all others too
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """One line of ``bench data list``.
+
+    Attributes:
+        name: Dataset name.
+        title: As printed in tables.
+        found: True where images are on disk (phantoms are always at hand).
+        num_images: Images found.
+        expected: Images in the original distribution.
+        where: Folder of the first image.
+        note: What is wrong, or where to get it.
+        licence: Terms in one line.
+    """
+
+    name: str
+    title: str
+    found: bool
+    num_images: int
+    expected: int
+    where: str
+    note: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found in one dataset.
+
+    Attributes:
+        name: Dataset name.
+        title: As printed in tables.
+        num_images: Pairs found.
+        expected: Pairs in the original distribution; 0 where unknown.
+        num_groups: Sequences and duplicate clusters, single images included.
+        folders: Folders that were read.
+        sizes: Number of images by "width x height".
+        image_kinds: Number of image files by format and samples.
+        mask_kinds: The same for masks.
+        num_grey_masks: Masks with more than two levels.
+        max_threshold_effect: Greatest share of a mask's pixels that differ between value > 0 and value > 127, [0, 1].
+        num_empty_masks: Masks without foreground.
+        strays: Files in the folders that belong to no pair.
+        fingerprint: Content hash of the set, "" where a file could not be read.
+        hashes: Content hash of each sound pair by id, as split files hold it.
+        faults: One line each; empty for a sound dataset.
+    """
+
+    name: str
+    title: str
+    num_images: int
+    expected: int
+    num_groups: int = 0
+    folders: tuple[str, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    image_kinds: dict[str, int] = field(default_factory=dict)
+    mask_kinds: dict[str, int] = field(default_factory=dict)
+    num_grey_masks: int = 0
+    max_threshold_effect: float = 0.0
+    num_empty_masks: int = 0
+    strays: tuple[str, ...] = ()
+    fingerprint: str = ""
+    faults: tuple[str, ...] = ()
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """True where no fault was found."""
+        return not self.faults
+
+    def to_text(self) -> str:
+        """Return the report as lines for a terminal."""
+        effect = f"> 0 and > {MASK_THRESHOLD} differ in up to {self.max_threshold_effect:.1%} of a mask's pixels"
+        lines = [
+            f"{self.title} ({self.name}): {_verdict(len(self.faults))}",
+            f"  images       {self.num_images}" + (f" of {self.expected}" if self.expected else ""),
+            f"  groups       {self.num_groups}",
+            f"  folders      {', '.join(self.folders)}",
+            f"  sizes        {_counts(self.sizes)}",
+            f"  image files  {_counts(self.image_kinds)}",
+            f"  mask files   {_counts(self.mask_kinds)}",
+            f"  grey masks   {self.num_grey_masks} with more than two levels; {effect}",
+            f"  empty masks  {self.num_empty_masks}",
+            f"  strays       {_some(self.strays) or 'none'}",
+            f"  fingerprint  {self.fingerprint or 'none'}",
+        ]
+        return "\n".join([*lines, *(f"  fault        {fault}" for fault in self.faults)])
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one pair showed."""
+
+    fault: str = ""
+    swapped: bool = False
+    size: str = ""
+    image_kind: str = ""
+    mask_kind: str = ""
+    grey: bool = False
+    empty: bool = False
+    threshold_effect: float = 0.0
+
+
+def list_datasets(root: Path | str | None = None) -> list[DatasetRow]:
+    """Return every known dataset with what is on disk; without any data root nothing is.
+
+    Raises:
+        BenchError: If a data root is named and is no folder.
+    """
+    if root is not None or os.environ.get("BENCH_DATA_ROOT"):
+        root = resolve_root(root)
+    return [_row(name, root) for name in DATASETS]
+
+
+def _row(name: str, root: Path | str | None) -> DatasetRow:
+    info = DATASETS[name]
+    if info.synthetic:
+        text = "drawn when first used; synthetic"
+        return DatasetRow(name, info.title, True, info.expected, info.expected, "", text, info.licence)
+    absent = DatasetRow(name, info.title, False, 0, info.expected, "", f"get it from {info.source}", info.licence)
+    if root is None:
+        return absent
+    try:
+        items = list_dataset(name, root)
+    except DatasetMissing:
+        return absent
+    except BenchError as error:
+        return DatasetRow(name, info.title, False, 0, info.expected, "", str(error), info.licence)
+    note = "" if len(items) == info.expected else f"incomplete: {len(items)} of {info.expected}"
+    where = str(items[0].image_path.parent)
+    return DatasetRow(name, info.title, True, len(items), info.expected, where, note, info.licence)
+
+
+def found_datasets(root: Path | None = None) -> list[str]:
+    """Return the names of the known datasets that are on disk.
+
+    Raises:
+        BenchError: None is.
+    """
+    found = [row.name for row in list_datasets(root) if row.found]
+    if not found:
+        raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
+    return found
+
+
+def check_datasets(
+    names: Sequence[str],
+    root: Path | None = None,
+    *,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> list[CheckReport]:
+    """Check datasets one after the other.
+
+    Args:
+        names: Datasets or groups; all that are found where empty.
+        root: Data root; None takes BENCH_DATA_ROOT.
+        progress: Called with the dataset, its images read and in all.
+    """
+    wanted = expand_datasets(names, root) if names else found_datasets(root)
+    return [check_dataset(name, root, progress=partial(progress, name)) for name in wanted]
+
+
+def check_dataset(
+    name: str,
+    root: Path | str | None = None,
+    *,
+    cache_dir: Path | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> CheckReport:
+    """Read every file of a dataset and report counts, sizes, modes, levels, strays and faults.
+
+    Args:
+        name: Dataset name.
+        root: Data root; None takes BENCH_DATA_ROOT.
+        cache_dir: Where phantom images are written.
+        progress: Called with images read and in all.
+    Raises:
+        BenchError: Only for an unusable data root; faults of the dataset are in the report.
+    """
+    info = dataset_info(name)
+    if not info.synthetic and name not in MANIFESTS:
+        root = resolve_root(root)
+    try:
+        items = list_dataset(name, root, cache_dir=cache_dir)
+    except BenchError as error:
+        return CheckReport(name, info.title, 0, info.expected, faults=(str(error),))
+    with ThreadPoolExecutor(THREADS) as pool:
+        seen = []
+        for look in pool.map(_look, items):
+            seen.append(look)
+            progress(len(seen), len(items))
+    report = _report(name, items, seen)
+    inverted = find_inverted(items)
+    return replace(report, faults=(*report.faults, inverted)) if inverted else report
+
+
+def _look(item: Item) -> _Seen:
+    try:
+        image_kind, mask_kind = describe(item.image_path), describe(item.mask_path)
+        image, grey = load_pair(item)
+    except BenchError as error:
+        return _Seen(fault=str(error), swapped=_is_swapped(item))
+    some, strong = int(np.count_nonzero(grey)), int(np.count_nonzero(grey > MASK_THRESHOLD))
+    return _Seen(
+        size=f"{image.shape[1]}x{image.shape[0]}",
+        image_kind=image_kind,
+        mask_kind=mask_kind,
+        grey=int(np.count_nonzero(np.bincount(grey.ravel(), minlength=256))) > 2,
+        empty=strong == 0,
+        threshold_effect=(some - strong) / grey.size,
+    )
+
+
+def _is_swapped(item: Item) -> bool:
+    """Tell whether the mask file looks like a photograph and the image file like a mask."""
+    try:
+        grey = decode_mask_grey(item.image_path, threshold=0)
+    except BenchError:  # coloured, as an image should be
+        return False
+    return float(np.mean((grey < _NEAR) | (grey > 255 - _NEAR))) > _MOSTLY
+
+
+def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckReport:
+    info = dataset_info(name)
+    faults = [look.fault for look in seen if look.fault and not look.swapped]
+    swapped = [item for item, look in zip(items, seen, strict=True) if look.swapped]
+    if swapped:
+        where, there = swapped[0].image_path.parent, swapped[0].mask_path.parent
+        faults.insert(
+            0,
+            f"{len(swapped)} pairs look swapped: masks lie in {where} and images in {there}; exchange the two folders",
+        )
+    good = [look for look in seen if not look.fault]
+    if info.expected and len(items) != info.expected:
+        faults.insert(0, f"{len(items)} images found, {info.expected} expected; get the rest from {info.source}")
+    return CheckReport(
+        name,
+        info.title,
+        len(items),
+        info.expected,
+        num_groups=len({item.group for item in items}),
+        folders=tuple(map(str, _folders(items)[:_SHOWN])),
+        sizes=dict(Counter(look.size for look in good).most_common()),
+        image_kinds=dict(Counter(look.image_kind for look in good).most_common()),
+        mask_kinds=dict(Counter(look.mask_kind for look in good).most_common()),
+        num_grey_masks=sum(look.grey for look in good),
+        max_threshold_effect=max((look.threshold_effect for look in good), default=0.0),
+        num_empty_masks=sum(look.empty for look in good),
+        strays=_strays(items),
+        fingerprint="" if len(good) < len(seen) else fingerprint(items),
+        faults=tuple(faults),
+        hashes={item.id: content_hash(item) for item, look in zip(items, seen, strict=True) if not look.fault},
+    )
+
+
+def _folders(items: Sequence[Item]) -> list[Path]:
+    return list(dict.fromkeys(path.parent for item in items for path in (item.image_path, item.mask_path)))
+
+
+def _strays(items: Sequence[Item]) -> tuple[str, ...]:
+    """Return the names of files that lie beside the images and masks and belong to none of them.
+
+    Where a folder serves several datasets, image files are theirs and only other files are strays.
+    """
+    known = {path for item in items for path in (item.image_path, item.mask_path)}
+    shared = items[0].dataset in ("cvc300", "endoscene")
+    names = []
+    for folder in _folders(items):
+        passing = IMAGE_SUFFIXES if shared or same_name(folder.parent.name) == "traindataset" else frozenset()
+        files = (path for path in sorted(folder.iterdir()) if path.is_file() and path not in known)
+        files = (path for path in files if path.name != RECORD_NAME)  # what 'bench data fetch' writes beside the data
+        names += [path.name for path in files if path.suffix.lower() not in passing]
+    return tuple(names)
+
+
+def _verdict(num_faults: int) -> str:
+    return f"{num_faults} fault{'s' if num_faults > 1 else ''}" if num_faults else "ok"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    shown = [f"{key} ({number})" for key, number in list(counts.items())[:_SHOWN]]
+    return ", ".join(shown) + (f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else "")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -1,0 +1,1 @@
+"""Download datasets: addresses, checksums, archives."""

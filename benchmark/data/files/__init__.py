@@ -1,0 +1,1 @@
+"""Read single files: images, masks, maps; content hashes; generated files."""

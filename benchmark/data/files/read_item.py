@@ -1,0 +1,37 @@
+"""Read an item's files as its dataset stores them: colour order and mask threshold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.data.files.decode import decode_image, decode_mask_grey, image_shape
+from benchmark.data.listing.items import MASK_THRESHOLD, Item
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def read_image(item: Item) -> NDArray[np.uint8]:
+    """Read an item's image as (H, W, 3) uint8 RGB."""
+    pixels = decode_image(item.image_path)
+    return np.ascontiguousarray(pixels[..., ::-1]) if item.channels == "bgr" else pixels
+
+
+def read_mask_grey(item: Item) -> NDArray[np.uint8]:
+    """Read an item's mask as (H, W) uint8 grey: as stored where it is cut at 127, else cut already, 0 and 255."""
+    grey = decode_mask_grey(item.mask_path, threshold=item.mask_threshold)
+    if item.mask_threshold == MASK_THRESHOLD:
+        return grey
+    return (grey > item.mask_threshold).astype(np.uint8) * np.uint8(255)
+
+
+def read_mask(item: Item) -> NDArray[np.bool_]:
+    """Read an item's mask as (H, W) bool."""
+    return read_mask_grey(item) > MASK_THRESHOLD
+
+
+def mask_shape(item: Item) -> tuple[int, int]:
+    """Return height and width of an item's mask in pixels; nothing is decoded."""
+    return image_shape(item.mask_path)

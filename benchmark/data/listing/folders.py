@@ -1,0 +1,152 @@
+"""Find folders whatever their spelling, and pair images with masks by stem."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.data.files.time_limit import in_time
+from benchmark.data.listing.items import natural_key
+from benchmark.errors import BenchError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+_BUNDLE_PARENTS = frozenset({"testdataset", "traindataset"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image file and its mask file under one id."""
+
+    id: str
+    image: Path
+    mask: Path
+    part: str = ""
+
+
+def same_name(name: str) -> str:
+    """Reduce a folder name to what copies of a dataset agree on: letters and digits, lower case."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def subfolder(base: Path, path: str) -> Path | None:
+    """Return the folder ``path`` below ``base`` ("" is ``base``), blind to case, spaces and hyphens."""
+    folder = base
+    for step in filter(None, path.split("/")):
+        wanted = same_name(step)
+        found = sorted(p for p in _folders(folder) if same_name(p.name) == wanted)
+        if not found:
+            return None
+        folder = found[0]
+    return folder
+
+
+def homes(root: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the folders below ``root`` that may hold a dataset called by one of ``names``.
+
+    Looked at: ``root`` itself when it bears the name (or the name is ""), its children, a child of the same name
+    inside (archives often unpack so), and its grandchildren.
+    """
+    wanted = {same_name(name) for name in names}
+    if "" in wanted or same_name(root.name) in wanted:
+        yield root
+    children = _folders(root)
+    for child in children:
+        if same_name(child.name) in wanted:
+            yield child
+            yield from (p for p in _folders(child) if same_name(p.name) in wanted)
+        elif same_name(child.name) not in _BUNDLE_PARENTS:
+            yield from (p for p in _folders(child) if same_name(p.name) in wanted)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the visible folders inside ``folder``, sorted by name."""
+    try:
+        names = in_time(_folder_names, folder)
+    except OSError as error:
+        raise BenchError(f"cannot read folder {folder}: {error.strerror}; check its path and rights") from error
+    return [folder / name for name in sorted(names)]
+
+
+def _folder_names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [e.name for e in entries if not e.name.startswith(".") and _holds(e.is_dir)]
+
+
+def _holds(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; a link that leads to itself is of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files directly inside ``folder``, in natural order; hidden files are strays."""
+    try:
+        names = in_time(_image_names, folder)
+    except OSError as error:
+        raise BenchError(f"cannot read folder {folder}: {error.strerror}; check its path and rights") from error
+    return [folder / name for name in sorted(names, key=natural_key)]
+
+
+def _image_names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        names = {e.name: _holds(e.is_file) or refuse_pipe(Path(e.path)) for e in entries if _looks_like_image(e.name)}
+    return [name for name, is_file in names.items() if is_file]
+
+
+def _looks_like_image(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (hot loop)
+
+
+def refuse_pipe(path: Path) -> bool:
+    """Return False for what is no file.
+
+    Raises:
+        BenchError: It is a named pipe, whose reader would wait for somebody to write.
+    """
+    if path.is_fifo():
+        raise BenchError(f"cannot read {path}: it is a named pipe, expected an image file; remove it")
+    return False
+
+
+def by_id(folder: Path, pattern: str) -> dict[str, Path]:
+    """Return the image files of ``folder`` whose stem matches ``pattern``, by its group ``id``.
+
+    Raises:
+        BenchError: If two files claim one id.
+    """
+    stems = re.compile(pattern, re.DOTALL)  # a name with a line end is refused by name, not overlooked
+    found: dict[str, Path] = {}
+    for path in image_files(folder):
+        match = stems.fullmatch(path.stem)
+        if match is None:
+            continue
+        first = found.setdefault(match["id"], path)
+        if first is not path:
+            raise BenchError(f"{path} and {first.name} claim the same id {match['id']!r}: remove one of the two")
+    return found
+
+
+def pair_by_id(images: dict[str, Path], masks: dict[str, Path], part: str = "") -> list[Pair]:
+    """Join images and masks of the same id.
+
+    Raises:
+        BenchError: Naming the first images without a mask, or masks without an image.
+    """
+    for left, right, what, other in ((images, masks, "image", "mask"), (masks, images, "mask", "image")):
+        orphans = sorted(left.keys() - right.keys(), key=natural_key)
+        if orphans:
+            raise BenchError(_orphan_message([left[i] for i in orphans], what, other, right))
+    return [Pair(key, images[key], masks[key], part) for key in sorted(images, key=natural_key)]
+
+
+def _orphan_message(files: list[Path], what: str, other: str, right: dict[str, Path]) -> str:
+    shown = ", ".join(f.name for f in files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
+    place = f" in {next(iter(right.values())).parent}" if right else ""
+    many = "s" if len(files) > 1 else ""
+    remedy = f"add the {other}{many}{place} or remove the {what}{many}"
+    return f"{what}{many} without {other} in {files[0].parent}: {shown}; {remedy}"

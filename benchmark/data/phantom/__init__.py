@@ -1,0 +1,1 @@
+"""The synthetic datasets: phantom, and phantom-faulty with one fault each."""

@@ -1,0 +1,1 @@
+"""From decoded images to network input: pixel cache, batches, augmentation, normalisation."""

@@ -1,0 +1,1 @@
+"""Who trains, who validates, who tests: named splits, split files, published lists."""

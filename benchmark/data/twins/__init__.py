@@ -1,0 +1,1 @@
+"""Which images show one picture: candidates by hashes, proof by alignment, exact by pixels."""

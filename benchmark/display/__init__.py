@@ -1,0 +1,1 @@
+"""Progress of one cell and of many, on standard error."""

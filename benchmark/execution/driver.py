@@ -1,0 +1,243 @@
+"""Gives out cells to an executor until all are finished: longest first, again where a worker was lost.
+
+The driver is one process; executors differ in how a job gets to a worker and how its words come back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import platform
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from benchmark.errors import BenchError
+from benchmark.execution.job import PATIENCE_S, Job, Told
+from benchmark.execution.order import longest_first
+from benchmark.execution.runner import SECONDS_BETWEEN_LOOKS, attempt, begin
+from benchmark.store import io
+from benchmark.store.locks import Lock
+from benchmark.store.schema import Record
+from benchmark.study.reuse import is_finished
+
+if TYPE_CHECKING:
+    from benchmark.display.many_cells import Crowd
+    from benchmark.execution.placement import Placement
+    from benchmark.study.events import Watcher
+    from benchmark.study.plan import Cell, Study
+
+RETRIES = 3
+_SECONDS_TO_STOP = 90.0
+_EXECUTORS = {
+    "local": "benchmark.execution.processes:Processes",
+    "ray": "benchmark.execution.ray_cluster:RayCluster",
+    "slurm": "benchmark.execution.slurm:SlurmJobs",
+}
+_ENDS = ("cell_finished", "busy", "lost", "refused", "stopped")
+
+
+class Executor(Protocol):
+    """Brings jobs to workers and their words back."""
+
+    def free(self) -> int:
+        """How many more jobs it takes now."""
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Start some jobs."""
+
+    def listen(self, seconds: float) -> list[Told]:
+        """What was told since; waits so long at most. A worker that dies is told of as ``lost``, with the reason."""
+
+    def stop(self) -> None:
+        """Ask every job to save and end; ``listen`` then still tells how they did."""
+
+    def kill(self) -> None:
+        """End what has not ended."""
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+@dataclass
+class Spread:
+    """A study in many hands.
+
+    Attributes:
+        study: The plan; its request resumes, whatever the user asked for (see ``ready``).
+        crowd: The display of many cells at once.
+        wrap: Makes of a cell's display what is told of it.
+        retries: Times that a cell may be lost.
+    """
+
+    study: Study
+    crowd: Crowd
+    wrap: Callable[[Watcher], Watcher]
+    retries: int = RETRIES
+    records: dict[str, Record] = field(default_factory=dict)
+    _queue: deque[Job] = field(default_factory=deque)
+    _out: dict[str, Watcher] = field(default_factory=dict)
+    _held: dict[str, Lock] = field(default_factory=dict)
+    _lost: Counter[str] = field(default_factory=Counter)
+    _looked: float = 0.0
+
+    def run(self, executor: Executor, todo: Sequence[Cell]) -> None:
+        """Run the cells that are not finished.
+
+        Raises:
+            BenchError: A worker cannot run this study at all, or a cell was lost too often.
+            KeyboardInterrupt: A signal came; whatever was started has been stopped and has saved its work.
+        """
+        self._queue.extend(Job(cell.id) for cell in todo)
+        try:
+            while len(self.records) < len(self.study.cells):
+                self._give_out(executor)
+                for told in executor.listen(0.5):
+                    self._hear(told)
+                self._look_at_held()
+        except BaseException:
+            self._stop(executor)
+            raise
+
+    def keep(self, cell: Cell) -> bool:
+        """Take a finished cell's record; False where somebody else has the cell in hand."""
+        number = self.study.cells.index(cell) + 1
+        record = attempt(self.study, cell, number, self._lock(cell.id), self.wrap(self.crowd.of(cell)))
+        if record is not None:
+            self.records[cell.id] = record
+        return record is not None
+
+    def _give_out(self, executor: Executor) -> None:
+        jobs = [self._queue.popleft() for _ in range(min(executor.free(), len(self._queue)))]
+        for job in jobs:
+            self._out[job.cell] = self.wrap(self.crowd.of(self._cell(job.cell)))
+        if jobs:
+            executor.submit(jobs)
+
+    def _hear(self, told: Told) -> None:
+        cell, what, args = told["cell"], told["what"], told["args"]
+        watcher = self._out.get(cell)
+        if watcher is None:  # a word of a worker that had been given up
+            return
+        if what in _ENDS:
+            del self._out[cell]
+        if what == "cell_started":
+            index = self.study.cells.index(self._cell(cell))
+            if args[0] != platform.node():
+                self.crowd.place(cell, args[0])
+            watcher.cell_started(self.study.cells[index], index + 1, len(self.study.cells))
+        elif what == "cell_finished":
+            self.records[cell] = Record.model_validate(args[0])
+            watcher.cell_finished(self.records[cell], kept=args[1])
+        elif what == "busy":
+            self._held[cell] = self._lock(cell)
+            self.crowd.message(f"{cell} is in the hands of {args[0]}; it is left to that one")
+        elif what == "lost":
+            self._lose(cell, args[0])
+        elif what == "refused":
+            raise BenchError(args[0])
+        elif what != "stopped":
+            getattr(watcher, what)(*args)
+        else:
+            self._lose(cell, "its worker was told to stop")
+        if what in _ENDS:
+            self.crowd.gone(cell)
+
+    def _lose(self, cell: str, reason: str) -> None:
+        self._lost[cell] += 1
+        if self._lost[cell] > self.retries:
+            raise BenchError(
+                f"{cell}: given up after {self._lost[cell]} workers were lost (the last: {reason}); finished cells are "
+                "kept, and the same command goes on from here"
+            )
+        self.crowd.message(f"{cell}: {reason}; it goes on elsewhere from its last checkpoint")
+        self._queue.appendleft(Job(cell, PATIENCE_S))
+
+    def _look_at_held(self) -> None:
+        """Queue the cells of other studies again as soon as those have let go of them."""
+        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        for cell in [cell for cell, lock in self._held.items() if not lock.is_held()]:
+            del self._held[cell]
+            self._queue.append(Job(cell, PATIENCE_S))
+
+    def _stop(self, executor: Executor) -> None:
+        """Let what was started save and end; what it still tells is heard, and shown in the records."""
+        end = time.monotonic() + _SECONDS_TO_STOP
+        try:
+            if self._out:
+                self.crowd.message(f"stopping {len(self._out)} cells; each saves first (again to stop at once)")
+            executor.stop()
+            while self._out and time.monotonic() < end:
+                for told in executor.listen(0.5):
+                    if told["what"] in ("refused", "lost", "stopped", "busy"):
+                        self._out.pop(told["cell"], None)
+                    else:
+                        self._hear(told)
+        finally:
+            executor.kill()
+
+    def _cell(self, cell_id: str) -> Cell:
+        return next(cell for cell in self.study.cells if cell.id == cell_id)
+
+    def _lock(self, cell_id: str) -> Lock:
+        return Lock(self.study.layout.lock(cell_id))
+
+
+def run_spread(study: Study, placement: Placement, crowd: Crowd, wrap: Callable[[Watcher], Watcher]) -> list[Record]:
+    """Run a study's cells by an executor, as ``runner.run_study`` does in this process.
+
+    Args:
+        study: The plan.
+        placement: Which executor, with its options.
+        crowd: The display.
+        wrap: Makes of a cell's display what is told of it.
+    Returns:
+        The records, in the order of the study's cells.
+    Raises:
+        BenchError: The executor cannot be had, or see ``Spread.run``.
+        KeyboardInterrupt: See ``Spread.run``.
+    """
+    make = _executor_class(placement.executor)
+    begin(study, crowd.whole(), here=placement.executor == "local")
+    crowd.gone("")
+    study = ready(study)
+    spread = Spread(study, crowd, wrap, placement.options.get("retries", RETRIES))
+    todo = [cell for cell in study.cells if not (is_finished(study, cell) and spread.keep(cell))]
+    if todo:
+        with contextlib.closing(make(study, placement, len(todo), crowd.message)) as executor:
+            spread.run(executor, longest_first(todo))
+    return [spread.records[cell.id] for cell in study.cells]
+
+
+def ready(study: Study) -> Study:
+    """Put away what must not be built upon, once; from then on every worker resumes, also after another was lost."""
+    request = study.request
+    for cell in study.cells if request.if_exists != "resume" else ():
+        paths = study.layout.cell(cell.id)
+        with Lock(study.layout.lock(cell.id)).attempt() as held:
+            done = paths.record.is_file() and io.read_record(paths.record).status == "ok"
+            if held and (request.if_exists == "overwrite" or not done):
+                for path in (paths.last, paths.record, paths.best):
+                    path.unlink(missing_ok=True)
+    return replace(study, request=replace(request, if_exists="resume"))
+
+
+def _executor_class(name: str) -> Any:
+    """Import an executor; the others' packages are not needed.
+
+    Raises:
+        BenchError: Its package is not installed.
+    """
+    module, _, cls = _EXECUTORS[name].partition(":")
+    try:
+        return getattr(importlib.import_module(module), cls)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("ray", "submitit"):
+            raise
+        raise BenchError(
+            f"--executor {name}: {error.name} is not installed; python -m pip install 'polyp-bench[{name}]'"
+        ) from None

@@ -1,0 +1,179 @@
+"""Executor ``local``: some processes on this machine, each with its share of the threads and a GPU of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from benchmark.execution import prestart as nursery
+from benchmark.execution.job import Job, Told, pack, understood
+
+if TYPE_CHECKING:
+    from benchmark.execution.placement import Placement
+    from benchmark.study.plan import Study
+
+_TAIL = 12
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[str]
+    number: int
+    cell: str | None = None
+    tail: list[str] = field(default_factory=list)
+    heard: list[threading.Thread] = field(default_factory=list)
+
+
+class Processes:
+    """See ``benchmark.execution.driver.Executor``."""
+
+    def __init__(self, study: Study, placement: Placement, num_cells: int, say: Callable[[str], None]) -> None:
+        self._packed, self._say = pack(study.request), say
+        self._told: queue.Queue[Told] = queue.Queue()
+        self._stopping = False
+        count = min(placement.workers or 1, num_cells)
+        self._threads = nursery.threads_each(placement, placement.workers or 1)
+        self._gpus = visible_gpus(study.request.device)
+        self._gpus_each = study.request.devices
+        self._workers = [self._start(number) for number in range(count)]
+
+    def free(self) -> int:
+        """Workers without a cell."""
+        return sum(worker.cell is None for worker in self._workers)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Hand one job to each of some free workers."""
+        for job in jobs:
+            place = next(i for i, worker in enumerate(self._workers) if worker.cell is None)
+            if self._workers[place].process.poll() is not None:  # it died while it had nothing to do
+                self._workers[place] = self._start(place)
+            worker = self._workers[place]
+            worker.cell = job.cell
+            self._write(worker, json.dumps(asdict(job)))
+
+    def listen(self, seconds: float) -> list[Told]:
+        """What the workers said, and which of them died."""
+        heard = []
+        try:
+            heard.append(self._told.get(timeout=seconds))
+            while True:
+                heard.append(self._told.get_nowait())
+        except queue.Empty:
+            pass
+        for worker in self._workers:
+            if any(told["cell"] == worker.cell and told["what"] in _LAST for told in heard):
+                worker.cell = None
+        return heard + self._bury()
+
+    def stop(self) -> None:
+        """Let every worker save and end."""
+        self._stopping = True
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                worker.process.terminate()
+
+    def kill(self) -> None:
+        """End those that are left."""
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                worker.process.kill()
+
+    def close(self) -> None:
+        """Let the workers go: without more input they end."""
+        for worker in self._workers:
+            if worker.process.stdin is not None:
+                _quietly(worker.process.stdin.close)
+        end = time.monotonic() + 20
+        for worker in self._workers:
+            try:
+                worker.process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+
+    def _start(self, number: int) -> _Worker:
+        process = nursery.take(self._threads)
+        worker = _Worker(process, number)
+        assert process.stdout is not None and process.stderr is not None
+        for target, pipe in ((self._hear, process.stdout), (self._hear_errors, process.stderr)):
+            worker.heard.append(threading.Thread(target=target, args=(worker, pipe), daemon=True))
+            worker.heard[-1].start()
+        self._write(worker, json.dumps({**self._packed, "gpus": gpus_of(number, self._gpus, each=self._gpus_each)}))
+        return worker
+
+    def _write(self, worker: _Worker, line: str) -> None:
+        stdin = worker.process.stdin
+        assert stdin is not None
+
+        def write() -> None:
+            stdin.write(line + "\n")
+            stdin.flush()
+
+        _quietly(write)  # a worker that is dead is found so by _bury
+
+    def _hear(self, worker: _Worker, pipe: IO[str]) -> None:
+        for told in understood(pipe):
+            self._told.put(told)
+
+    def _hear_errors(self, worker: _Worker, pipe: IO[str]) -> None:
+        """Warnings of libraries and tracebacks: told at once, and the last lines again where it dies of them."""
+        for line in pipe:
+            if not line.strip():
+                continue
+            worker.tail = [*worker.tail[1 - _TAIL :], line.rstrip()]
+            cell = worker.cell
+            if cell is not None:
+                self._told.put({"cell": cell, "what": "message", "args": [line.rstrip()]})
+
+    def _bury(self) -> list[Told]:
+        """Replace workers that died with a cell in hand."""
+        lost: list[Told] = []
+        for place, worker in enumerate(self._workers):
+            code = worker.process.poll()
+            if code is None or worker.cell is None:
+                continue
+            for thread in worker.heard:
+                thread.join(5)
+            if not self._told.empty():  # its last words come first
+                continue
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            lost.append({"cell": worker.cell, "what": "lost", "args": [f"worker {worker.process.pid} {how}"]})
+            worker.cell = None
+            if not self._stopping:
+                self._workers[place] = self._start(place)
+        return lost
+
+
+_LAST = ("cell_finished", "busy", "refused", "stopped")
+
+
+def visible_gpus(device: str) -> list[str]:
+    """GPUs to deal out, as CUDA_VISIBLE_DEVICES names them; [] where the device asked for is none, or one by number."""
+    if device not in ("auto", "cuda"):
+        return []
+    import torch
+
+    given = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+    count = torch.cuda.device_count()
+    return given[:count] if given else [str(k) for k in range(count)]
+
+
+def gpus_of(number: int, gpus: Sequence[str], *, each: int = 1) -> str | None:
+    """CUDA_VISIBLE_DEVICES of one worker: of several GPUs the one (or ``each``) whose turn it is."""
+    if not gpus:
+        return None
+    return ",".join(gpus[(number * each + k) % len(gpus)] for k in range(min(each, len(gpus))))
+
+
+def _quietly(action: Callable[[], Any]) -> None:
+    try:
+        action()
+    except (BrokenPipeError, OSError, ValueError):
+        return

@@ -1,0 +1,157 @@
+"""The cells of a study, one after the other, each under its lock; what is tried before the first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.data.splits.files import save_split
+from benchmark.execution.cell import run_cell
+from benchmark.execution.process_group import check_devices
+from benchmark.models.build import build_network
+from benchmark.models.registry import code_stamp
+from benchmark.runtime.compute import give_back
+from benchmark.runtime.device import make_fabric
+from benchmark.store import io
+from benchmark.store.locks import Lock
+from benchmark.store.schema import Record
+from benchmark.study.events import Watcher
+from benchmark.study.pixels import pixels
+from benchmark.study.plan import Cell, Study
+from benchmark.study.reuse import is_finished
+
+if TYPE_CHECKING:
+    pass
+
+
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def run_study(study: Study, watcher: Watcher) -> list[Record]:
+    """Run every cell in turn; one that fails is recorded and does not stop the others.
+
+    Cells that another process on the same results folder has in hand are left to it; they are taken over if it dies,
+    and waited for at the end, so that every process ends with the whole study.
+
+    Raises:
+        BenchError: The disk is full or the results folder cannot be written: going on would lose work.
+        KeyboardInterrupt: After the cell in hand was recorded as interrupted.
+    """
+    begin(study, watcher)
+    locks = {cell.id: Lock(study.layout.lock(cell.id)) for cell in study.cells}
+    records: dict[str, Record] = {}
+    waited: set[str] = set()
+    while len(records) < len(study.cells):
+        before = len(records)
+        for number, cell in enumerate(study.cells, start=1):
+            if cell.id in records:
+                continue
+            lock = locks[cell.id]
+            record = attempt(study, cell, number, lock, watcher, after_another=cell.id in waited)
+            if record is not None:
+                records[cell.id] = record
+            elif cell.id not in waited:
+                waited.add(cell.id)
+                watcher.message(f"{cell.id} is in the hands of {lock.holder()}; it is left to that one")
+        if len(records) == before:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    return [records[cell.id] for cell in study.cells]
+
+
+def begin(study: Study, watcher: Watcher, *, here: bool = True) -> None:
+    """Do what comes before the first cell: try the folder, the device and every image, keep the split.
+
+    Args:
+        study: The plan.
+        watcher: Told what is going on.
+        here: Whether its cells run on this machine: its device and pixel cache are then tried and filled.
+    """
+    check_writable(study.layout.root)
+    prepare(study, watcher, here=here)
+    save_split(study.split, study.layout.splits / f"{study.split.name}-{study.info.fingerprint_train[:8]}.json")
+
+
+def attempt(
+    study: Study, cell: Cell, number: int, lock: Lock, watcher: Watcher, *, after_another: bool = False
+) -> Record | None:
+    """Run a cell if its lock is free; None where somebody else has it in hand.
+
+    Args:
+        study: The plan.
+        cell: One of its cells.
+        number: Which one, from 1.
+        lock: The cell's.
+        watcher: Told of progress.
+        after_another: Another process had it in hand before: what that one has made of it is kept.
+    """
+    with lock.attempt() as held:
+        return _run_held(study, cell, number, watcher, after_another=after_another) if held else None
+
+
+def _run_held(study: Study, cell: Cell, number: int, watcher: Watcher, *, after_another: bool) -> Record:
+    """Run a cell whose lock is held; what another process has just made of it is kept."""
+    if after_another:
+        study = replace(study, request=replace(study.request, if_exists="resume"))
+    io.drop_leftovers(study.layout.cell(cell.id).folder)
+    watcher.cell_started(cell, number, len(study.cells))
+    record, kept = run_cell(study, cell, watcher)
+    give_back()
+    watcher.cell_finished(record, kept=kept)
+    return record
+
+
+def prepare(study: Study, watcher: Watcher, *, here: bool = True) -> None:
+    """Try the device and every image that an unfinished cell needs, before anything is trained here.
+
+    Raises:
+        BenchError: The device is not there, or an image or mask cannot be used; it is named.
+    """
+    todo = [cell for cell in study.cells if not is_finished(study, cell)]
+    _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], watcher)
+    if here:
+        check_devices(study.request, todo)
+    for cell in todo if here else ():
+        make_fabric(study.request.device, cell.recipe)
+        for size in {cell.recipe.train_size, cell.recipe.image_size}:
+            for items in study.universe.values():
+                pixels(study, cell, items, size, watcher)
+
+
+def check_weights(study: Study, *, here: bool = True) -> None:
+    """Start each unfinished network from its ImageNet weights once, so that missing ones are told of at once.
+
+    Args:
+        study: The plan.
+        here: Whether its cells run on this machine: its devices are then counted, too.
+    Raises:
+        BenchError: They are not there or do not fit; the message says how to get them or to do without. Or the number
+            of devices makes no sense.
+    """
+    todo = [cell for cell in study.cells if not is_finished(study, cell)]
+    if here:
+        check_devices(study.request, todo)
+    todo = [cell for cell in todo if cell.recipe.pretrained]
+    for cell in {(cell.spec.name, cell.ablation): cell for cell in todo}.values():
+        build_network(cell.spec, cell.recipe, drop=cell.ablation, weights=cell.weights, pretrained=True)
+
+
+def _tell_of_other_code(study: Study, kept: Sequence[Cell], watcher: Watcher) -> None:
+    """Say which kept cells were trained by another state of the code than today's."""
+    titles: dict[str, None] = {}
+    for cell in kept:
+        then = io.read_record(study.layout.cell(cell.id).record).environment.get("code")
+        if then is not None and then != code_stamp(cell.spec):
+            titles[cell.spec.title] = None
+    if titles:
+        watcher.message(
+            f"kept as they are, though the code has changed since (environment.code in run.json): {', '.join(titles)}; "
+            "--if-exists overwrite trains them anew"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a results folder that cannot be written before anything is trained."""
+    io.mark(folder)

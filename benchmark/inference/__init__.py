@@ -1,1 +1,0 @@
-"""A trained network on images and videos that have no masks: `bench predict`."""

@@ -1,0 +1,1 @@
+"""Look after a machine and a results folder: doctor, clean, export."""

@@ -1,0 +1,143 @@
+"""A study's records without images, maps and weights: small enough to publish, whole enough for tables."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.errors import BenchError, unknown_name
+from benchmark.store import io
+from benchmark.store.commands import read_commands, write_command
+from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.schema import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        cells: Cells, whatever their status.
+        files: Every file, below the export's folder.
+        num_bytes: Their size.
+    """
+
+    cells: list[str]
+    files: list[Path]
+    num_bytes: int
+
+
+def export_records(
+    results: Path, out: Path, *, protocols: Sequence[str] | None = None, compact: bool = False
+) -> Exported:
+    """Copy the records of a results folder so that tables, figures, comparisons and the page come from the copy alone.
+
+    Of each cell: ``run.json`` without the machine's name, ``history.csv``, ``scores.parquet``, ``curves.npz`` and the
+    values of own metrics. Curves of single images, which serve the scores without leaked images only, are kept where a
+    test set has leaked images. Splits, commands and profiles come along; maps, worst images, weights and locks do not.
+
+    Args:
+        results: Results folder.
+        out: Folder of the export; it must not hold records yet.
+        protocols: Keep these scoring protocols; all if None.
+        compact: Keep scores of single images and curves in single precision; ``run.json`` keeps its figures.
+    Raises:
+        BenchError: No records; ``out`` holds records; a record lacks a protocol; a file cannot be read or written.
+    """
+    source, staging = ResultsLayout(results), ResultsLayout(out / f".export-{secrets.token_hex(6)}")
+    records = io.read_records(results)
+    if not records:
+        raise BenchError(f"results folder {results}: no records; run 'bench run' first or pass --results")
+    known = sorted({name for record in records for name in record.protocols})
+    for name in protocols or ():
+        if name not in known:
+            raise unknown_name("protocol of these records", name, known)
+    _refuse_clash(ResultsLayout(out))
+    kept = set(known if protocols is None else protocols)
+    for record in records if protocols is not None else ():
+        if record.tests and (lacking := kept - set(record.protocols)):
+            found = f"cell {record.cell}: no scores by protocol {', '.join(sorted(lacking))}"
+            raise BenchError(f"{found}; run it again, or keep others by --protocols")
+    with io.explain_os_errors(out):
+        try:
+            for record in records:
+                _export_cell(source.cell(record.cell), staging.cell(record.cell), record, kept, compact)
+            _export_rest(source, staging)
+            parts = sorted(staging.root.iterdir())
+            files = [out / path.relative_to(staging.root) for path in sorted(staging.root.rglob("*")) if path.is_file()]
+            for part in parts:
+                part.replace(out / part.name)
+        finally:
+            shutil.rmtree(staging.root, ignore_errors=True)
+    return Exported([record.cell for record in records], files, sum(path.stat().st_size for path in files))
+
+
+def _refuse_clash(copy: ResultsLayout) -> None:
+    for path in (copy.runs, copy.commands, copy.splits, copy.profile):
+        if path.exists():
+            raise BenchError(f"{path} is there already: remove it, or pass another folder to --out")
+
+
+def _export_cell(source: CellPaths, copy: CellPaths, record: Record, protocols: Collection[str], compact: bool) -> None:
+    io.write_record(copy, _without(record, protocols))
+    for path in (source.history, *sorted(source.folder.glob("metrics/*.parquet"))):
+        if path.is_file():
+            io.write_bytes(copy.folder / path.relative_to(source.folder), _bytes(path))
+    if source.scores.is_file():
+        rows = io.read_scores(source.scores)
+        rows = rows[rows["protocol"].isin(protocols)]
+        io.write_parquet(copy.scores, rows.astype(dict.fromkeys(_doubles(rows), "float32")) if compact else rows)
+    if source.curves.is_file():
+        leaked = {name for name, test in record.tests.items() if any((test.leaked or {}).values())}
+        arrays = io.read_npz(source.curves)
+        wanted = {key: arrays[key] for key in arrays if _wanted(key, protocols, leaked)}
+        io.write_npz(copy.curves, {key: _single(array) if compact else array for key, array in wanted.items()})
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise BenchError(f"cannot read {path}: {reason}; mend its permissions or run the cell again") from None
+
+
+def _doubles(rows: pd.DataFrame) -> list[str]:
+    return [name for name in rows.columns if rows[name].dtype == "float64"]
+
+
+def _single(array: np.ndarray) -> np.ndarray:
+    return array.astype("float32") if array.dtype == "float64" else array
+
+
+def _without(record: Record, protocols: Collection[str]) -> Record:
+    """The record without the machine's name and without other protocols."""
+    tests = {
+        name: test.model_copy(update={"scores": {key: test.scores[key] for key in test.scores if key in protocols}})
+        for name, test in record.tests.items()
+    }
+    environment = {key: value for key, value in record.environment.items() if key != "host"}
+    named = {key: value for key, value in record.protocols.items() if key in protocols}
+    return record.model_copy(update={"tests": tests, "environment": environment, "protocols": named})
+
+
+def _wanted(key: str, protocols: Collection[str], leaked: Collection[str]) -> bool:
+    protocol, dataset, array = key.split("/", 2)
+    return protocol in protocols and (array != "em_images" or dataset in leaked)
+
+
+def _export_rest(source: ResultsLayout, copy: ResultsLayout) -> None:
+    """Splits and profiles as they are; commands without the tables and figures that are not exported."""
+    for path in (*sorted(source.splits.glob("*.json")), source.profile):
+        if path.is_file():
+            io.write_bytes(copy.root / path.relative_to(source.root), _bytes(path))
+    for command in read_commands(source):
+        write_command(copy, command.model_copy(update={"files": []}))

@@ -1,0 +1,1 @@
+"""The registry of networks, and what a network is made of."""

@@ -1,0 +1,125 @@
+"""The network to predict with: a cell's best weights, or a released checkpoint; with its test-time processing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.config import Recipe, load_recipe, validate_recipe
+from benchmark.data.pixels.resize import resize_image
+from benchmark.errors import BenchError
+from benchmark.models.build import build_network
+from benchmark.models.registry import ModelSpec, code_hash, get_spec, load_checkpoint
+from benchmark.prediction.maps import predict_at
+from benchmark.runtime.device import make_fabric
+from benchmark.store import io
+from benchmark.store.checkpoint import load_weights
+from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.schema import Record
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network ready to predict, and where it comes from.
+
+    Attributes:
+        title: For messages.
+        recipe: Gives size, resampling, normalisation and test-time processing.
+        synthetic: Whether it was trained or tested on procedural images; None where nobody knows.
+    """
+
+    model: nn.Module
+    recipe: Recipe
+    fabric: Fabric
+    title: str
+    synthetic: bool | None = None
+
+    def maps(self, images: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        """Maps of (H, W, 3) uint8 RGB images, each (H, W) uint8 at its image's own size: 255 x probability."""
+        side, how = self.recipe.image_size, self.recipe.resize
+        batch = torch.from_numpy(np.stack([resize_image(image, side, how) for image in images]))
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        return predict_at(self.model, self.recipe, batch, sizes, self.fabric)
+
+
+def network_of_run(run: str, *, results: Path, model: str | None, device: str) -> Network:
+    """Load a cell's best weights, checked against the record's checksum.
+
+    Args:
+        run: Folder that holds ``run.json``, or a cell below ``results/runs``, or a part of its name that fits one.
+        results: Results folder.
+        model: ``FILE.py:function`` of a cell whose network came from a file.
+        device: As for ``bench run``.
+    Raises:
+        BenchError: No such cell, no or other weights, or a network file whose text has changed.
+    """
+    paths = _find(run, results)
+    record = io.read_record(paths.record)
+    if record.origin or record.best_sha256 is None or not paths.best.is_file():
+        why = record.origin or f"status {record.status}"
+        raise BenchError(f"{paths.folder}: holds no trained weights ({why}); name a finished cell of bench run")
+    spec = _spec(record, model)
+    recipe = validate_recipe(record.recipe, where=f"record {record.cell}")
+    network = build_network(spec, recipe, drop=tuple(record.ablation), pretrained=False)
+    try:
+        network.load_state_dict(load_weights(paths.best, record.best_sha256))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise BenchError(f"{paths.best}: does not fit {spec.title} as it is built now ({reason})") from None
+    fabric = make_fabric(device, recipe)
+    return Network(network.to(fabric.device).eval(), recipe, fabric, f"{spec.title} ({record.cell})", record.synthetic)
+
+
+def network_of_checkpoint(
+    model: str, checkpoint: Path, *, recipe: str, overrides: Mapping[str, Any], device: str
+) -> Network:
+    """Load a released checkpoint, with the test-time processing of a recipe.
+
+    Raises:
+        BenchError: The file is missing, is no plain tensor file, or its keys or shapes are not the model's.
+    """
+    spec = get_spec(model)
+    if not checkpoint.is_file():
+        raise BenchError(f"--checkpoint {checkpoint}: not found; give a file of weights of {spec.title}")
+    resolved = load_recipe(recipe, model=spec.name, overrides={**overrides, "pretrained": False})
+    network = build_network(spec, resolved, pretrained=False)
+    load_checkpoint(spec, network, checkpoint)
+    fabric = make_fabric(device, resolved)
+    return Network(network.to(fabric.device).eval(), resolved, fabric, f"{spec.title} ({checkpoint.name})")
+
+
+def _find(run: str, results: Path) -> CellPaths:
+    if (Path(run) / "run.json").is_file():
+        return CellPaths(Path(run))
+    layout = ResultsLayout(results)
+    cells = sorted(str(path.parent.relative_to(layout.runs)) for path in layout.runs.rglob("run.json"))
+    fitting = [cell for cell in cells if cell == run] or [cell for cell in cells if run in cell]
+    if len(fitting) != 1:
+        known = ", ".join(fitting or cells) or "none"
+        problem = f"fits {len(fitting)} cells" if fitting else "no such cell or folder with run.json"
+        raise BenchError(f"--run {run}: {problem}; {results} holds {known}")
+    return layout.cell(fitting[0])
+
+
+def _spec(record: Record, model: str | None) -> ModelSpec:
+    if not record.model.startswith("file:"):
+        if model is not None and get_spec(model).name != record.model:
+            raise BenchError(f"--model {model}: the cell was trained with {record.model}; leave --model out")
+        return get_spec(record.model, files=False)
+    if model is None:
+        raise BenchError(f"{record.cell}: its network came from a file; name it with --model FILE.py:function")
+    spec = get_spec(model)
+    stamp = (record.environment.get("code") or {}).get("model")
+    if spec.name != record.model or (stamp is not None and stamp != code_hash(spec)):
+        raise BenchError(f"--model {model}: not the file that {record.cell} was trained with; restore its text")
+    return spec

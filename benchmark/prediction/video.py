@@ -1,0 +1,162 @@
+"""Read a video frame by frame and write others of the same frame rate and frame count. PyAV, an extra."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchError
+from benchmark.prediction.outputs import Kind
+from benchmark.store.io import FULL
+
+Pixels = NDArray[np.uint8]
+Frame = tuple[int, int | None, Pixels]
+"""Number from 0, time stamp in the stream's units, (H, W, 3) RGB."""
+
+SUFFIX: dict[Kind, str] = {"masks": ".mkv", "probs": ".mkv", "overlays": ".mp4"}
+"""Masks and maps are lossless (FFV1 in Matroska); overlays are H.264."""
+
+
+class OutputError(BenchError):
+    """The outputs cannot be written: no fault of the input."""
+
+
+def need_pyav() -> Any:
+    """Import PyAV.
+
+    Raises:
+        BenchError: It is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise BenchError("video files need PyAV: python -m pip install 'polyp-bench[video]' (or: av)") from None
+    return av
+
+
+def count_frames(path: Path) -> int:
+    """Frames as the file states them; 0 where it does not.
+
+    Raises:
+        BenchError: It is no readable video, or is stored turned.
+    """
+    av = need_pyav()
+    try:
+        with av.open(str(path)) as file:
+            if not file.streams.video:
+                raise BenchError(f"video {path}: holds no pictures")
+            turned = next(iter(file.decode(video=0))).rotation
+            if turned:
+                raise BenchError(
+                    f"video {path}: stored turned by {turned} degrees; save it upright first (ffmpeg -i IN OUT does)"
+                )
+            return int(file.streams.video[0].frames)
+    except (av.FFmpegError, OSError, StopIteration) as error:
+        raise BenchError(f"cannot read video {path}: {_reason(error)}") from None
+
+
+def convert(
+    path: Path,
+    targets: dict[Kind, Path],
+    work: Callable[[list[Frame]], list[dict[Kind, Pixels]]],
+    *,
+    batch: int,
+) -> tuple[int, float]:
+    """Turn a video into others, some frames at a time; all of them whole, or none is there.
+
+    Args:
+        path: The video.
+        targets: Where each kind goes.
+        work: From frames to the pictures of each kind.
+        batch: Frames at once.
+    Returns:
+        Number of frames, and seconds per unit of their time stamps.
+    Raises:
+        BenchError: The video breaks off or changes its size, or the outputs cannot be written.
+    """
+    av = need_pyav()
+    parts = {kind: target.with_name(f".{target.stem}.part{target.suffix}") for kind, target in targets.items()}
+    number = 0
+    try:
+        with ExitStack() as stack:
+            source = stack.enter_context(av.open(str(path)))
+            stream = source.streams.video[0]
+            writers = {}
+            for kind, part in parts.items():
+                part.parent.mkdir(parents=True, exist_ok=True)
+                writers[kind] = stack.enter_context(_Writer(av, part, stream, kind))
+            for frames in _batches(source, stream, batch):
+                for (_, stamp, _), pictures in zip(frames, work(frames), strict=True):
+                    for kind, writer in writers.items():
+                        writer.add(pictures[kind], stamp)
+                number += len(frames)
+            tick = float(stream.time_base)
+        for kind, target in targets.items():
+            parts[kind].replace(target)
+    except (av.FFmpegError, OSError) as error:
+        if error.errno in FULL | {errno.EACCES, errno.EROFS, errno.EIO}:
+            raise OutputError(f"cannot write {next(iter(parts.values())).parent}: {_reason(error)}") from error
+        raise BenchError(f"video {path}: {_reason(error)} after {number} frames; nothing was written") from None
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    return number, tick
+
+
+def _batches(source: Any, stream: Any, size: int) -> Iterator[list[Frame]]:
+    decoded = enumerate(source.decode(stream))
+    while chunk := list(itertools.islice(decoded, size)):
+        yield [(number, frame.pts, frame.to_ndarray(format="rgb24")) for number, frame in chunk]
+
+
+class _Writer:
+    """One output video; it takes over the input's rate and time stamps."""
+
+    def __init__(self, av: Any, path: Path, source: Any, kind: Kind) -> None:
+        self._av, self._path, self._source, self._kind = av, path, source, kind
+
+    def __enter__(self) -> _Writer:
+        self._file = self._av.open(str(self._path), mode="w")
+        rate = self._rate = self._source.average_rate or self._source.guessed_rate
+        self._added = 0
+        codec = "libx264" if self._kind == "overlays" else "ffv1"
+        self._stream = self._file.add_stream(codec, rate=rate)
+        width, height = self._source.codec_context.width, self._source.codec_context.height
+        self._stream.width, self._stream.height = width, height
+        even = width % 2 == 0 and height % 2 == 0
+        self._stream.pix_fmt = "gray" if codec == "ffv1" else "yuv420p" if even else "yuv444p"
+        if codec == "libx264":
+            self._stream.options = {"crf": "18"}
+        self._stream.codec_context.time_base = self._source.time_base
+        return self
+
+    def add(self, pixels: Pixels, stamp: int | None) -> None:
+        height, width = pixels.shape[:2]
+        if (width, height) != (self._stream.width, self._stream.height):
+            raise BenchError(f"video changes its size to {width}x{height} on the way; cut it into videos of one size")
+        frame = self._av.VideoFrame.from_ndarray(pixels, format="gray" if pixels.ndim == 2 else "rgb24")
+        if stamp is None:  # some AVI files have none: frames at the stated rate then
+            stamp = round(self._added / (self._rate * self._source.time_base))
+        self._added += 1
+        frame.pts, frame.time_base = stamp, self._source.time_base
+        for packet in self._stream.encode(frame):
+            self._file.mux(packet)
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        try:
+            if kind is None:
+                for packet in self._stream.encode():
+                    self._file.mux(packet)
+        finally:
+            self._file.close()
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,291 @@
+"""The figures by name: what each shows, what it needs, and how it is drawn from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.errors import BenchError, unknown_name
+from benchmark.report.figures import comparisons as compare_plots
+from benchmark.report.figures import plots
+from benchmark.report.figures.evidence import Evidence
+from benchmark.report.figures.grid import Case, choose_images, qualitative
+from benchmark.report.figures.pictures import Pictures, stretched, stretches
+from benchmark.report.figures.size import size
+from benchmark.report.records.select import set_title
+from benchmark.report.statistics.ranks import average_ranks
+from benchmark.report.statistics.resampling import mean_intervals, paired_comparisons
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+DEFAULT_ROWS = ("best", "median", "worst", "disagreement")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may set.
+
+    Attributes:
+        reference: Model that the others are compared with; None for BSANet, else the first.
+        rows: Rules or ids for the qualitative grid.
+        wide: Grid across both columns of a page.
+    """
+
+    reference: str | None = None
+    rows: Sequence[str] = DEFAULT_ROWS
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, or the reason why there is none.
+
+    Attributes:
+        stem: File name without suffix.
+        title: What it shows, in words.
+    """
+
+    stem: str
+    title: str
+    figure: Figure | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One kind of figure; ``draw`` makes it for one test set, or ``whole`` for all together."""
+
+    sentence: str
+    needs: str
+    draw: Callable[[Evidence, str, Options, Pictures], Figure] | None = None
+    whole: Callable[[Evidence, Options], Figure] | None = None
+
+
+def draw(name: str, evidence: Evidence, pictures: Pictures, options: Options) -> Iterator[Drawn]:
+    """Draw one kind of figure, for each test set where it is about one; what cannot be drawn says why.
+
+    Raises:
+        BenchError: Unknown name.
+    """
+    if name not in PLOTS:
+        raise unknown_name("plot", name, PLOTS)
+    plot = PLOTS[name]
+    if plot.whole is not None:
+        whole = plot.whole
+        yield _attempt(name, plot.sentence, lambda: whole(evidence, options))
+        return
+    assert plot.draw is not None
+    one = plot.draw
+    if not evidence.datasets:
+        yield Drawn(name, plot.sentence, reason="no test set was scored")
+    for dataset in evidence.datasets:
+        title = f"{plot.sentence}: {set_title(evidence.records, dataset)}"
+        yield _attempt(f"{name}-{dataset}", title, lambda d=dataset: one(evidence, d, options, pictures))  # type: ignore[misc]
+
+
+def _attempt(stem: str, title: str, make: Callable[[], Figure]) -> Drawn:
+    try:
+        return Drawn(stem, title, make())
+    except BenchError as error:
+        return Drawn(stem, title, reason=str(error))
+
+
+def _qualitative(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
+    members = pictures.with_maps(dataset)
+    pictures.items(dataset)
+    block = evidence.block(dataset)
+    names = [m.name for m in members if m.name in block.models]
+    stretch = stretches(evidence.protocol)
+    chosen = choose_images(block, options.rows, higher_is_better=evidence.measure.higher_is_better)
+    cases = []
+    for image_id, rules in chosen.items():
+        image, mask = pictures.pair(dataset, image_id)
+        maps = {m.name: pictures.map(m, dataset, image_id) for m in members if m.name in names}
+        if stretch:
+            maps = {name: stretched(prob) for name, prob in maps.items()}
+        column = block.ids.index(image_id)
+        scores = {name: float(block.scores[block.index(name), 0, column]) for name in names}
+        cases.append(Case(",\n".join(rules) or image_id, image_id, image, mask, maps, scores))
+    where = "; ".join(f"{' and '.join(rules) or 'chosen'}: {image_id}" for image_id, rules in chosen.items())
+    how = "of the map stretched to [0, 1]" if stretch else "of the map"
+    note = (
+        f"Outlines at threshold 0.5 {how}, seed {block.seeds[0]}; the number is that map's {evidence.measure.key}. "
+        f"Images chosen by the models' mean {evidence.measure.key}: {where}. {evidence.note([dataset])}"
+    )
+    title = set_title(evidence.records, dataset)
+    return qualitative(cases, names, title=title, wide=options.wide, note=note)
+
+
+def _curves(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
+    found, lost = {}, ""
+    for member in evidence.members(dataset):
+        files = [evidence.paths(record).curves for record in member.records]
+        if all(path.is_file() for path in files):
+            archives = [io.read_npz(path) for path in files]
+            found[member.name] = plots.mean_curves(archives, protocol=evidence.protocol, dataset=dataset)
+        else:
+            lost += f" {member.row.title} has no curves.npz."
+    if not found:
+        raise BenchError(f"no curves.npz beside the records of {dataset}; score the cells again")
+    return plots.curves(found, dataset=dataset, note=evidence.note([dataset]) + lost)
+
+
+def _distribution(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
+    label = f"{evidence.measure.key} of one image"
+    return plots.distribution(evidence.block(dataset), label=label, note=evidence.note([dataset]))
+
+
+def _size(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
+    block = evidence.block(dataset)
+    area = evidence.images(dataset)["area_rel"].reindex(list(block.ids)).to_numpy(dtype=float)
+    label = f"{evidence.measure.key} of one image"
+    title = set_title(evidence.records, dataset)
+    return size(block, area, label=label, title=title, note=evidence.note([dataset]))
+
+
+def _training(evidence: Evidence, options: Options) -> Figure:
+    import pandas as pd
+
+    histories: dict[str, list[pd.DataFrame]] = {}
+    for name, records in evidence.trained.items():
+        files = [evidence.paths(record).history for record in records]
+        histories.update({name: [pd.read_csv(path) for path in files if path.is_file()]} if files else {})
+    histories = {name: found for name, found in histories.items() if found}
+    return plots.training(histories, note=f"Band: from least to greatest seed. {evidence.note()}")
+
+
+def reference_of(models: Sequence[str], wanted: str | None) -> str:
+    """The model that others are compared with: the wanted one, else BSANet, else the first.
+
+    Raises:
+        BenchError: The wanted one is not there.
+    """
+    if wanted is not None and wanted not in models:
+        raise unknown_name("model", wanted, models)
+    return wanted or ("bsanet" if "bsanet" in models else models[0])
+
+
+def _forest(evidence: Evidence, options: Options) -> Figure:
+    blocks = evidence.blocks()
+    reference = reference_of(list(dict.fromkeys(m for b in blocks for m in b.models)), options.reference)
+    blocks = [block for block in blocks if reference in block.models]
+    found = paired_comparisons(blocks, reference=reference)
+    note = f"95 % intervals. {_hints(found)}{evidence.note()}"
+    return compare_plots.forest(found, label=f"difference in {evidence.measure.key}", note=note)
+
+
+def _hints(found: pd.DataFrame) -> str:
+    """What limits the intervals, said once for all test sets."""
+    hints = list(dict.fromkeys(part for note in found["note"] if note for part in note.split("; ")))
+    groups = [hint for hint in hints if "groups of images only" in hint]
+    if len(groups) > 1:
+        few = sorted({int(hint.split()[0]) for hint in groups})
+        merged = f"{few[0]} to {few[-1]} groups of images only: take the intervals as a rough guide"
+        hints = [merged, *(hint for hint in hints if hint not in groups)]
+    return "".join(f"{hint[:1].upper()}{hint[1:]}. " for hint in hints)
+
+
+def _ranks(evidence: Evidence, options: Options) -> Figure:
+    import pandas as pd
+
+    blocks = evidence.blocks()
+    scores = pd.DataFrame({b.dataset: dict(zip(b.models, b.scores.mean(axis=(1, 2)), strict=True)) for b in blocks}).T
+    found = average_ranks(scores, higher_is_better=evidence.measure.higher_is_better)
+    return compare_plots.ranks(found, note=f"By {evidence.measure.key}. {evidence.note()}")
+
+
+def _with_scores(evidence: Evidence, dataset: str, cost: dict[str, float], column: str) -> pd.DataFrame:
+    import pandas as pd
+
+    block = evidence.block(dataset)
+    found = mean_intervals([block])
+    frame = pd.DataFrame(found).rename(columns={"mean": evidence.measure.key})
+    return frame.assign(**{column: [cost.get(str(model), np.nan) for model in frame["model"]]})
+
+
+def _parameters(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
+    cost = {m.name: float(m.row.num_params) for m in evidence.members(dataset) if m.row.num_params}
+    rows = _with_scores(evidence, dataset, cost, "num_params")
+    title = set_title(evidence.records, dataset)
+    note = f"Bars: 95 % intervals. {evidence.note([dataset])}"
+    return compare_plots.cost(rows, score=evidence.measure.key, title=title, note=note)
+
+
+def _latency(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
+    names = [m.name for m in evidence.members(dataset) if not m.row.foreign]
+    cost, conditions = latencies(evidence.results, names)
+    rows = _with_scores(evidence, dataset, cost, "latency_ms")
+    title = set_title(evidence.records, dataset)
+    note = f"Latency {conditions}. Bars: 95 % intervals. {evidence.note([dataset])}"
+    return compare_plots.cost(rows, x="latency_ms", score=evidence.measure.key, title=title, note=note)
+
+
+def latencies(results: Path, models: Sequence[str]) -> tuple[dict[str, float], str]:
+    """Milliseconds per image by model from ``profile.csv``, all measured alike, and how they were measured.
+
+    Of several conditions (size, batch, hardware) the one that covers most models is taken; then batch 1, the larger
+    size, the later line.
+
+    Raises:
+        BenchError: No file, or none of these models in it.
+    """
+    import pandas as pd
+
+    path = ResultsLayout(results).profile
+    if not path.is_file():
+        raise BenchError(f"{path} is missing: 'bench profile --models all' measures the latency")
+    table = pd.read_csv(path)
+    keys = ["size_px", "batch", "device_name", "num_threads"]
+    if not {"model", "latency_ms", *keys} <= set(table.columns):
+        raise BenchError(
+            f"{path}: expected the columns model, latency_ms, {', '.join(keys)}; run 'bench profile' again"
+        )
+    found = [(group, part.drop_duplicates("model", keep="last")) for group, part in table.groupby(keys, sort=True)]
+    ranked = [(int(p["model"].isin(models).sum()), g[1] == 1, g[0], i) for i, (g, p) in enumerate(found)]
+    best = max(ranked, default=(0,))
+    if best[0] == 0:
+        raise BenchError(f"{path} has none of {', '.join(models)}: run 'bench profile --models {','.join(models)}'")
+    (size_px, batch, device, threads), part = found[best[-1]]
+    cost = {str(m): float(ms) / batch for m, ms in zip(part["model"], part["latency_ms"], strict=True)}
+    plural = "s" if threads > 1 else ""
+    return cost, f"at {size_px} px, batch {batch}, on {device}, {threads} thread{plural}"
+
+
+PLOTS: dict[str, Plot] = {
+    "qualitative": Plot(
+        "image, truth and each model's map, with true and false pixels outlined in colour",
+        "maps/ beside the records, and the images (--data-root)",
+        _qualitative,
+    ),
+    "curves": Plot("precision against recall, and F and E by threshold", "curves.npz beside the records", _curves),
+    "training": Plot(
+        "training loss and validation score by epoch, with the range over seeds",
+        "history.csv beside the records",
+        whole=_training,
+    ),
+    "distribution": Plot("scores of single images, by model", "scores.parquet beside the records", _distribution),
+    "size": Plot("score against the size of the polyp", "scores.parquet beside the records", _size),
+    "parameters": Plot("score against the number of parameters", "scores.parquet; num_params in run.json", _parameters),
+    "latency": Plot(
+        "score against the time per image", "scores.parquet, and profile.csv from 'bench profile'", _latency
+    ),
+    "forest": Plot(
+        "differences of every model from one model, with intervals",
+        "scores.parquet of two models at least",
+        whole=_forest,
+    ),
+    "ranks": Plot(
+        "average ranks over test sets with the critical difference",
+        "scores.parquet of two models at least on every test set",
+        whole=_ranks,
+    ),
+}
+"""Every kind of figure by name."""

@@ -1,0 +1,173 @@
+"""Figures that set models side by side: differences, cost, ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.errors import BenchError
+from benchmark.report.figures.style import add_note, look, new_figure, plain_log_ticks, styled, titles
+from benchmark.report.records.names import dataset_title
+from benchmark.report.statistics.ranks import Ranks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note: str = "") -> Figure:
+    """Draw differences from a reference model with their intervals, one panel per test set.
+
+    A filled marker: the difference holds after Holm's correction at 5 %. A hollow one: it does not.
+
+    Args:
+        comparisons: What ``paired_comparisons`` returns.
+        label: Axis label, without the reference.
+        note: Small line below.
+    Raises:
+        BenchError: Nothing is compared.
+    """
+    if comparisons.empty:
+        raise BenchError("nothing to compare: the results hold one model only; run another with 'bench run --models'")
+    sets = list(dict.fromkeys(comparisons["dataset"]))
+    models = list(titles(list(dict.fromkeys(comparisons["model"]))))
+    reference = str(comparisons["reference"].iloc[0])
+    with styled():
+        figure, panels = new_figure(0.72 + len(sets) * (0.22 + 0.17 * len(models)), len(sets), 1, sharex=True)
+        for axes, name in zip(panels, sets, strict=True):
+            _forest_panel(axes, comparisons[comparisons["dataset"] == name], models)
+            axes.set_title(dataset_title(str(name)), loc="left")
+        words = f"{label} from {titles([reference])[reference]}\n(filled: Holm p < 0.05)"
+        panels[-1].set_xlabel(words, loc="right")  # beside long names of models there is more room to the left
+        add_note(figure, note)
+    return figure
+
+
+def _forest_panel(axes: Axes, rows: pd.DataFrame, models: Sequence[str]) -> None:
+    axes.axvline(0, color="#000000", lw=0.7)
+    by_model = rows.set_index("model")
+    for y, model in enumerate(models):
+        if model not in by_model.index:
+            continue
+        row = by_model.loc[model]
+        style = look(model, models)
+        axes.plot([row["low"], row["high"]], [y, y], color=style["color"], lw=1.4, solid_capstyle="butt")
+        holds = bool(row["p_holm"] < 0.05)
+        face = style["color"] if holds else "white"
+        axes.plot(row["difference"], y, marker=style["marker"], color=style["color"], markerfacecolor=face, ms=4.5)
+    axes.set_yticks(range(len(models)), list(titles(models).values()))
+    axes.set_ylim(len(models) - 0.4, -0.6)
+    axes.grid(axis="y", visible=False)
+
+
+def cost(rows: pd.DataFrame, *, x: str = "num_params", score: str = "mDSC", title: str = "", note: str = "") -> Figure:
+    """Draw a score against what it costs, models named at their points.
+
+    Args:
+        rows: One row per model: model, ``x``, ``score`` and, where there are intervals, low and high. Rows with a
+            blank are left out.
+        x: Column of the cost: num_params, or a latency such as latency_ms. Logarithmic.
+        score: Column of the score.
+        title: For instance the test set.
+        note: Small line below.
+    Raises:
+        BenchError: No row has both.
+    """
+    labels = {"num_params": "parameters, millions", "latency_ms": "latency, ms per image"}
+    known = rows.dropna(subset=[x, score])
+    if known.empty:
+        raise BenchError(f"no model has both {x} and {score}: nothing to draw")
+    models = [str(model) for model in known["model"]]
+    scale = 1e-6 if x == "num_params" else 1.0
+    with styled():
+        figure, (axes,) = new_figure(2.3)
+        axes.set_xscale("log")
+        points: dict[str, tuple[float, float]] = {}
+        for row in known.to_dict("records"):
+            style = look(str(row["model"]), models)
+            at = float(row[x]) * scale
+            low, high = (row[k] if np.isfinite(row.get(k, np.nan)) else row[score] for k in ("low", "high"))
+            axes.plot([at, at], [low, high], color=style["color"], lw=1)
+            axes.plot(at, row[score], marker=style["marker"], color=style["color"], ms=5, ls="none")
+            points[str(row["model"])] = (at, float(row[score]))
+        axes.set(xlabel=labels.get(x, x), ylabel=score)
+        axes.margins(x=0.2, y=0.15)
+        plain_log_ticks(axes)
+        if title:
+            axes.set_title(title, loc="left")
+        add_note(figure, note)
+        _name_points(axes, points)
+    return figure
+
+
+def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Write each model's name beside its point, on the first side where it covers no name, point or interval."""
+    figure = axes.figure.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    taken = [line.get_window_extent().padded(4) for line in axes.lines]
+    sides = [(6, 0, "left", "center"), (-6, 0, "right", "center"), (0, 6, "center", "bottom"), (0, -6, "center", "top")]
+    sides += [(7, 9, "left", "bottom"), (7, -9, "left", "top"), (-7, 9, "right", "bottom"), (-7, -9, "right", "top")]
+    for model, title in titles(list(points)).items():
+        best: Any = None
+        for dx, dy, ha, va in sides:
+            text = axes.annotate(title, points[model], (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=6.5)
+            extent = text.get_window_extent()
+            clashes = sum(extent.overlaps(other) for other in taken)
+            clashes += not frame.contains(*extent.min) or not frame.contains(*extent.max)
+            if best is None or clashes < best[0]:
+                if best is not None:
+                    best[1].remove()
+                best = (clashes, text, extent)
+            else:
+                text.remove()
+            if best[0] == 0:
+                break
+        taken.append(best[2])
+
+
+def ranks(found: Ranks, *, note: str = "") -> Figure:
+    """Draw average ranks on a line; a bar joins the models that are not told apart.
+
+    The warning of ``found``, if any, is printed on the figure.
+    """
+    models = list(found.average)
+    names = titles(models)
+    with styled():
+        height = 0.9 + 0.17 * len(models) + 0.1 * len(groups_not_apart(found))
+        figure, (axes,) = new_figure(height)
+        for y, (model, rank) in enumerate(found.average.items()):
+            style = look(model, models)
+            axes.plot([1, rank], [y, y], color="#dddddd", lw=0.8, zorder=1)
+            axes.plot(rank, y, marker=style["marker"], color=style["color"], ms=5)
+        for i, (first, last) in enumerate(groups_not_apart(found)):
+            span = [found.average[first], found.average[last]]
+            axes.plot(span, [-0.9 - 0.45 * i] * 2, color="#222222", lw=2.2, solid_capstyle="butt")
+        axes.set_yticks(range(len(models)), [names[model] for model in models])
+        axes.set_ylim(len(models) - 0.5, -1.1 - 0.45 * len(groups_not_apart(found)))
+        axes.set_xlim(0.8, len(models) + 0.2)
+        axes.set_xticks(range(1, len(models) + 1))
+        axes.grid(axis="y", visible=False)
+        sets = f"{found.num_sets} test set{'s' if found.num_sets != 1 else ''}"
+        axes.set_xlabel(
+            f"average rank over {sets}\n(bars join models less than the critical {found.critical_difference:.2f} apart)"
+        )
+        add_note(figure, ". ".join(filter(None, [found.warning, note])))
+    return figure
+
+
+def groups_not_apart(found: Ranks) -> list[tuple[str, str]]:
+    """Return (best, worst) of every largest run of models whose ranks differ by less than the critical difference."""
+    models = list(found.average)
+    runs: list[tuple[int, int]] = []
+    for i, first in enumerate(models):
+        last = max(
+            j for j, m in enumerate(models) if found.average[m] - found.average[first] < found.critical_difference
+        )
+        if last > i and not (runs and runs[-1][1] >= last):
+            runs.append((i, last))
+    return [(models[i], models[j]) for i, j in runs]

@@ -1,0 +1,304 @@
+"""What figures and pages are drawn from: the cells that may stand side by side, and the files beside their records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.measures import COLUMNS, MEASURES, Measure
+from benchmark.report.records import select
+from benchmark.report.records.blocks import Block, make_blocks
+from benchmark.report.records.names import MODEL_TITLES, dataset_order
+from benchmark.report.records.protocols import resolve_protocol
+from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, row_title
+from benchmark.store import io
+from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.schema import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SYNTHETIC = "Synthetic images: these numbers say nothing about real polyps"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model on one test set, with its seeds.
+
+    Attributes:
+        name: As figures call it: the registry name of the six, else the printed title; maps by others bear a dagger.
+        row: Its row of the table.
+        records: One per seed, in the order of the seeds.
+    """
+
+    name: str
+    row: Row
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Records that were chosen, and what to read from them.
+
+    Attributes:
+        results: Results folder.
+        records: Contents of ``run.json``, any status.
+        protocol: Whose scores.
+        measure: Which of the six.
+        datasets: Test sets, in the paper's order.
+        seeds: Seeds to average; None for all that were run.
+        kind: ``ablation``: ablated variants beside their full model.
+    """
+
+    results: Path
+    records: tuple[Record, ...]
+    protocol: str = "pranet"
+    measure: Measure = MEASURES[0]
+    datasets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] | None = None
+    kind: Kind = "main"
+    _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+
+    def paths(self, record: Record) -> CellPaths:
+        """The files beside a record."""
+        return ResultsLayout(self.results).cell(record.cell)
+
+    def wanted_seeds(self, dataset: str) -> tuple[int, ...]:
+        """The seeds that every model must have on a test set."""
+        if self.seeds is not None:
+            return tuple(sorted(self.seeds))
+        found = [r for r in select.concerning(self.records, dataset) if not select.is_foreign(r)]
+        return tuple(sorted({r.seed for r in found}))
+
+    def rows(self, dataset: str) -> list[Member]:
+        """Every model of a test set's table, blank ones too.
+
+        Raises:
+            BenchError: The records cannot share a table.
+        """
+        found = select.concerning(self.records, dataset)
+        select.check_comparable(found, dataset, self.protocol)
+        seeds = self.wanted_seeds(dataset)
+        members = []
+        for key, cells in group_cells(found, models=None, kind=self.kind).items():
+            row = make_row(cells, key, dataset, self.protocol, seeds)
+            used = sorted((r for r in cells if row.foreign or r.seed in seeds), key=lambda r: r.seed)
+            members.append(Member(record_name(used[0]) if used else row.title, row, tuple(used)))
+        return members
+
+    def members(self, dataset: str) -> list[Member]:
+        """The models that have every number on a test set.
+
+        Raises:
+            BenchError: There is none, or the records cannot share a table.
+        """
+        rows = self.rows(dataset)
+        found = [member for member in rows if member.row.reason is None]
+        if not found:
+            why = rows[0].row.reason if rows else "not run"
+            raise BenchError(f"no model has scores on {dataset} ({why})")
+        return found
+
+    def frame(self, record: Record) -> pd.DataFrame:
+        """Per-image rows of a cell under the protocol; read once."""
+        cell = record.cell
+        if cell not in self._frames:
+            path = self.paths(record).scores
+            if not path.is_file():
+                raise BenchError(f"{path} is missing; run the cell again with --if-exists overwrite")
+            rows = io.read_scores(path)
+            self._frames[cell] = rows[rows["protocol"] == self.protocol]
+        return self._frames[cell]
+
+    def images(self, dataset: str) -> pd.DataFrame:
+        """What is known of each image that was scored: index id; area_rel, group and more."""
+        return self._of_set(self.members(dataset)[0].records[0], dataset).set_index("id")
+
+    def block(self, dataset: str) -> Block:
+        """Per-image scores of the models that scored the same images without gaps.
+
+        Models that others trained have one set of maps; it stands for every seed.
+
+        Raises:
+            BenchError: No model is left.
+        """
+        import pandas as pd
+
+        column, seeds = COLUMNS[self.measure.key], self.wanted_seeds(dataset) or (0,)
+        gaps = self.gaps(dataset)
+        parts: list[pd.DataFrame] = []
+        for member in self.members(dataset):
+            if member.row.title not in gaps:
+                frames = [self._of_set(record, dataset) for record in member.records]
+                shown = frames * len(seeds) if member.row.foreign else frames
+                parts += [f.assign(model=member.name, seed=s) for s, f in zip(seeds, shown, strict=False)]
+        if not parts:
+            raise BenchError(f"no model has a {column} for every image of {dataset}; score the cells again")
+        return make_blocks(pd.concat(parts, ignore_index=True), column=column)[0]
+
+    def gaps(self, dataset: str) -> dict[str, str]:
+        """Models whose single images cannot stand beside the others', by title, and why."""
+        column = COLUMNS[self.measure.key]
+        ids: set[str] | None = None
+        found: dict[str, str] = {}
+        for member in sorted(self.members(dataset), key=lambda m: m.row.foreign):
+            frames = [self._of_set(record, dataset) for record in member.records]
+            if not all(column in f and len(f) and np.isfinite(f[column].to_numpy(dtype=float)).all() for f in frames):
+                found[member.row.title] = f"{column} is missing or not a number for some images"
+                continue
+            ids = set(frames[0]["id"]) if ids is None else ids
+            if any(set(f["id"]) != ids for f in frames):
+                found[member.row.title] = "scored on other images"
+        return found
+
+    def _of_set(self, record: Record, dataset: str) -> pd.DataFrame:
+        rows = self.frame(record)
+        return rows[rows["dataset"] == dataset]
+
+    def blocks(self) -> list[Block]:
+        """The blocks of all test sets that have one.
+
+        Raises:
+            BenchError: None has.
+        """
+        made, reasons = [], []
+        for dataset in self.datasets:
+            try:
+                made.append(self.block(dataset))
+            except BenchError as error:
+                reasons.append(str(error))
+        if not made:
+            raise BenchError(reasons[0] if reasons else "no test set was scored")
+        return made
+
+    @cached_property
+    def trained(self) -> dict[str, list[Record]]:
+        """The finished cells that were trained here, by the name of their model."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            wanted = self.seeds is None or record.seed in self.seeds
+            if record.status == "ok" and not select.is_foreign(record) and wanted:
+                found.setdefault(record_name(record), []).append(record)
+        return found
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any image is drawn by this package."""
+        return any(record.synthetic for record in self.records)
+
+    def note(self, datasets: Sequence[str] = ()) -> str:
+        """What a figure must state: protocol, split, recipe, seeds, weights, who is left out, synthetic images."""
+        ours = [r for r in self.records if not select.is_foreign(r)]
+        members = [m for d in datasets or self.datasets for m in self._quiet_rows(d)]
+        shown = [m.row for m in members if m.row.reason is None]
+        hashes = {str(r.protocols.get(self.protocol, "")) for r in self.records} - {""}
+        seeds = sorted({s for row in shown if not row.foreign for s in row.seeds})
+        parts = [f"Protocol {self.protocol}" + (f" ({min(hashes)})" if len(hashes) == 1 else "")]
+        if ours:
+            name, seed, *_ = select.split_label(ours[0]).split(":")
+            parts += [f"Split {name} (seed {seed})", f"Recipe {select.recipe_label(ours[0]).replace(',', ', ')}"]
+        if seeds:
+            parts.append(f"Seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
+        weights = {row.weights for row in shown if not row.foreign and row.weights}
+        parts += [text[0].upper() + text[1:] for text in sorted(weights)] if len(weights) == 1 else []
+        left_out = {m.row.title: m.row.reason for m in members if m.row.reason}
+        for dataset in datasets or self.datasets:
+            left_out |= self._quiet_gaps(dataset)
+        parts += [f"Left out: {title}, {reason}" for title, reason in left_out.items()]
+        parts += sorted({f"† {row.origin}" for row in shown if row.foreign})
+        parts += [SYNTHETIC] if self.synthetic else []
+        return ". ".join(parts) + "."
+
+    def _quiet_rows(self, dataset: str) -> list[Member]:
+        try:
+            return self.rows(dataset)
+        except BenchError:
+            return []
+
+    def _quiet_gaps(self, dataset: str) -> dict[str, str]:
+        try:
+            return self.gaps(dataset)
+        except BenchError:
+            return {}
+
+
+def gather(
+    results: Path,
+    records: Sequence[Record],
+    *,
+    protocol: str = "pranet",
+    measure: str = "mDSC",
+    models: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    recipe: str | None = None,
+    split: str | None = None,
+    seeds: Sequence[int] | None = None,
+    kind: Kind = "main",
+) -> Evidence:
+    """Choose the records that figures are drawn from.
+
+    Args:
+        results: Their folder.
+        records: ``run.json`` contents.
+        protocol: Whose scores.
+        measure: One of the six, as in ``run.json``.
+        models: Registry names or titles; None for all.
+        datasets: Test sets; None for every one that a record scored.
+        recipe: As for ``build_tables``. split: As there. seeds: As there. kind: As there.
+    Raises:
+        BenchError: No record, an unknown name, or records that cannot share a table.
+    """
+    select.check_records(records)
+    known = {m.key: m for m in MEASURES}
+    if measure not in known:
+        raise unknown_name("measure", measure, known)
+    protocol = resolve_protocol(records, protocol)
+    chosen = _of_kind(_of_models(records, models), kind)
+    chosen, _ = select.newest(select.choose(chosen, recipe=recipe, split=split))
+    found = sorted(dict.fromkeys(d for r in chosen for d in r.tests), key=dataset_order)
+    for name in datasets or ():
+        if name not in found:
+            raise unknown_name("dataset", name, found) if found else BenchError("no test set was scored")
+    sets = tuple(name for name in found if datasets is None or name in datasets)
+    evidence = Evidence(
+        results, tuple(chosen), protocol, known[measure], sets, tuple(seeds) if seeds is not None else None, kind
+    )
+    for dataset in sets:
+        evidence.rows(dataset)
+    return evidence
+
+
+def _of_models(records: Sequence[Record], models: Sequence[str] | None) -> list[Record]:
+    if models is None:
+        return list(records)
+    known = {str(name) for r in records for name in (r.model, r.model_title, record_name(r)) if name}
+    for name in models:
+        if name not in known and name not in MODEL_TITLES:
+            raise unknown_name("model", name, known)
+    return [r for r in records if {r.model, r.model_title, record_name(r)} & set(models)]
+
+
+def _of_kind(records: Sequence[Record], kind: Kind) -> list[Record]:
+    if kind == "main":
+        return [r for r in records if not r.ablation]
+    ablated = {r.model for r in records if r.ablation}
+    if not ablated:
+        raise BenchError("no ablated cell among the results; run 'bench ablate' first")
+    return [r for r in records if r.model in ablated and not select.is_foreign(r)]
+
+
+def record_name(record: Record) -> str:
+    """What figures call the model of a record."""
+    model = record.model
+    title = str(record.model_title or model)
+    if select.is_foreign(record):
+        return f"{title}†"
+    if record.ablation:
+        return row_title(model, record.ablation, title)
+    return model if model in MODEL_TITLES else title

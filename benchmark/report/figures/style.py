@@ -1,0 +1,170 @@
+"""The one look of all figures: readable at the width of a column, safe for colour-blind eyes, the same every time."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.report.records.names import MODEL_TITLES, OURS, model_order, model_title
+from benchmark.store.io import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN_IN = 3.3  # width of one column of a two-column page, inches
+PAGE_IN = 7.0  # width of both columns, inches
+NOTE_PT = 6.0  # the smallest text on any figure, points
+_RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures look alike everywhere
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.color": "#dddddd",
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,  # text stays text
+    "axes.axisbelow": True,
+}
+# Okabe and Ito's palette; the paper's network has the strongest colour. Dashes and markers tell models apart in grey.
+_LOOK = {
+    "unet": ("#999999", (0, (1, 1)), "v"),
+    "unetplusplus": ("#E69F00", (0, (4, 1, 1, 1)), "^"),
+    "pranet": ("#009E73", (0, (5, 1.5)), "s"),
+    "sanet": ("#56B4E9", (0, (3, 1)), "D"),
+    "ldnet": ("#CC79A7", (0, (6, 1, 1, 1, 1, 1)), "P"),
+    "bsanet": ("#D55E00", "-", "o"),
+}
+_OTHERS = (
+    ("#0072B2", "-", "X"),
+    ("#000000", (0, (2, 1)), "*"),
+    ("#B8A800", "-", "<"),
+    ("#5D3A9B", "--", ">"),
+    ("#117733", (0, (1, 2)), "p"),
+    ("#882255", (0, (7, 2)), "h"),
+    ("#44AA99", (0, (3, 2, 1, 2)), "d"),
+    ("#6699CC", (0, (2, 2)), "H"),
+)
+
+
+def look(model: str, models: Sequence[str]) -> dict[str, Any]:
+    """Return colour, line style and marker of a model; the six known ones always look the same."""
+    if model in _LOOK:
+        color, dashes, marker = _LOOK[model]
+    else:
+        unknown = [name for name in sorted(models) if name not in _LOOK]
+        color, dashes, marker = _OTHERS[unknown.index(model) % len(_OTHERS)]
+    return {"color": color, "linestyle": dashes, "marker": marker, "zorder": 4 if model == OURS else 3}
+
+
+def titles(models: Sequence[str]) -> dict[str, str]:
+    """Return printed names by model, in the paper's order; no "(ours)", which belongs to tables."""
+    ordered = sorted(models, key=model_order)
+    return {name: MODEL_TITLES.get(name) or model_title(name) for name in ordered}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save inside this."""
+    import matplotlib
+
+    with matplotlib.rc_context(_RC):  # type: ignore[arg-type]
+        yield
+
+
+def new_figure(
+    height: float, rows: int = 1, columns: int = 1, *, width: float = COLUMN_IN, **subplots: Any
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure without a window and its axes in reading order; call inside ``styled``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, **subplots)
+    return figure, list(axes.ravel())
+
+
+def add_note(figure: Figure, note: str) -> None:
+    """Write small grey lines below a figure, for what a reader must not miss (synthetic images, few sets).
+
+    The figure grows by their height, so that the axes keep theirs.
+    """
+    if note:
+        import textwrap
+
+        # 70 characters of 6 pt fit one column's width
+        lines = textwrap.wrap(note, int(70 * figure.get_figwidth() / COLUMN_IN))
+        figure.set_figheight(figure.get_figheight() + 0.05 + len(lines) * NOTE_PT * 1.2 / 72)
+        figure.supxlabel("\n".join(lines), fontsize=NOTE_PT, color="#555555", x=0.01, ha="left")
+
+
+def plain_log_ticks(axes: Axes) -> None:
+    """Label a logarithmic axis with plain numbers, as many as its range needs."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    low, high = axes.get_xlim()
+    decades = math.log10(high / low)
+    subs = (1.0,) if decades > 2.5 else (1.0, 2.0, 5.0) if decades > 0.7 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once for all: laying out again would move things by fractions of a point."""
+    if figure.get_layout_engine() is None:
+        return
+    with styled():
+        figure.draw_without_rendering()
+        figure.draw_without_rendering()  # the first pass may leave room for what the second one moves
+        figure.set_layout_engine(None)
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG text, letters as outlines, the same every time."""
+    import matplotlib
+
+    _settle(figure)
+    buffer = io.StringIO()
+    with styled(), matplotlib.rc_context({"svg.hashsalt": "polyp-bench", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure, directory: Path, stem: str, *, dpi: int = 300) -> list[Path]:
+    """Write ``stem.pdf`` (vector) and ``stem.png`` atomically; the same figure gives the same bytes.
+
+    Args:
+        figure: What to write. directory: Where. stem: File name without suffix.
+        dpi: Pixels per inch of the PNG.
+    Raises:
+        BenchError: The folder cannot be written.
+    """
+    _settle(figure)
+    paths = []
+    metadata: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    for kind, facts in metadata.items():
+        buffer = io.BytesIO()
+        with styled():
+            figure.savefig(buffer, format=kind, metadata=facts, dpi=dpi)
+        path = directory / f"{stem}.{kind}"
+        write_bytes(path, buffer.getvalue())
+        paths.append(path)
+    return paths

@@ -1,0 +1,1 @@
+"""Printed numbers: read, audited by arithmetic, set beside ours."""

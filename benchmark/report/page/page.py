@@ -1,0 +1,173 @@
+"""One self-contained HTML page of a results folder: tables, figures, gallery, data audit, environment, commands."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchError
+from benchmark.metrics.measures import MEASURES
+from benchmark.report.figures.catalogue import PLOTS, Options, draw
+from benchmark.report.figures.evidence import Evidence, gather
+from benchmark.report.figures.pictures import Pictures
+from benchmark.report.figures.style import svg
+from benchmark.report.page.album import MAX_IMAGES, album
+from benchmark.report.page.audit_view import cell_states, data_rows, environments, study_labels
+from benchmark.report.page.reproduce import checkouts, commands
+from benchmark.report.records import select
+from benchmark.report.records.select import check_records, group_studies
+from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.scores import Table
+from benchmark.store.schema import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MAX_SVG = 300_000  # bytes; a larger drawing is embedded as a bitmap
+_KINDS = tuple(name for name in PLOTS if name != "qualitative")  # the gallery shows what the grid would
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What a user may set.
+
+    Attributes:
+        title: Heading of the page.
+        protocol: Whose scores.
+        images: Embed images and maps where the data is at hand.
+        worst: Images per test set, model and measure in the gallery.
+        data_root: Folder with the datasets. cache_dir: Where phantom images are drawn.
+    """
+
+    title: str = "Polyp segmentation results"
+    protocol: str = "pranet"
+    images: bool = True
+    worst: int = 4
+    data_root: Path | None = None
+    cache_dir: Path | None = None
+
+
+def build_page(results: Path, records: Sequence[Record], options: PageOptions) -> str:
+    """Return the page as HTML text; it asks for nothing from any network.
+
+    Args:
+        results: Folder of the records.
+        records: ``run.json`` contents, any status.
+        options: What to show.
+    Raises:
+        BenchError: No record, or the protocol is in none of them.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from benchmark.report.records.protocols import resolve_protocol
+
+    check_records(records)
+    protocol = resolve_protocol(records, options.protocol)
+    studies = [
+        _study(results, group, number, protocol, options)
+        for number, group in enumerate(group_studies(records).values(), start=1)
+    ]
+    sets = {f"{s['number']}:{name}": one for s in studies for name, one in s["album"].items()}
+    if len(studies) > 1:
+        for key, one in sets.items():
+            one["title"] += f", study {key.partition(':')[0]}"
+    embedded = any("image" in image for one in sets.values() for image in one["images"].values())
+    loader = PackageLoader("benchmark.report.page", "templates")
+    env = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.policies["json.dumps_kwargs"] = {"sort_keys": False}  # sets and models keep the paper's order
+    return env.get_template("report.html").render(
+        title=options.title,
+        protocol=protocol,
+        studies=studies,
+        album={"sets": sets, "measures": [_measure(m) for m in MEASURES], "limit": options.worst},
+        embedded=embedded,
+        real_images=embedded and not all(r.synthetic for r in records),
+        synthetic=any(r.synthetic for r in records),
+        max_images=MAX_IMAGES,
+        states=cell_states(records),
+        data=data_rows(records),
+        environments=environments(records),
+        checkouts=checkouts(records),
+        commands=commands(records),
+        newest=max(r.created for r in records),
+        num_cells=len(records),
+        num_models=len({r.model for r in records}),
+    )
+
+
+def _study(
+    results: Path, records: Sequence[Record], number: int, protocol: str, options: PageOptions
+) -> dict[str, Any]:
+    """Tables, figures and gallery of records that may stand side by side."""
+    kinds = ["main"] * any(not r.ablation for r in records) + ["ablation"] * any(r.ablation for r in records)
+    made: dict[str, Any] = {
+        "number": number,
+        "labels": study_labels(records),
+        "tables": [],
+        "problems": [],
+        "figures": [],
+    }
+    made |= {"skipped": {}, "album": {}}
+    for kind in kinds:
+        try:
+            evidence = gather(results, records, protocol=protocol, kind=kind)  # type: ignore[arg-type]
+            seeds = {r.seed for r in records if not select.is_foreign(r)}
+            tables = build_tables(evidence.records, protocol=protocol, kind=kind, std=len(seeds) > 1)  # type: ignore[arg-type]
+        except BenchError as error:
+            made["problems"].append(str(error))
+            continue
+        made["tables"] += [_table(table, evidence, kind) for table in tables]
+        if kind == "main":
+            pictures = Pictures(evidence, options.data_root, options.cache_dir)
+            made["album"] = album(evidence, pictures if options.images else None, worst=options.worst)
+            made["figures"], made["skipped"] = _figures(evidence, pictures)
+    return made
+
+
+def _table(table: Table, evidence: Evidence, kind: str) -> dict[str, Any]:
+    """A sheet with, for every row, the model whose worst images its cells open."""
+    names = {m.row.title: m.name for m in evidence.rows(table.dataset)} if kind == "main" else {}
+    try:
+        linked = set(evidence.block(table.dataset).models)
+    except BenchError:
+        linked = set()
+    models = [names.get(row.title, "") for row in table.rows]
+    sheet = table.sheet
+    return {
+        "dataset": table.dataset,
+        "title": table.title,
+        "sheet": sheet,
+        "measures": ["", *(m.key for m in MEASURES)],
+        "rows": list(zip([m if m in linked else "" for m in models], sheet.rows, strict=True)),
+    }
+
+
+def _figures(evidence: Evidence, pictures: Pictures) -> tuple[list[dict[str, str]], dict[str, list[str]]]:
+    found: list[dict[str, str]] = []
+    skipped: dict[str, list[str]] = {}
+    for name in _KINDS:
+        for one in draw(name, evidence, pictures, Options()):
+            if one.figure is None:
+                skipped.setdefault(one.reason, []).append(one.stem)
+            else:
+                title = one.title[0].upper() + one.title[1:]
+                found.append({"stem": one.stem, "title": title, "address": _address(one.figure)})
+    return found, skipped
+
+
+def _address(figure: Figure) -> str:
+    """A figure as a data address: SVG, or PNG where that would be large."""
+    text = svg(figure).encode()
+    if len(text) <= _MAX_SVG:
+        return f"data:image/svg+xml;base64,{base64.b64encode(text).decode()}"
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _measure(measure: Any) -> Mapping[str, Any]:
+    return {"key": measure.key, "title": measure.plain, "higher": measure.higher_is_better}

@@ -1,0 +1,163 @@
+"""The exact commands that made a results folder, rebuilt from its records."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from benchmark.config import load_recipe, recipe_names
+from benchmark.data.listing.datasets import GROUPS
+from benchmark.report.records import select
+from benchmark.report.records.names import MODEL_TITLES, model_order
+from benchmark.store.schema import Record
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        text: As typed in a shell.
+        cells: The cells that it makes.
+        notes: What it needs that no command can hold.
+        recipe: TOML text of a recipe that the package does not hold, to be saved under the name in ``text``.
+    """
+
+    text: str
+    cells: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    recipe: str = ""
+
+
+def commands(records: Sequence[Record]) -> list[Command]:
+    """Return the commands that make the cells of some records, with the same models, images, recipes and seeds."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(json.dumps(_key(record), sort_keys=True), []).append(record)
+    return [_command(group) for group in groups.values()]
+
+
+def checkouts(records: Sequence[Record]) -> list[str]:
+    """Return the lines that bring the code to the state that made the records; a warning where nobody can."""
+    lines = []
+    for commit, dirty in dict.fromkeys(
+        (r.environment.get("commit"), bool(r.environment.get("dirty"))) for r in records
+    ):
+        if commit:
+            lines.append(f"git checkout {commit}" + ("   # plus local changes that no record holds" if dirty else ""))
+    return lines
+
+
+def _key(record: Record) -> Any:
+    """What must be equal for cells to come from one command; the origin keeps each foreign record by itself."""
+    if select.is_foreign(record):
+        return ["foreign", record.cell]
+    sets = [*record.tests, *record.missing]
+    model = record.model if record.ablation else ""
+    state = [record.engine, sorted(sets), bool(record.missing), sorted(record.pretrained)]
+    return [model, select.split_label(record), _recipe(record), *state]
+
+
+def _command(records: Sequence[Record]) -> Command:
+    first = records[0]
+    cells = tuple(record.cell for record in records)
+    if select.is_foreign(first):
+        return Command(_evaluate(first), cells, _foreign_notes(first))
+    name, changes, text = _recipe(first)
+    ablated = bool(first.ablation)
+    models = [_typed(name) for name in sorted({record.model for record in records}, key=model_order)]
+    if set(models) == set(MODEL_TITLES):
+        models = ["all"]
+    words = ["bench", "ablate", "--model", *models] if ablated else ["bench", "run", "--models", ",".join(models)]
+    if ablated:
+        variants = list(dict.fromkeys(tuple(record.ablation) for record in records))  # a set's order is by chance
+        parts = list(dict.fromkeys(part for variant in variants for part in variant))
+        words += ["--drop", ",".join(parts), *(["--factorial"] if _is_factorial(variants, parts) else [])]
+    split = first.split
+    words += ["--datasets", ",".join(_sets([*first.tests, *first.missing]))]
+    words += ["--split", str(split.name), "--split-seed", str(split.seed)]
+    words += ["--recipe", name if not text else f"{name}.toml"]
+    words += [word for key, value in changes for word in ("--set", f"{key}={_toml(value)}")]
+    words += ["--seeds", ",".join(str(seed) for seed in sorted({record.seed for record in records}))]
+    if first.engine != "fast":
+        words += ["--engine", first.engine]
+    if first.missing or first.partial:
+        words.append("--allow-missing")
+    return Command(shlex.join(words), cells, _notes(records), text)
+
+
+def _recipe(record: Record) -> tuple[str, list[tuple[str, Any]], str]:
+    """Name, fields changed on the command line, and the whole recipe as TOML where the package has no such recipe."""
+    name, fields = record.recipe_name, dict(record.recipe)
+    if name not in recipe_names():
+        rest = {k: v for k, v in fields.items() if k != "name" and v is not None}
+        return name, [], "".join(f"{key} = {_toml(value)}\n" for key, value in rest.items())
+    base = load_recipe(name, model=record.model).model_dump(mode="json")
+    return name, sorted((k, v) for k, v in fields.items() if k != "name" and base.get(k) != v), ""
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    return "none" if value is None else json.dumps(value)
+
+
+def _typed(model: str) -> str:
+    """What to type for a model: ``file:my_net:build`` came from ``./my_net.py:build``."""
+    kind, _, rest = model.partition(":")
+    file, _, function = rest.partition(":")
+    return f"./{file}.py:{function}" if kind == "file" else model
+
+
+def _sets(names: Sequence[str]) -> list[str]:
+    for group, members in GROUPS.items():
+        if set(members) == set(names):
+            return [group]
+    return list(dict.fromkeys(names))
+
+
+def _is_factorial(variants: Sequence[tuple[str, ...]], parts: Sequence[str]) -> bool:
+    """Whether every proper subset is there, which a plain ablation of three parts or more lacks."""
+    if len(parts) < 3:
+        return False
+    pairs = {frozenset(pair) for pair in combinations(parts, 2)}
+    return pairs <= {frozenset(variant) for variant in variants}
+
+
+def _notes(records: Sequence[Record]) -> tuple[str, ...]:
+    notes = []
+    files = sorted({_typed(r.model).partition(":")[0] for r in records if r.model.startswith("file:")})
+    if files:
+        notes.append(f"{', '.join(files)}: not kept in the records; its text is part of the cell's hash")
+    for record in records:
+        weights = record.pretrained
+        if weights.get("sha256"):
+            notes.append(f"{record.model} starts from {weights.get('name')}, SHA-256 {weights['sha256']}")
+    for name, reason in records[0].missing.items():
+        notes.append(f"{name} was missing: {reason}")
+    for name, reason in records[0].partial.items():
+        notes.append(f"{name} was not whole: {reason}")
+    return tuple(dict.fromkeys(notes))
+
+
+def _evaluate(record: Record) -> str:
+    words = ["bench", "evaluate"]
+    origin = str(record.origin)
+    if origin.startswith("checkpoint "):
+        words += ["--model", record.model, "--checkpoint", origin.removeprefix("checkpoint ")]
+    else:
+        words += ["--predictions", "DIR", "--name", record.model_title or record.model]
+    words += ["--dataset", ",".join(record.tests)]
+    whole = all(test.of in (None, test.n) for test in record.tests.values())
+    return shlex.join([*words, *([] if whole else ["--allow-partial"])])
+
+
+def _foreign_notes(record: Record) -> tuple[str, ...]:
+    counts = ", ".join(f"{test.n} of {name}" for name, test in record.tests.items())
+    weights = record.pretrained
+    sha = (f"{weights.get('name')} has SHA-256 {weights['sha256']}",) if weights.get("sha256") else ()
+    return (f"images scored: {counts}; --images pranet takes PraNet's test lists, --images all every image", *sha)

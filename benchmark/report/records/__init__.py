@@ -1,0 +1,1 @@
+"""Records selected for one table or figure, and the per-image scores behind them."""

@@ -1,0 +1,101 @@
+"""Per-image scores as arrays: models x seeds x images of one test set, with the group of each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.errors import BenchError, unknown_name
+from benchmark.report.records.names import dataset_order, model_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Scores of several models on one test set.
+
+    Attributes:
+        models: M names. seeds: S seeds, the same for every model; seed k of one model has nothing to do with seed k
+            of another.
+        scores: (M, S, n), one score per image.
+        groups: (n,) integers from 0; images of one sequence or duplicate cluster share theirs.
+        ids: n image names.
+    """
+
+    dataset: str
+    models: tuple[str, ...]
+    seeds: tuple[int, ...]
+    scores: Floats
+    groups: npt.NDArray[np.int64]
+    ids: tuple[str, ...]
+
+    @property
+    def num_groups(self) -> int:
+        """Number of groups G."""
+        return int(self.groups.max()) + 1
+
+    def index(self, model: str) -> int:
+        """Return the position of a model.
+
+        Raises:
+            BenchError: It is not in this block.
+        """
+        if model not in self.models:
+            raise unknown_name("model", model, self.models)
+        return self.models.index(model)
+
+
+def make_blocks(rows: pd.DataFrame, *, column: str = "dice", protocol: str | None = None) -> list[Block]:
+    """Turn per-image rows into one block per test set.
+
+    Args:
+        rows: Columns model, seed, dataset, id, group, ``column``, and protocol where ``protocol`` is given.
+        column: Which per-image score.
+        protocol: Keep the rows of this protocol.
+    Returns:
+        Blocks in the paper's order of test sets; within each, models in the paper's order.
+    Raises:
+        BenchError: No such column or protocol, a model lacks a seed or an image, or a score is not a number.
+    """
+    if column not in rows.columns:
+        raise unknown_name("score column", column, map(str, rows.columns))
+    if protocol is not None:
+        if protocol not in set(rows["protocol"]):
+            raise unknown_name("protocol", protocol, map(str, rows["protocol"].unique()))
+        rows = rows[rows["protocol"] == protocol]
+    sets = sorted(map(str, rows["dataset"].unique()), key=dataset_order)
+    return [_make_block(rows[rows["dataset"] == name], name, column) for name in sets]
+
+
+def _make_block(rows: pd.DataFrame, dataset: str, column: str) -> Block:
+    import pandas as pd
+
+    if rows.duplicated(["model", "seed", "id"]).any():
+        raise BenchError(f"{dataset}: one model and seed scored an image twice; choose one recipe and one split")
+    wide = rows.pivot(index="id", columns=["model", "seed"], values=column)
+    models = tuple(sorted(map(str, rows["model"].unique()), key=model_order))
+    seeds = tuple(sorted(int(seed) for seed in rows["seed"].unique()))
+    for model in models:
+        for seed in seeds:
+            if (model, seed) not in wide.columns:
+                raise BenchError(
+                    f"{dataset}: {model} has no seed {seed}, which others have; choose seeds that all models have"
+                )
+            num_bad = int((~np.isfinite(wide[(model, seed)].to_numpy(dtype=float))).sum())
+            if num_bad:
+                raise BenchError(
+                    f"{dataset}: {model}, seed {seed}: {column} is missing or not a number for {num_bad} of "
+                    f"{len(wide)} images; score that cell again (bench run --if-exists overwrite)"
+                )
+    ordered = [(model, seed) for model in models for seed in seeds]
+    scores = wide[ordered].to_numpy(dtype=float).T.reshape(len(models), len(seeds), len(wide))
+    groups = rows.drop_duplicates("id").set_index("id").loc[wide.index, "group"]
+    codes, _ = pd.factorize(groups)
+    return Block(dataset, models, seeds, scores, codes.astype(np.int64), tuple(map(str, wide.index)))

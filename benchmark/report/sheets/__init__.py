@@ -1,0 +1,1 @@
+"""Tables as text: cells under heads, written as LaTeX, Markdown, HTML or CSV."""

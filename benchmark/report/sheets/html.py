@@ -1,0 +1,70 @@
+"""A table as HTML: an element for any page, or a page around it that loads nothing."""
+
+from __future__ import annotations
+
+import html
+
+from benchmark.report.sheets.cells import Cell, Column, Grid
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }}
+body {{ margin: 1.5rem; }}
+.scroll {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+caption {{ text-align: left; max-width: 70rem; padding-bottom: .6rem; }}
+thead th {{ border-top: 2px solid; border-bottom: 1px solid; }}
+tbody tr:last-child > * {{ border-bottom: 2px solid; }}
+th, td {{ padding: .25rem .7rem; text-align: right; vertical-align: baseline; font-weight: normal; }}
+th.l, td.l {{ text-align: left; }}
+td small {{ display: block; opacity: .75; }}
+</style>
+</head>
+<body>
+{body}</body>
+</html>
+"""
+
+
+def to_html(sheet: Grid) -> str:
+    """Return a ``table`` element with its caption and, behind it, the notes; cells carry ``data-value`` to sort by."""
+    lines = [
+        f'<div class="scroll"><table id="{sheet.stem}">',
+        f"<caption>{html.escape(sheet.caption)}</caption>",
+        "<thead><tr>" + "".join(_html_head(column) for column in sheet.columns) + "</tr></thead>",
+        "<tbody>",
+    ]
+    for row in sheet.rows:
+        cells = [
+            _html_cell(cell, column, i == 0) for i, (cell, column) in enumerate(zip(row, sheet.columns, strict=True))
+        ]
+        lines.append("<tr>" + "".join(cells) + "</tr>")
+    lines.append("</tbody></table></div>")
+    if sheet.notes:
+        lines += ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in sheet.notes), "</ul>"]
+    return "\n".join([*lines, ""])
+
+
+def html_page(sheet: Grid) -> str:
+    """Return a whole page around one table; it loads nothing."""
+    return PAGE.format(title=html.escape(sheet.stem), body=to_html(sheet))
+
+
+def _html_head(column: Column) -> str:
+    return f'<th scope="col" class="{column.align}">{html.escape(column.plain)}</th>'
+
+
+def _html_cell(cell: Cell, column: Column, is_head: bool) -> str:
+    text = html.escape(f"{cell.text} {cell.spread}".strip())
+    if cell.mark and text:
+        text = f"<strong>{text}</strong>" if cell.mark == "best" else f"<u>{text}</u>"
+    text += f"<sup>{html.escape(cell.sup)}</sup>" if cell.sup else ""
+    text += f"<small>{html.escape(cell.below)}</small>" if cell.below else ""
+    value = "" if cell.value is None else f' data-value="{cell.value:.6g}"'
+    tag, scope = ("th", ' scope="row"') if is_head else ("td", "")
+    return f'<{tag}{scope} class="{column.align}"{value}>{text}</{tag}>'

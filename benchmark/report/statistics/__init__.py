@@ -1,0 +1,1 @@
+"""How sure a mean is: intervals, paired comparisons, ranks, parts of variance."""

@@ -1,0 +1,1 @@
+"""Tables from records, as LaTeX, Markdown, HTML and CSV."""

@@ -1,0 +1,175 @@
+"""One table per test set, in the paper's form. What was not run is a visible blank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.measures import MEASURES
+from benchmark.report.records import select
+from benchmark.report.records.names import DATASET_TITLES, MODEL_TITLES, dataset_order, dataset_title, model_order
+from benchmark.report.tables.captions import gather_facts
+from benchmark.report.tables.rows import Kind, group_cells, make_row, mark_best, notes
+from benchmark.report.tables.scores import Table
+from benchmark.report.tables.uncertainty import ScoreReader, find_reference, reference_row, weigh
+from benchmark.store.schema import Record
+
+if TYPE_CHECKING:
+    pass
+
+
+def build_tables(
+    records: Sequence[Record],
+    *,
+    protocol: str = "pranet",
+    models: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    recipe: str | None = None,
+    split: str | None = None,
+    seeds: Sequence[int] | None = None,
+    kind: Kind = "main",
+    std: bool = False,
+    ci: bool = False,
+    significance: str | None = None,
+    read: ScoreReader | None = None,
+) -> list[Table]:
+    """Build one table per test set.
+
+    Args:
+        records: ``run.json`` contents, any status.
+        protocol: Whose scores to show.
+        models: Rows wanted, a model without a record is a blank row; None: every model that has a record.
+        datasets: Test sets wanted; None: every one that a record scored or misses.
+        recipe: Name, hash, ``name-hash`` or label; needed only where records of several would share a table.
+        split: ``name``, ``name:seed`` or ``name:seed:fingerprint``; as above.
+        seeds: Seeds to average; None: every seed found. A model that lacks one of them is a blank row.
+        kind: ``main`` leaves ablated variants out; ``ablation`` shows them below their full model.
+        std: Print the standard deviation over seeds beside each mean.
+        ci: Print the 95 % interval below each mean.
+        significance: Mark what differs from this model (in an ablation: from the full form of the same model); the
+            empty text stands for BSANet, None for no marks.
+        read: Where per-image scores come from; needed for ``ci`` and ``significance``.
+    Returns:
+        Tables in the paper's order (Kvasir, ETIS, CVC-ColonDB, CVC-EndoScene, then others).
+    Raises:
+        BenchError: No record, an unknown name, or records that cannot share a table.
+    """
+    select.check_records(records)
+    _check_names(records, protocol=protocol, models=models, datasets=datasets)
+    chosen = select.choose(_of_kind(records, kind), recipe=recipe, split=split)
+    chosen, left_out = select.newest(chosen)
+    wanted = sorted(datasets or dict.fromkeys(d for r in chosen for d in _sets_of(r)), key=dataset_order)
+    reference = None
+    if significance is not None:
+        present = [m for m in dict.fromkeys(r.model for r in chosen) if models is None or m in models]
+        reference = "" if kind == "ablation" else find_reference(significance, sorted(present, key=model_order))
+    tables = [
+        _build(
+            select.concerning(chosen, dataset),
+            dataset,
+            protocol,
+            models=models,
+            seeds=seeds,
+            kind=kind,
+            std=std,
+            left_out=left_out,
+        )
+        for dataset in wanted
+    ]
+    if read is None or not (ci or reference is not None):
+        return tables
+    return [_weighed(table, read, ci=ci, reference=reference) for table in tables]
+
+
+def _weighed(table: Table, read: ScoreReader, *, ci: bool, reference: str | None) -> Table:
+    """Add intervals and comparisons."""
+    ablation = table.kind == "ablation"
+    find = None if reference is None else reference_row(table.rows, reference, ablation=ablation)
+    found = weigh(table.dataset, table.rows, read, intervals=ci, reference_of=find)
+    return replace(
+        table,
+        show_ci=ci,
+        show_tests=reference is not None,
+        uncertainty=found,
+        notes=(*table.notes, *found.notes),
+    )
+
+
+def _sets_of(record: Record) -> list[str]:
+    return [*record.tests, *record.missing]
+
+
+def _of_kind(records: Sequence[Record], kind: Kind) -> list[Record]:
+    if kind == "main":
+        return [r for r in records if not r.ablation]
+    ablated = {r.model for r in records if r.ablation}
+    if not ablated:
+        raise BenchError("no ablated cell among the results; run 'bench ablate' first")
+    return [r for r in records if r.model in ablated and not select.is_foreign(r)]
+
+
+def _check_names(
+    records: Sequence[Record],
+    *,
+    protocol: str,
+    models: Sequence[str] | None,
+    datasets: Sequence[str] | None,
+) -> None:
+    protocols = {p for r in records for p in r.protocols}
+    if protocols and protocol not in protocols:
+        raise unknown_name("protocol", protocol, protocols)
+    known_models = {*MODEL_TITLES, *(r.model for r in records)}
+    for model in models or ():
+        if model not in known_models:
+            raise unknown_name("model", model, known_models)
+    known_sets = {*DATASET_TITLES, *(d for r in records for d in _sets_of(r))}
+    for dataset in datasets or ():
+        if dataset not in known_sets:
+            raise unknown_name("dataset", dataset, known_sets)
+
+
+def _build(
+    records: Sequence[Record],
+    dataset: str,
+    protocol: str,
+    *,
+    models: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+    kind: Kind,
+    std: bool,
+    left_out: Mapping[str, list[str]],
+) -> Table:
+    select.check_comparable(records, dataset, protocol)
+    ours = [r for r in records if not select.is_foreign(r)]
+    wanted_seeds = tuple(sorted(set(seeds) if seeds is not None else {r.seed for r in ours}))
+    rows = [
+        make_row(found, key, dataset, protocol, wanted_seeds)
+        for key, found in group_cells(records, models=models, kind=kind).items()
+    ]
+    title = next((r.tests[dataset].title for r in records if dataset in r.tests), None)
+    older = [
+        f"Left out, made by older code: {', '.join(cells)}"
+        for model, cells in left_out.items()
+        if any(row.model == model for row in rows)
+    ]
+    marks = {(i, m.key): mark for m in MEASURES for i, mark in mark_best(rows, m).items()}
+    return Table(
+        dataset=dataset,
+        title=dataset_title(dataset, title),
+        kind=kind,
+        rows=tuple(rows),
+        facts=gather_facts(records, rows, dataset, protocol, wanted_seeds),
+        notes=(*notes(rows), *_incomplete(records), *older),
+        show_std=std,
+        marks=marks,
+    )
+
+
+def _incomplete(records: Sequence[Record]) -> list[str]:
+    """One note on the datasets of which only a part was at hand, for training as for testing."""
+    parts = {name: what for r in records for name, what in r.partial.items()}
+    if not parts:
+        return []
+    return ["Incomplete datasets: " + "; ".join(f"{dataset_title(name)}, {what}" for name, what in parts.items())]

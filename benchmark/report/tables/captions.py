@@ -1,0 +1,148 @@
+"""What a caption must state, so that a table can be judged without its author."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmark.report.records import select
+from benchmark.report.tables.leaks import count_kinds, describe_leaks
+from benchmark.report.tables.rows import Row
+from benchmark.store.schema import Record
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The same for every row of one test set.
+
+    Attributes:
+        n: Images scored. of: Images that the set holds, where fewer were scored.
+        num_leaked: Test images that also stand in the training set; None where nobody counted.
+        leaked: Leaked test images by kind; empty in older records.
+        weights: What the networks started from, with names where they differ.
+        commit: Of the code that made the records.
+        tuned: Number of trials of ``bench tune``, with names where it differs; empty where nothing was tuned.
+    """
+
+    protocol: str
+    protocol_hash: str = ""
+    split: str = ""
+    recipe: str = ""
+    recipe_hash: str = ""
+    seeds: tuple[int, ...] = ()
+    n: int | None = None
+    of: int | None = None
+    synthetic: bool = False
+    weights: str = ""
+    num_leaked: int | None = None
+    leaked: Mapping[str, int] = field(default_factory=dict)
+    commit: str = ""
+    tuned: str = ""
+
+
+def gather_facts(
+    records: Sequence[Record], rows: Sequence[Row], dataset: str, protocol: str, seeds: tuple[int, ...]
+) -> Facts:
+    """Collect what the records of one test set have in common."""
+    ours = [r for r in records if not select.is_foreign(r)]
+    tests = [r.tests[dataset] for r in ours or records if dataset in r.tests]
+    hashes = [r.protocols[protocol] for r in records if protocol in r.protocols]
+    digests = sorted({r.recipe_hash[:8] for r in ours})
+    commits = sorted({commit_label(r.environment) for r in ours} - {""})
+    name, seed, *_ = select.split_label(ours[0]).split(":") if ours else ("", "")
+    return Facts(
+        protocol=protocol,
+        protocol_hash=hashes[0][:8] if hashes else "",
+        split=f"{name} (seed {seed})" if name and seed else name,
+        recipe=select.recipe_label(ours[0]) if ours else "",
+        recipe_hash=digests[0] if len(digests) == 1 else "",
+        seeds=seeds,
+        n=tests[0].n if tests else None,
+        of=tests[0].of if tests else None,
+        synthetic=any(r.synthetic for r in records if dataset in r.tests),
+        weights=_join_weights(rows),
+        num_leaked=max((t.num_leaked for t in tests), default=None) if ours else None,
+        leaked=count_kinds(tests),
+        commit=", ".join(commits),
+        tuned=_join_tuned(ours, dataset),
+    )
+
+
+def caption(what: str, title: str, facts: Facts, *, with_std: bool = False) -> str:
+    """Return the caption as plain text: what was measured, on what, how, and how it was made."""
+    sentences = [
+        f"{what} on {title}{_images(facts, title)}",
+        f"Protocol {facts.protocol}{_in_brackets(facts.protocol_hash)}",
+    ]
+    if facts.split:
+        sentences.append(f"Split {facts.split}")
+    if facts.recipe:
+        spaced = facts.recipe.replace(",", ", ")  # so that a long list of fields can break across lines
+        sentences.append(f"Recipe {spaced}{_in_brackets(facts.recipe_hash)}")
+    if facts.tuned:
+        sentences.append(f"Recipe tuned on validation images {facts.tuned}")
+    if facts.seeds:
+        sentences.append(_seeds(facts.seeds, with_std))
+    if facts.weights:
+        sentences.append(f"Weights: {facts.weights}")
+    if facts.num_leaked is not None:
+        sentences.append(describe_leaks(facts.num_leaked, facts.leaked))
+    if facts.commit:
+        sentences.append(f"Commit {facts.commit}")
+    if facts.synthetic:
+        sentences.append("Synthetic images: these numbers say nothing about real polyps")
+    return ". ".join(sentences) + "."
+
+
+def commit_label(environment: Mapping[str, Any]) -> str:
+    """Return the first digits of the commit, and whether it was changed locally."""
+    commit = str(environment.get("commit") or "")[:8]
+    return f"{commit} with local changes" if commit and environment.get("dirty") else commit
+
+
+def _images(facts: Facts, title: str) -> str:
+    if facts.n is None:
+        return ""
+    kind = "synthetic images" if facts.synthetic and "synthetic" not in title else "images"
+    return f" ({facts.n} of {facts.of} {kind})" if facts.of and facts.of != facts.n else f" ({facts.n} {kind})"
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _seeds(seeds: Sequence[int], with_std: bool) -> str:
+    if len(seeds) == 1:
+        return f"Seed {seeds[0]}"
+    spread = " and standard deviation" if with_std else ""
+    return f"Seeds {', '.join(map(str, seeds))} (mean{spread})"
+
+
+def _join_weights(rows: Sequence[Row]) -> str:
+    by_weights: dict[str, list[str]] = {}
+    for row in rows:
+        if row.weights and not row.foreign:
+            by_weights.setdefault(row.weights, []).append(row.title.removesuffix(" (ours)"))
+    if len(by_weights) <= 1:
+        return "".join(by_weights)
+    return "; ".join(f"{weights}: {', '.join(titles)}" for weights, titles in by_weights.items())
+
+
+def _join_tuned(records: Sequence[Record], dataset: str) -> str:
+    """Say ``with 20 trials``, or which model with how many where they differ."""
+    by_trials: dict[int | None, list[str]] = {}
+    for record in records:
+        if dataset in record.tests:
+            titles = by_trials.setdefault(record.recipe.get("tuned_trials"), [])
+            title = record.model_title or record.model
+            titles += [title] if title not in titles else []
+    if not any(by_trials):
+        return ""
+    if len(by_trials) == 1:
+        return _trials(next(iter(by_trials)))
+    return "; ".join(f"{_trials(trials)}: {', '.join(titles)}" for trials, titles in by_trials.items())
+
+
+def _trials(number: int | None) -> str:
+    return "not at all" if number is None else f"with {number} trial{'s' if number > 1 else ''}"

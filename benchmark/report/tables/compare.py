@@ -1,0 +1,254 @@
+"""Two sets of records side by side: what changed in the configuration, in the numbers, and on which images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import BenchError
+from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS
+from benchmark.report.records.blocks import Block
+from benchmark.report.records.names import dataset_order, model_order
+from benchmark.report.records.select import is_foreign, newest
+from benchmark.report.sheets.sheet import Cell, Column, Sheet
+from benchmark.report.statistics.resampling import caution, compare, holm, resample
+from benchmark.report.tables.rows import printed, row_title
+from benchmark.report.tables.uncertainty import ScoreReader
+from benchmark.store.schema import Record
+
+Key = tuple[str, tuple[str, ...], bool, int]  # model, parts left out, maps by others, seed
+_CONFIG = (
+    "model_options",
+    "recipe_name",
+    "recipe",
+    "split",
+    "engine",
+    "pretrained",
+    "num_params",
+    "protocols",
+    "environment",
+)
+_SIDES = ("a", "b")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: its name, its records and a reader of their per-image scores."""
+
+    name: str
+    records: Sequence[Record]
+    read: ScoreReader
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What changed from A to B.
+
+    Attributes:
+        config: One entry per changed field and pair of values: ``field``, ``a``, ``b``, ``cells``.
+        numbers: One entry per test set, model and measure: ``a``, ``b``, ``difference`` (B less A), ``low``, ``high``,
+            ``p_holm``, ``n`` (images in common), ``seeds``, ``note``.
+        images: The images that moved most in Dice: ``dataset``, ``model``, ``id``, ``a``, ``b``, ``difference``.
+        only_a, only_b: Cells without a partner.
+    """
+
+    config: tuple[dict[str, Any], ...]
+    numbers: tuple[dict[str, Any], ...]
+    images: tuple[dict[str, Any], ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the same as plain lists."""
+        return {name: list(getattr(self, name)) for name in ("config", "numbers", "images", "only_a", "only_b")}
+
+
+def compare_results(a: Side, b: Side, *, protocol: str = "pranet", top: int = 10) -> Compared:
+    """Pair the finished cells of two sides by model, parts left out and seed, and compare them.
+
+    Args:
+        a: Before. b: After.
+        protocol: Whose scores.
+        top: Images to name per model and test set.
+    Raises:
+        BenchError: A side has no finished cell or several of one model and seed, or none in common.
+    """
+    cells_a, cells_b = _cells(a), _cells(b)
+    common = [key for key in cells_a if key in cells_b]
+    if not common:
+        raise BenchError(f"{a.name} and {b.name} have no model with the same seed in common; nothing to compare")
+    numbers, images = [], []
+    for dataset, model, seeds in _pairs(common, cells_a, cells_b):
+        found, moved = _compare(a, b, cells_a, cells_b, dataset, model, seeds, protocol, top)
+        numbers += found
+        images += moved
+    corrected = holm([row["p"] if row["p"] is not None else np.nan for row in numbers])
+    for row, p in zip(numbers, corrected, strict=True):
+        row["p_holm"] = float(p) if p == p else None
+        del row["p"]
+    return Compared(
+        config=tuple(_changes([(cells_a[key], cells_b[key]) for key in common])),
+        numbers=tuple(numbers),
+        images=tuple(images),
+        only_a=tuple(r.cell for key, r in cells_a.items() if key not in cells_b),
+        only_b=tuple(r.cell for key, r in cells_b.items() if key not in cells_a),
+    )
+
+
+def to_markdown(found: Compared, a: str, b: str) -> str:
+    """Return the comparison as Markdown."""
+    parts = [
+        _sheet("Configuration", f"What changed in the configuration from {a} (A) to {b} (B).", found.config),
+        _sheet(
+            "Numbers",
+            "B less A with its 95 % interval and Holm's p, paired by image; the seeds of A and B are independent.",
+            found.numbers,
+        ),
+        _sheet("Images", "The images that moved most in Dice, mean over the common seeds.", found.images),
+    ]
+    lines = [f"# {a} against {b}", ""]
+    for sheet in parts:
+        lines += [f"## {sheet.stem}", "", sheet.to_markdown() if sheet.rows else "Nothing.\n"]
+    for name, cells in ((a, found.only_a), (b, found.only_b)):
+        lines += [f"Only in {name}: {', '.join(cells)}", ""] if cells else []
+    return "\n".join(lines)
+
+
+def _cells(side: Side) -> dict[Key, Record]:
+    kept, _ = newest([r for r in side.records if r.status == "ok"])
+    if not kept:
+        raise BenchError(f"{side.name}: no finished cell; name a results folder, or one of its commits")
+    cells: dict[Key, Record] = {}
+    for record in sorted(kept, key=lambda r: (model_order(r.model), r.cell)):
+        key = (record.model, tuple(record.ablation), is_foreign(record), record.seed)
+        if key in cells:
+            raise BenchError(
+                f"{side.name}: {cells[key].cell} and {record.cell} are of one model and seed; choose with "
+                "--recipe, --split or FOLDER@COMMIT"
+            )
+        cells[key] = record
+    return cells
+
+
+def _pairs(
+    common: Sequence[Key], cells_a: Mapping[Key, Record], cells_b: Mapping[Key, Record]
+) -> Iterator[tuple[str, tuple[str, tuple[str, ...], bool], list[int]]]:
+    """Yield test set, model and the seeds that both sides scored there."""
+    sets: dict[str, dict[tuple[str, tuple[str, ...], bool], list[int]]] = {}
+    for key in common:
+        for dataset in cells_a[key].tests:
+            if dataset in cells_b[key].tests:
+                sets.setdefault(dataset, {}).setdefault(key[:3], []).append(key[3])
+    for dataset in sorted(sets, key=dataset_order):
+        for model, seeds in sets[dataset].items():
+            yield dataset, model, sorted(seeds)
+
+
+def _compare(
+    a: Side,
+    b: Side,
+    cells_a: Mapping[Key, Record],
+    cells_b: Mapping[Key, Record],
+    dataset: str,
+    model: tuple[str, tuple[str, ...], bool],
+    seeds: Sequence[int],
+    protocol: str,
+    top: int,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    frames = [
+        [side.read(cells[(*model, seed)].cell, dataset) for seed in seeds]
+        for side, cells in ((a, cells_a), (b, cells_b))
+    ]
+    ids = sorted(set.intersection(*(set(frame.index) for side in frames for frame in side)))
+    title = row_title(model[0], model[1], None) + ("†" if model[2] else "")
+    base = {"dataset": dataset, "model": title, "n": len(ids), "seeds": " ".join(map(str, seeds))}
+    if not ids:
+        blank = dict.fromkeys(("a", "b", "difference", "low", "high", "p"))
+        return [{**base, "measure": m, **blank, "note": "no image in common"} for m in MEASURE_KEYS], []
+    groups = np.unique(frames[0][0].loc[ids, "group"].astype(str), return_inverse=True)[1].astype(np.int64)
+    scores = [
+        np.stack([frame.loc[ids, [*COLUMNS.values()]].to_numpy(float).T for frame in side], axis=1) for side in frames
+    ]
+    finite = np.isfinite(scores[0]).all(axis=(1, 2)) & np.isfinite(scores[1]).all(axis=(1, 2))
+    parts = [
+        resample(
+            Block(dataset, (f"{title}/{s}",) * len(MEASURE_KEYS), tuple(seeds), np.nan_to_num(x), groups, tuple(ids))
+        )
+        for s, x in zip(_SIDES, scores, strict=True)
+    ]
+    num = {len(frame) for side in frames for frame in side}
+    note = "; ".join(
+        text
+        for text in (caution(parts[0]), "" if num == {len(ids)} else "only the images in common are compared")
+        if text
+    )
+    rows = [_number(base, m, key, parts, bool(finite[m]), note) for m, key in enumerate(MEASURE_KEYS)]
+    dice = [x[MEASURE_KEYS.index("mDSC")].mean(axis=0) for x in scores]
+    change = dice[1] - dice[0]
+    order = sorted(np.flatnonzero(np.abs(change) > 0), key=lambda i: (-abs(change[i]), ids[i]))[:top]
+    moved = [
+        {
+            "dataset": dataset,
+            "model": title,
+            "id": ids[i],
+            "a": float(dice[0][i]),
+            "b": float(dice[1][i]),
+            "difference": float(change[i]),
+        }
+        for i in order
+    ]
+    return rows, moved
+
+
+def _number(base: Mapping[str, Any], m: int, key: str, parts: Sequence[Any], sound: bool, note: str) -> dict[str, Any]:
+    if not sound:
+        blank = dict.fromkeys(("a", "b", "difference", "low", "high", "p"))
+        return {**base, "measure": key, **blank, "note": "an image has no number"}
+    found = compare(parts[1], m, parts[0], m)
+    values = {"low": found.low, "high": found.high, "p": found.p}
+    ends = {name: (value if np.isfinite(value) else None) for name, value in values.items()}
+    means = {"a": float(parts[0].means[m]), "b": float(parts[1].means[m]), "difference": found.difference}
+    return {**base, "measure": key, **means, **ends, "note": note}
+
+
+def _changes(pairs: Sequence[tuple[Record, Record]]) -> Iterator[dict[str, Any]]:
+    """Yield each changed field once per pair of values, with the cells that it concerns."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for a, b in pairs:
+        flat_a, flat_b = (dict(_flat({key: value[key] for key in _CONFIG})) for value in (a.to_json(), b.to_json()))
+        for name in dict.fromkeys([*flat_a, *flat_b]):
+            va, vb = (json.dumps(flat.get(name), default=str) for flat in (flat_a, flat_b))
+            if va != vb:
+                found.setdefault((name, va, vb), []).append(f"{a.model} seed {a.seed}")
+    for (name, va, vb), cells in found.items():
+        yield {"field": name, "a": va, "b": vb, "cells": "all" if len(cells) == len(pairs) else ", ".join(cells)}
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
+
+
+def _sheet(stem: str, caption: str, data: Sequence[Mapping[str, Any]]) -> Sheet:
+    columns = (
+        tuple(
+            Column(key, align="r" if key in ("a", "b", "difference", "low", "high", "p_holm") else "l")
+            for key in data[0]
+        )
+        if data
+        else ()
+    )
+    return Sheet(stem, caption, columns, tuple(tuple(map(_cell, row.values())) for row in data), data=tuple(data))
+
+
+def _cell(value: Any) -> Cell:
+    if value is None:
+        return Cell()
+    return Cell(printed(value), value=value) if isinstance(value, float) else Cell(str(value))

@@ -1,0 +1,231 @@
+"""The rows of a table: means over the same seeds for all, or a blank and its reason; best and second."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from benchmark.metrics.measures import MEASURE_KEYS, Measure
+from benchmark.report.records.names import MODEL_TITLES, model_order, model_title
+from benchmark.report.records.select import is_foreign
+from benchmark.report.sheets.sheet import Mark
+from benchmark.store.schema import Record
+
+Kind = Literal["main", "ablation"]
+DIGITS = 3  # as the paper prints; best and second are decided on these digits
+DIGEST_DIGITS = 12
+RowKey = tuple[str, tuple[str, ...], bool]  # model, parts left out, maps by others
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A row over the test images that are not leaked; None is a blank.
+
+    Attributes:
+        values, std, n, reason: As in ``Row``.
+        same: No image is leaked: nothing to print a second time.
+        marks: Best and second among such rows.
+    """
+
+    values: Mapping[str, float | None]
+    std: Mapping[str, float | None]
+    n: int | None = None
+    reason: str | None = None
+    same: bool = False
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model on one test set.
+
+    Attributes:
+        model: Registry name. ablation: Parts left out, in order.
+        title: As printed, without dagger.
+        values: Mean over the seeds for each of the six measures; None is a blank.
+        std: Standard deviation over the seeds (N - 1); None for one seed.
+        n: Images scored; None for a blank row. of: Images that the set holds, where fewer were scored.
+        foreign: The maps or the weights were made by others.
+        origin: By whom, as the record says.
+        reason: Why cells are blank.
+        cells: The records that the row averages, in the order of ``seeds``.
+        clean: The row without leaked test images, where that was asked for.
+    """
+
+    model: str
+    ablation: tuple[str, ...]
+    title: str
+    values: Mapping[str, float | None]
+    std: Mapping[str, float | None]
+    n: int | None = None
+    of: int | None = None
+    seeds: tuple[int, ...] = ()
+    foreign: bool = False
+    origin: str = ""
+    recipe_hash: str = ""
+    weights: str = ""
+    num_params: int | None = None
+    num_leaked: int | None = None
+    reason: str | None = None
+    cells: tuple[str, ...] = ()
+    clean: Clean | None = None
+
+    @property
+    def is_ranked(self) -> bool:
+        """A row over only a part of the images is shown, but takes no part in best and second."""
+        return not (self.foreign and self.of is not None and self.n != self.of)
+
+
+def printed(value: float) -> str:
+    """Return a score as the table prints it."""
+    return f"{value:.{DIGITS}f}"
+
+
+def printed_row(row: Row, key: str) -> float | None:
+    """Return a row's score as the number that the table prints."""
+    value = row.values.get(key)
+    return None if value is None else float(printed(value))
+
+
+def mark_best(rows: Sequence[Row], measure: Measure) -> dict[int, Mark]:
+    """Return which rows are best and second in one column, decided on the printed digits; equal ones share.
+
+    With fewer than two rows to compare nothing is marked.
+    """
+    shown = {
+        i: value for i, row in enumerate(rows) if row.is_ranked and (value := printed_row(row, measure.key)) is not None
+    }
+    if len(shown) < 2:
+        return {}
+    places = sorted(set(shown.values()), reverse=measure.higher_is_better)
+    names: dict[float, Mark] = dict(zip(places[:2], ("best", "second"), strict=False))  # type: ignore[arg-type]
+    return {i: names[value] for i, value in shown.items() if value in names}
+
+
+def group_cells(records: Sequence[Record], *, models: Sequence[str] | None, kind: Kind) -> dict[RowKey, list[Record]]:
+    """Group records into rows, in the order of the table."""
+    cells: dict[RowKey, list[Record]] = {}
+    for record in records:
+        if models is None or record.model in models:
+            key = (record.model, tuple(record.ablation), is_foreign(record))
+            cells.setdefault(key, []).append(record)
+    present = {(model, foreign) for model, _, foreign in cells}
+    for model in models or () if kind == "main" else ():
+        if (model, False) not in present and (model, True) not in present:
+            cells[(model, (), False)] = []
+    return dict(sorted(cells.items(), key=lambda item: (model_order(item[0][0]), len(item[0][1]), item[0])))
+
+
+def row_title(model: str, ablation: Sequence[str], recorded: str | None) -> str:
+    """Return ``BSANet (ours)`` for the full model, ``BSANet w/o ISAM, ARM`` for an ablated one."""
+    if not ablation:
+        return model_title(model, recorded)
+    parts = ", ".join(part.upper() if len(part) <= 4 else part.replace("_", " ") for part in ablation)
+    return f"{MODEL_TITLES.get(model) or recorded or model} w/o {parts}"
+
+
+def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str, seeds: tuple[int, ...]) -> Row:
+    model, ablation, foreign = key
+    title = row_title(model, ablation, records[0].model_title or model if records else None)
+    used = list(records) if foreign else [r for r in records if r.seed in seeds]
+    used.sort(key=lambda r: r.seed)
+    reason = _why_blank(used, dataset, protocol, () if foreign else seeds)
+    if reason is not None:
+        blank: dict[str, float | None] = dict.fromkeys(MEASURE_KEYS)
+        return Row(model, ablation, title, blank, blank, foreign=foreign, reason=reason)
+    tests = [r.tests[dataset] for r in used]
+    columns = {key: [_number(t.scores[protocol].get(key)) for t in tests] for key in MEASURE_KEYS}
+    lacking = [key for key, column in columns.items() if None in column]
+    return Row(
+        model=model,
+        ablation=ablation,
+        title=title,
+        values={key: mean_of(column) for key, column in columns.items()},
+        std={key: std_of(column) for key, column in columns.items()},
+        n=tests[0].n,
+        of=tests[0].of,
+        seeds=tuple(r.seed for r in used),
+        foreign=foreign,
+        origin=(used[0].origin or "") + _digest(used[0]) if foreign else "",
+        recipe_hash=used[0].recipe_hash,
+        weights=_weights(used[0]),
+        num_params=used[0].num_params,
+        num_leaked=max((t.num_leaked for t in tests), default=0),
+        reason=f"no number for {', '.join(lacking)}" if lacking else None,
+        cells=tuple(r.cell for r in used),
+    )
+
+
+def _why_blank(records: Sequence[Record], dataset: str, protocol: str, seeds: Sequence[int]) -> str | None:
+    """Return why a row has no numbers, None when every seed has them."""
+    if not records:
+        return "not run" + (f" with seed {', '.join(map(str, seeds))}" if seeds else "")
+    for record in records:
+        missing = record.missing.get(dataset)
+        if missing:
+            return str(missing)
+        if record.status != "ok":
+            error = f": {record.error}" if record.error else ""
+            return f"seed {record.seed} {record.status}{error}"
+        scores = record.tests[dataset].scores if dataset in record.tests else {}
+        if protocol not in scores:
+            scored = f"scored under {', '.join(sorted(scores))} only" if scores else f"not scored on {dataset}"
+            return f"seed {record.seed} {scored}"
+    absent = sorted(set(seeds) - {r.seed for r in records})
+    if absent:
+        have = ", ".join(str(r.seed) for r in records)
+        return f"only seed {have} of {', '.join(map(str, seeds))} was run; --seeds chooses which to average"
+    return None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def mean_of(column: Sequence[float | None]) -> float | None:
+    numbers = [value for value in column if value is not None]
+    return statistics.fmean(numbers) if len(numbers) == len(column) else None
+
+
+def std_of(column: Sequence[float | None]) -> float | None:
+    numbers = [value for value in column if value is not None]
+    return statistics.stdev(numbers) if len(numbers) == len(column) >= 2 else None
+
+
+def _weights(record: Record) -> str:
+    if is_foreign(record):
+        return "as their authors trained them"
+    pretrained = record.pretrained
+    name = pretrained.get("name")
+    asked = bool(record.recipe.get("pretrained"))
+    if not pretrained.get("used", bool(name) or asked):
+        return "random initialisation"
+    return f"pretrained {name}{_digest(record)}" if name else "pretrained on ImageNet"
+
+
+def _digest(record: Record) -> str:
+    """The first digits of the weight file's sha256, in brackets; the record holds them all."""
+    digest = str(record.pretrained.get("sha256") or "")
+    return f" (sha256 {digest[:DIGEST_DIGITS]})" if digest else ""
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return one line per reason for blanks, and one per row over maps that others made."""
+    by_reason: dict[str, list[str]] = {}
+    for row in rows:
+        if row.reason:
+            by_reason.setdefault(row.reason, []).append(row.title)
+    lines = []
+    for reason, titles in by_reason.items():
+        who = "all rows" if len(titles) == len(rows) > 1 else ", ".join(titles)
+        lines.append(f"Blank, {who}: {reason}")
+    for row in rows:
+        if row.foreign:
+            part = "" if row.of is None or row.n == row.of else f", {row.n} of {row.of} images, not ranked"
+            lines.append(f"† {row.title}: {row.origin}{part}")
+    return lines

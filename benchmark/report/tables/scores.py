@@ -1,0 +1,200 @@
+"""A table of scores as a sheet: the paper's six columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from benchmark.metrics.measures import MEASURE_KEYS, MEASURES
+from benchmark.report.sheets.escape import label
+from benchmark.report.sheets.sheet import Cell, Column, Mark, Sheet
+from benchmark.report.tables.captions import Facts, caption
+from benchmark.report.tables.leaks import CLEAN_TITLE
+from benchmark.report.tables.rows import Clean, Kind, Row, printed
+from benchmark.report.tables.uncertainty import Uncertainty
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one test set with everything the caption and the notes say."""
+
+    dataset: str
+    title: str
+    kind: Kind
+    rows: tuple[Row, ...]
+    facts: Facts
+    notes: tuple[str, ...] = ()
+    show_std: bool = False
+    show_ci: bool = False
+    show_tests: bool = False
+    uncertainty: Uncertainty = field(default_factory=Uncertainty)
+    marks: Mapping[tuple[int, str], Mark] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix."""
+        return f"{'table' if self.kind == 'main' else 'ablation'}-{label(self.dataset)}"
+
+    @property
+    def sheet(self) -> Sheet:
+        """The table ready to print."""
+        return score_sheet(self)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The CSV as a data frame."""
+        return self.sheet.frame
+
+    def to_latex(self) -> str:
+        """Return a ``table`` environment; it needs ``\\usepackage{booktabs}`` and nothing else."""
+        return self.sheet.to_latex()
+
+    def to_markdown(self) -> str:
+        """Return a GitHub table under a caption line."""
+        return self.sheet.to_markdown()
+
+    def to_html(self) -> str:
+        """Return a ``table`` element with its caption, and the notes behind it."""
+        return self.sheet.to_html()
+
+    def to_csv(self) -> str:
+        """Return CSV text with a header, six decimals."""
+        return self.sheet.to_csv()
+
+
+def score_sheet(table: Table) -> Sheet:
+    """Lay out one row per model and one column per measure."""
+    measures = [Column(f"{m.plain} {m.arrow}", m.latex) for m in MEASURES]
+    return Sheet(
+        stem=table.stem,
+        caption=score_caption(table),
+        columns=(Column("Model", align="l"), *measures),
+        rows=tuple(line for i, row in enumerate(table.rows) for line in _lines(table, i, row)),
+        notes=table.notes,
+        data=tuple(csv_rows(table)),
+        combined="tables" if table.kind == "main" else "ablations",
+    )
+
+
+def score_caption(table: Table) -> str:
+    """Return the caption: the facts, and what the marks mean."""
+    what = "Results" if table.kind == "main" else "Ablation"
+    sentences = [caption(what, table.title, table.facts, with_std=table.show_std)]
+    if table.marks:
+        sentences.append("Best in bold, second underlined.")
+    if table.uncertainty.intervals:
+        sentences.append(
+            "In brackets: 95 % interval of the mean, by bootstrap over groups of images (sequences, duplicates)"
+            f"{_and_seeds(table)}."
+        )
+    if table.uncertainty.num_tested:
+        sentences.append(_meaning_of_stars(table))
+    return " ".join(sentences)
+
+
+def _and_seeds(table: Table) -> str:
+    return " and over seeds" if len(table.facts.seeds) > 1 else ""
+
+
+def _meaning_of_stars(table: Table) -> str:
+    references = {one.reference for one in table.uncertainty.tested.values()}
+    whom = references.pop() if len(references) == 1 else "the full form of the same model"
+    return (
+        f"*, **, ***: differs from {whom} with p < 0.05, 0.01, 0.001 (paired t-test of per-image differences, "
+        f"standard error robust to groups of images{_and_seeds(table)}; Holm's correction over the "
+        f"{table.uncertainty.num_tested} comparisons of this table)."
+    )
+
+
+def _lines(table: Table, i: int, row: Row) -> Iterator[tuple[Cell, ...]]:
+    """Yield the row, and below it the one without leaked images where that was asked for and differs."""
+    yield _cells(table, i, row)
+    clean = row.clean
+    if clean is not None and not clean.same:
+        yield (Cell(CLEAN_TITLE), *(_figure(table, clean, key, clean.marks.get(key)) for key in MEASURE_KEYS))
+
+
+def _cells(table: Table, i: int, row: Row) -> tuple[Cell, ...]:
+    head = Cell(row.title, sup="†" if row.foreign else "")
+    return (head, *(_weighed(table, i, key) for key in MEASURE_KEYS))
+
+
+def _weighed(table: Table, i: int, key: str) -> Cell:
+    """The figure with its interval and its stars."""
+    cell = _figure(table, table.rows[i], key, table.marks.get((i, key)))
+    if not cell.text:
+        return cell
+    ends, tested = table.uncertainty.intervals.get((i, key)), table.uncertainty.tested.get((i, key))
+    below = f"[{printed(ends[0])}, {printed(ends[1])}]" if ends else ""
+    return replace(cell, below=below, sup=tested.stars if tested else "")
+
+
+def _figure(table: Table, row: Row | Clean, key: str, mark: Mark | None) -> Cell:
+    value, std = row.values.get(key), row.std.get(key)
+    if value is None:
+        return Cell()
+    spread = f"± {printed(std)}" if table.show_std and std is not None else ""
+    return Cell(printed(value), spread=spread, mark=mark, value=value)
+
+
+def csv_rows(table: Table) -> list[dict[str, Any]]:
+    """Return one dictionary per row, the columns of the CSV in order; blanks are None."""
+    facts = table.facts
+    return [
+        {
+            "dataset": table.dataset,
+            "model": row.model,
+            **{key: row.values.get(key) for key in MEASURE_KEYS},
+            "n": row.n,
+            "of": row.of,
+            "dataset_title": table.title,
+            "model_title": row.title,
+            "ablation": "+".join(row.ablation),
+            "protocol": facts.protocol,
+            "protocol_hash": facts.protocol_hash,
+            "split": "" if row.foreign else facts.split,
+            "recipe": "" if row.foreign else facts.recipe,
+            "recipe_hash": row.recipe_hash,
+            "seeds": " ".join(map(str, row.seeds)),
+            **{f"{key}_std": row.std.get(key) for key in MEASURE_KEYS},
+            "weights": row.weights,
+            "num_params": row.num_params,
+            "num_leaked": row.num_leaked,
+            "synthetic": facts.synthetic,
+            "origin": row.origin,
+            "note": row.reason or "",
+            **_clean_columns(table, row),
+            **_uncertain(table, i),
+        }
+        for i, row in enumerate(table.rows)
+    ]
+
+
+def _clean_columns(table: Table, row: Row) -> dict[str, Any]:
+    """Return the columns that only a table without leaked images has."""
+    if all(one.clean is None for one in table.rows):
+        return {}
+    clean = row.clean or Clean({}, {})
+    figures = {f"{key}_clean": clean.values.get(key) for key in MEASURE_KEYS}
+    return {**figures, "n_clean": clean.n, "note_clean": clean.reason or ""}
+
+
+def _uncertain(table: Table, i: int) -> dict[str, Any]:
+    """Columns that stand there only where intervals or comparisons were asked for."""
+    found: dict[str, Any] = {}
+    if table.show_ci:
+        for key in MEASURE_KEYS:
+            found[f"{key}_low"], found[f"{key}_high"] = table.uncertainty.intervals.get((i, key), (None, None))
+    if table.show_tests:
+        tested = {key: table.uncertainty.tested.get((i, key)) for key in MEASURE_KEYS}
+        found["reference"] = next((one.reference for one in tested.values() if one), "")
+        for key, one in tested.items():
+            found[f"{key}_difference"] = one.found.difference if one else None
+            found[f"{key}_difference_low"] = one.found.low if one else None
+            found[f"{key}_difference_high"] = one.found.high if one else None
+            found[f"{key}_p_holm"] = one.p_holm if one else None
+    return found

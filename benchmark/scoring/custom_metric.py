@@ -1,0 +1,183 @@
+"""A metric of one's own on the maps that finished cells keep: nothing is trained, no record is changed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.files.hashing import fingerprint
+from benchmark.data.files.maps import read_map
+from benchmark.data.files.read_item import read_mask
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.errors import BenchError
+from benchmark.store import io
+from benchmark.store.layout import CellPaths, ResultsLayout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.data.listing.items import Item
+    from benchmark.store.schema import Record
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A function of one map and one mask.
+
+    Attributes:
+        name: Its name in tables and files: the function's.
+        code: Eight hex digits of the file's text: another text is another metric.
+        function: (map (H, W) uint8, mask (H, W) bool) -> number; NaN where it is undefined.
+    """
+
+    name: str
+    code: str
+    function: Callable[[NDArray[np.uint8], NDArray[np.bool_]], float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Values of one metric.
+
+    Attributes:
+        rows: One row per cell and image: cell, model, title, ablation, seed, dataset, id, value.
+        files: What was written, one parquet file per cell.
+        left: Test sets that keep no maps or whose images are not at hand, one line each.
+    """
+
+    rows: pd.DataFrame
+    files: list[Path]
+    left: list[str]
+
+
+def load_metric(text: str) -> Metric:
+    """Load ``FILE.py:function``.
+
+    Raises:
+        BenchError: No such file or function, or the file does not run.
+    """
+    file, _, name = text.rpartition(":")
+    path = Path(file).expanduser()
+    if not file.endswith(".py") or not name:
+        raise BenchError(f"metric {text}: expected FILE.py:function, for example ./my_metric.py:area_error")
+    if not path.is_file():
+        raise BenchError(f"metric file {file}: not found; expected FILE.py:function")
+    spec = importlib.util.spec_from_file_location(f"bench_metric_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's own code
+        raise BenchError(f"metric file {file}: {type(error).__name__}: {error}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise BenchError(f"metric file {file}: has no function {name!r}")
+    return Metric(name, hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest(), function)
+
+
+def measure(
+    metric: Metric,
+    results: Path,
+    *,
+    models: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    data_root: Path | None = None,
+    cache_dir: Path | None = None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Measured:
+    """Compute a metric on the kept maps of all finished cells, and keep the values beside their scores.
+
+    Args:
+        metric: What to compute.
+        results: Results folder.
+        models: Only these models, by registry name.
+        datasets: Only these test sets.
+        data_root: Where the masks are.
+        cache_dir: For phantom.
+        progress: Told the cell and set in hand, images done and in all.
+    Raises:
+        BenchError: No finished cell keeps maps; the images are others than those that were scored; the function fails.
+    """
+    import pandas as pd
+
+    layout = ResultsLayout(results)
+    rows: list[dict[str, Any]] = []
+    files: list[Path] = []
+    left: list[str] = []
+    for record in io.read_records(results):
+        if record.status != "ok" or (models is not None and record.model not in models):
+            continue
+        paths = layout.cell(record.cell)
+        values: list[dict[str, Any]] = []
+        for name in record.tests:
+            if datasets is not None and name not in datasets:
+                continue
+            try:
+                items = _items(record, name, paths, data_root, cache_dir)
+            except _NotHere as reason:
+                left.append(f"{record.cell} {name}: {reason}")
+                continue
+            for done, item in enumerate(items, start=1):
+                values.append({"dataset": name, "id": item.id, "value": _value(metric, item, paths)})
+                progress(f"{record.cell} {name}", done, len(items))
+        if values:
+            files.append(paths.metric(metric.name, metric.code))
+            io.write_parquet(files[-1], pd.DataFrame(values))
+            facts = {key: getattr(record, key) for key in ("cell", "model", "seed")}
+            facts |= {"title": record.model_title, "ablation": ",".join(record.ablation)}
+            rows += [{**facts, **value} for value in values]
+    if not rows:
+        raise BenchError(f"{results}: no finished cell keeps maps to measure; {'; '.join(left[:1]) or 'run bench run'}")
+    return Measured(pd.DataFrame(rows), files, left)
+
+
+class _NotHere(Exception):  # noqa: N818 (reads as what it says)
+    """Maps or masks of a test set are not at hand."""
+
+
+def _items(record: Record, name: str, paths: CellPaths, root: Path | None, cache_dir: Path | None) -> list[Item]:
+    if not paths.maps(name).is_dir():
+        raise _NotHere("keeps no maps")
+    try:
+        every = list_dataset(name, root, cache_dir=cache_dir)
+    except BenchError as error:
+        raise _NotHere(str(error)) from None
+    items = [item for item in every if paths.map(name, item.id).is_file()]
+    if len(items) != record.tests[name].n or fingerprint(items) != record.tests[name].fingerprint:
+        raise BenchError(
+            f"{record.cell} {name}: the images or maps at hand are not those that were scored; restore them, or run "
+            "the cell again with --if-exists overwrite"
+        )
+    return items
+
+
+def _value(metric: Metric, item: Item, paths: CellPaths) -> float:
+    prob, mask = read_map(paths.map(item.dataset, item.id)), read_mask(item)
+    where = f"metric {metric.name} on {item.dataset} {item.id}"
+    try:
+        value = float(metric.function(prob, mask))
+    except Exception as error:  # the user's own code
+        raise BenchError(f"{where}: {type(error).__name__}: {error}") from error
+    if math.isinf(value):
+        raise BenchError(f"{where}: expected a finite number, or NaN where it is undefined, got {value}")
+    return value
+
+
+def summarise(measured: Measured, metric: Metric) -> list[dict[str, Any]]:
+    """Return one row per cell and test set: mean over images, of how many, and how many were undefined."""
+    keys = ["title", "ablation", "seed", "dataset"]
+    out = []
+    for key, group in measured.rows.groupby(["cell", *keys], sort=False):
+        values = group["value"].dropna()
+        facts = dict(zip(keys, key[1:], strict=True))
+        mean = float(values.mean()) if len(values) else None
+        out.append({**facts, "n": len(values), "undefined": len(group) - len(values), metric.name: mean})
+    return out

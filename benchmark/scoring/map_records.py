@@ -1,0 +1,226 @@
+"""Score maps that others made; they become ordinary records. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.config import config_hash
+from benchmark.data.files.hashing import fingerprint
+from benchmark.data.files.maps import SUFFIXES
+from benchmark.data.files.masks import read_truth
+from benchmark.data.listing.datasets import dataset_info, list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.data.listing.published import published_ids
+from benchmark.errors import BenchError
+from benchmark.metrics import Protocol
+from benchmark.scoring.map_folders import FOLDER_NAMES, collect, find_folder
+from benchmark.scoring.score_maps import Scored, score_maps
+from benchmark.store import io
+from benchmark.store.layout import CellPaths, ResultsLayout, cell_id
+from benchmark.store.schema import Record, SplitInfo, TestResult
+
+if TYPE_CHECKING:
+    from benchmark.study.events import Watcher
+
+ORIGIN_MAPS = "maps by their authors"
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Some images under a name, how many there should be, and what folders of their maps may be called."""
+
+    __test__ = False
+    name: str
+    title: str
+    items: tuple[Item, ...]
+    of: int
+    folders: tuple[str, ...] = ()
+
+
+def listed_set(name: str, *, root: Path | None, part: str = "pranet", cache_dir: Path | None = None) -> TestSet:
+    """The test images of a dataset.
+
+    Args:
+        name: Dataset.
+        root: Data root.
+        part: ``pranet``: the images that PraNet's published lists test (100 of Kvasir, 62 of CVC-ClinicDB; every image
+            of a dataset without list); ``all``: every image.
+        cache_dir: For phantom.
+    """
+    items = list_dataset(name, root, cache_dir=cache_dir)
+    ids = published_ids(name, "test") if part == "pranet" else ()
+    if ids:
+        listed = set(ids)
+        items = [item for item in items if item.id in listed]
+    info = dataset_info(name)
+    folders = (name, *FOLDER_NAMES.get(name, ()))
+    return TestSet(name, info.title, tuple(items), len(ids) or info.expected or len(items), folders)
+
+
+def folder_set(masks: Path) -> TestSet:
+    """Every mask of a folder as a test set of its own; the images themselves are not needed.
+
+    Raises:
+        BenchError: No folder, no mask, or two masks of one name.
+    """
+    if not masks.is_dir():
+        raise BenchError(f"--masks {masks}: not a folder; expected one mask per map")
+    files = sorted(p for p in masks.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    items = tuple(Item(masks.name, file.stem, file, file, file.stem) for file in files)
+    if not items:
+        raise BenchError(f"--masks {masks}: holds no mask (expected {', '.join(SUFFIXES)})")
+    if len({item.id for item in items}) < len(items):
+        raise BenchError(f"--masks {masks}: two files share a name; keep one mask per image")
+    return TestSet(_slug(masks.name), masks.name, items, len(items), (masks.name, masks.absolute().parent.name))
+
+
+def evaluate_maps(
+    predictions: Path,
+    sets: Sequence[TestSet],
+    *,
+    name: str,
+    results: Path,
+    protocols: Sequence[Protocol],
+    engine: str,
+    allow_partial: bool,
+    boundary: bool = False,
+    cache_dir: Path | None,
+    watcher: Watcher,
+) -> Record:
+    """Score maps that others made and write a record that stands beside our own.
+
+    What the record of the same name holds of other test sets, scored alike, is kept.
+
+    Raises:
+        BenchError: Maps are missing, surplus, of another size, constant, unreadable or NaN, and ``allow_partial`` is
+            off; the watcher was told their names. Or nothing is left to score.
+    """
+    tests: dict[str, TestResult] = {}
+    parts: list[Scored] = []
+    for one in sets:
+        scored, chosen = _score_set(predictions, one, protocols, engine, allow_partial, boundary, cache_dir, watcher)
+        parts.append(scored)
+        tests[one.name] = _test_result(one, chosen, scored)
+    payload = {"maps": name, "engine": engine, "boundary": boundary, "protocols": {p.name: p.hash for p in protocols}}
+    cell = cell_id(_slug(name), ablation=(), recipe="maps", config=config_hash(payload), seed=0)
+    paths = ResultsLayout(results).cell(cell)
+    tests, parts = _with_others(paths, tests, parts)
+    record = make_record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
+    _write_scores(paths, parts)
+    io.mark(results)
+    io.write_record(paths, record)
+    return record
+
+
+def _score_set(
+    predictions: Path,
+    one: TestSet,
+    protocols: Sequence[Protocol],
+    engine: str,
+    allow_partial: bool,
+    boundary: bool,
+    cache_dir: Path | None,
+    watcher: Watcher,
+) -> tuple[Scored, list[Item]]:
+    folder = find_folder(predictions, one.folders)
+    maps = collect(folder, one.items)
+    for line in maps.describe():
+        watcher.message(f"{one.name}: {line}")
+    if len(one.items) < one.of:
+        watcher.message(f"{one.name}: only {len(one.items)} of its {one.of} images are in the data root")
+    counts = ", ".join(f"{len(names)} {kind}" for kind, names in maps.faults.items())
+    if (counts or len(one.items) < one.of) and not allow_partial:
+        what = counts or f"{one.of - len(one.items)} images missing from the data root"
+        raise BenchError(f"maps in {folder} for {one.name}: {what} (named above); mend them or pass --allow-partial")
+    chosen = [item for item in one.items if item.id in maps.paths]
+    if not chosen:
+        raise BenchError(f"maps in {folder} for {one.name}: none can be scored ({counts})")
+    scored = score_maps(
+        chosen,
+        lambda item: maps.paths[item.id],
+        dataset=one.name,
+        protocols=protocols,
+        engine=engine,
+        cache_dir=cache_dir,
+        read=maps.read,
+        read_mask=read_truth,
+        boundary=boundary,
+        progress=lambda done, total: watcher.phase(f"score {one.name}", done, total),
+    )
+    return scored, chosen
+
+
+def _with_others(
+    paths: CellPaths, tests: dict[str, TestResult], parts: list[Scored]
+) -> tuple[dict[str, TestResult], list[Scored]]:
+    """Add what the record on disk holds of test sets that were not scored now."""
+    if not paths.record.is_file():
+        return tests, parts
+    others = {key: result for key, result in io.read_record(paths.record).tests.items() if key not in tests}
+    if not others:
+        return tests, parts
+    rows = io.read_scores(paths.scores)
+    curves = {key: array for key, array in io.read_npz(paths.curves).items() if key.split("/")[1] in others}
+    return {**others, **tests}, [Scored(rows[rows["dataset"].isin(list(others))], curves, {}), *parts]
+
+
+def _test_result(one: TestSet, chosen: Sequence[Item], scored: Scored) -> TestResult:
+    return TestResult(
+        title=one.title,
+        n=len(chosen),
+        of=one.of if len(chosen) < one.of else None,
+        fingerprint=fingerprint(chosen),
+        num_leaked=0,
+        scores=scored.summary,
+    )
+
+
+def make_record(
+    cell: str,
+    model: str,
+    title: str,
+    protocols: Sequence[Protocol],
+    tests: dict[str, TestResult],
+    *,
+    engine: str,
+    origin: str,
+    weights: dict[str, str],
+) -> Record:
+    nobody = SplitInfo(name="", seed=0, num_train=0, num_val=0, fingerprint_train="", fingerprint_val="")
+    return Record(
+        cell=cell,
+        model=model,
+        model_title=title,
+        recipe_name="",
+        recipe={},
+        recipe_hash="",
+        split=nobody,
+        seed=0,
+        status="ok",
+        origin=origin,
+        pretrained=dict(weights),
+        engine=engine,
+        synthetic=any(dataset_info(name).synthetic for name in tests),
+        protocols={protocol.name: protocol.hash for protocol in protocols},
+        tests=tests,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _write_scores(paths: CellPaths, parts: Sequence[Scored]) -> None:
+    import pandas as pd
+
+    io.write_parquet(paths.scores, pd.concat([part.rows for part in parts], ignore_index=True))
+    io.write_npz(paths.curves, {key: value for part in parts for key, value in part.curves.items()})
+
+
+def _slug(name: str) -> str:
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("_.")
+    if not slug:
+        raise BenchError(f"name {name!r}: expected at least one letter or digit")
+    return slug.lower()

@@ -1,1 +1,0 @@
-"""Studies that come with the package, and how a study file is read."""

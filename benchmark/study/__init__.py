@@ -1,0 +1,1 @@
+"""What is asked for: plan, cells, reuse of earlier records, events, ablations, study files."""

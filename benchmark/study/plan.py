@@ -1,0 +1,253 @@
+"""From what the user asked for to cells on images; nothing is trained or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.config import Recipe, config_hash, load_recipe
+from benchmark.data.audit.leaks import Leak, find_leaks
+from benchmark.data.files.hashing import file_hash
+from benchmark.data.listing.datasets import dataset_info
+from benchmark.data.listing.items import Item
+from benchmark.data.pixels.cache import fingerprint
+from benchmark.data.splits.choose import Split, obtain_split
+from benchmark.errors import BenchError
+from benchmark.metrics import Protocol, get_protocol
+from benchmark.metrics.reference import check_reference
+from benchmark.models.registry import ModelSpec, code_hash, expand_models, switches
+from benchmark.store.layout import ResultsLayout, cell_id
+from benchmark.store.schema import SplitInfo
+
+IfExists = Literal["skip", "resume", "overwrite"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; the fields are the options of ``bench run``.
+
+    ``protocol`` is the one that is printed: a name, or a TOML file, which is then scored beside the named ones.
+    """
+
+    models: Sequence[str] = ("all",)
+    datasets: Sequence[str] = ("polyp",)
+    split: str = "paper"
+    split_seed: int = 0
+    recipe: str = "paper"
+    overrides: dict[str, Any] = field(default_factory=dict)
+    seeds: Sequence[int] = (0,)
+    ablations: Sequence[tuple[str, ...]] = ((),)
+    data_root: Path | None = None
+    results: Path = Path("results")
+    cache_dir: Path | None = None
+    engine: str = "fast"
+    if_exists: IfExists = "resume"
+    allow_missing: bool = False
+    device: str = "auto"
+    protocol: str = "pranet"
+    weights_dir: Path | None = None
+    checkpoint_every_s: float = 60.0
+    devices: int = 1
+    deterministic: bool = False
+
+    @cached_property
+    def protocols(self) -> dict[str, Protocol]:
+        """Protocols scored in one pass: all that share maps, and one's own; py_sod_metrics can follow two of them."""
+        names = ("pranet", "half") if self.engine == "reference" else ("pranet", "pranet-matlab", "half", "ldnet")
+        own = [get_protocol(self.protocol)] if self.protocol.endswith(".toml") else []
+        return {protocol.name: protocol for protocol in (*map(get_protocol, names), *own)}
+
+    @property
+    def printed(self) -> Protocol:
+        """The protocol whose figures are printed.
+
+        Raises:
+            BenchError: It is unknown, or the engine cannot follow it.
+        """
+        chosen = get_protocol(self.protocol)
+        if self.engine == "reference":
+            check_reference(chosen)
+        return chosen
+
+    @property
+    def protocol_hashes(self) -> dict[str, str]:
+        """What a record states of them."""
+        return {name: protocol.hash for name, protocol in self.protocols.items()}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to train."""
+
+    id: str
+    spec: ModelSpec
+    recipe: Recipe
+    seed: int
+    ablation: tuple[str, ...] = ()
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """The plan: which cells, on which images."""
+
+    request: Request
+    cells: tuple[Cell, ...]
+    split: Split
+    info: SplitInfo
+    leaks: dict[str, list[Leak]]
+    layout: ResultsLayout
+
+    @classmethod
+    def of_tests(cls, request: Request, cell: Cell, tests: dict[str, tuple[Item, ...]]) -> Study:
+        """A study that trains nothing: one cell whose weights come from elsewhere."""
+        info = SplitInfo(name="", seed=0, num_train=0, num_val=0, fingerprint_train="", fingerprint_val="")
+        return cls(request, (cell,), Split("", 0, (), (), tests), info, {}, ResultsLayout(request.results))
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any image is procedural."""
+        return any(dataset_info(name).synthetic for name in self.split.tests)
+
+    @cached_property
+    def universe(self) -> dict[str, list[Item]]:
+        """All images of each dataset that the split uses, by id: what one pixel cache holds."""
+        split = self.split
+        items = {(i.dataset, i.id): i for part in (split.train, split.val, *split.tests.values()) for i in part}
+        return {
+            name: [items[key] for key in sorted(items) if key[0] == name] for name in sorted({key[0] for key in items})
+        }
+
+
+def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) -> Study:
+    """Resolve names, find the images, draw the split and name the cells; nothing is trained or written.
+
+    Args:
+        request: What the user asked for.
+        say: Told what is going on before the two steps that read every file.
+    Raises:
+        BenchError: Unknown model, dataset, recipe or field; a dataset that is absent; nothing to train on.
+    """
+    specs = expand_models(list(request.models))
+    _ = request.printed  # a wrong protocol is refused before any file is read
+    if not specs or not request.seeds or not request.datasets:
+        raise BenchError("nothing to run: --models, --datasets and --seeds each need at least one name or number")
+    recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}
+    for spec in specs:
+        _check_ablations(spec, request.ablations)
+    split = obtain_split(
+        request.split,
+        list(request.datasets),
+        root=request.data_root,
+        seed=request.split_seed,
+        allow_missing=request.allow_missing,
+        cache_dir=request.cache_dir,
+    )
+    say("reading files: fingerprints of training and validation images")
+    info = SplitInfo(
+        name=split.name,
+        seed=split.seed,
+        num_train=len(split.train),
+        num_val=len(split.val),
+        fingerprint_train=fingerprint(split.train),
+        fingerprint_val=fingerprint(split.val),
+    )
+    cells = [
+        make_cell(
+            spec, recipes[spec.name], info, seed=seed, ablation=ablation, weights=weights_file(request, spec, recipes)
+        )
+        for spec in specs
+        for ablation in request.ablations
+        for seed in request.seeds
+    ]
+    say("comparing pixels of training and test images (kept for the next run)")
+    leaks = find_leaks(_as_used(split, list(recipes.values())), cache_dir=request.cache_dir)
+    return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
+
+
+def weights_file(request: Request, spec: ModelSpec, recipes: dict[str, Recipe]) -> Path | None:
+    """The file of --weights-dir for a recipe that starts from ImageNet weights.
+
+    It is named by the model (``pranet.pth``, ``smp_fpn_tu-resnet18.pth``) or, for all models that share one, by the
+    encoder (``res2net50d.pth``); also ``.pt`` and ``.safetensors``.
+
+    Raises:
+        BenchError: The folder has no such file.
+    """
+    recipe = recipes[spec.name]
+    if request.weights_dir is None or not recipe.pretrained:
+        return None
+    encoder = (recipe.encoder if spec.takes_encoder else None) or spec.options.get("encoder") or spec.encoder
+    stems = [spec.name.replace(":", "_"), *([encoder.removeprefix("tu-")] if encoder else [])]
+    names = [stem + suffix for stem in stems for suffix in (".pth", ".pt", ".safetensors")]
+    found = [request.weights_dir / name for name in names if (request.weights_dir / name).is_file()]
+    if not found:
+        wanted = " or ".join(f"{stem}.pth" for stem in stems)
+        raise BenchError(
+            f"--weights-dir {request.weights_dir}: no {wanted} (.pt, .safetensors) for {spec.title}; put the encoder's "
+            "ImageNet weights there under that name"
+        )
+    return found[0]
+
+
+def make_cell(
+    spec: ModelSpec,
+    recipe: Recipe,
+    info: SplitInfo,
+    *,
+    seed: int,
+    ablation: tuple[str, ...],
+    weights: Path | None = None,
+) -> Cell:
+    """Name a cell. Its hash covers all that can change a number, and nothing else (no paths, no device)."""
+    payload = {
+        "model": spec.name,
+        "options": spec.options,
+        "code": code_hash(spec),
+        "ablation": sorted(ablation),
+        "recipe": recipe.hash,
+        "split": info.model_dump(),
+    }
+    if weights is not None:
+        payload["weights"] = file_hash(weights)
+    name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)
+    return Cell(name, spec, recipe, seed, ablation, weights)
+
+
+def subset(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """At most ``limit`` items, evenly spaced, so that every dataset and sequence keeps its share."""
+    return [items[i] for i in subset_positions(len(items), limit)]
+
+
+def subset_positions(count: int, limit: int | None) -> list[int]:
+    """Which of ``count`` items ``subset`` takes."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [i * count // limit for i in range(limit)]
+
+
+def _as_used(split: Split, recipes: Sequence[Recipe]) -> Split:
+    """The split with those images alone that some recipe takes: what no network sees leaks nothing."""
+
+    if any(recipe.select == "last_all" for recipe in recipes):  # its limit counts over both parts
+        return split
+
+    def taken(items: Sequence[Item], limits: Sequence[int | None]) -> tuple[Item, ...]:
+        positions = {i for limit in limits for i in subset_positions(len(items), limit)}
+        return tuple(items[i] for i in sorted(positions))
+
+    return replace(
+        split,
+        train=taken(split.train, [recipe.max_train_images for recipe in recipes]),
+        val=taken(split.val, [recipe.max_val_images for recipe in recipes]),
+    )
+
+
+def _check_ablations(spec: ModelSpec, ablations: Sequence[tuple[str, ...]]) -> None:
+    wanted = {part for ablation in ablations for part in ablation}
+    known = switches(spec) if wanted else {}
+    for part in sorted(wanted - set(known)):
+        raise BenchError(f"model {spec.name}: no part {part!r} to drop; its parts are {', '.join(known) or 'none'}")

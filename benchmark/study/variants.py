@@ -1,0 +1,41 @@
+"""The variants of a model that an ablation trains."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from benchmark.config import Recipe
+from benchmark.errors import BenchError
+from benchmark.models.registry import ModelSpec, switches
+
+
+def choose_variants(spec: ModelSpec, recipe: Recipe, drop: Sequence[str], *, factorial: bool) -> list[tuple[str, ...]]:
+    """The full model, each part dropped alone, and all dropped; or every subset.
+
+    Args:
+        spec: The model; it must declare switches.
+        recipe: Says whether the full model is pretrained, which ``pretraining`` needs.
+        drop: Parts; empty for all that the model declares (``pretraining`` only where the recipe has it).
+        factorial: Every subset instead.
+    Raises:
+        BenchError: The model declares no parts, a part is unknown, or ``pretraining`` is to be dropped where there
+            is none.
+    """
+    known = switches(spec)
+    if not known:
+        raise BenchError(f"model {spec.name} declares no parts that can be dropped")
+    for part in drop:
+        if part not in known:
+            raise BenchError(f"model {spec.name}: no part {part!r} to drop; its parts are {', '.join(known)}")
+    if "pretraining" in drop and not recipe.pretrained:
+        raise BenchError(
+            f"--drop pretraining: recipe {recipe.name} starts from random weights, so there is nothing to drop; "
+            "pass --set pretrained=true (and the weights), or leave pretraining out"
+        )
+    parts = tuple(part for part in known if part in drop) or tuple(
+        part for part in known if part != "pretraining" or recipe.pretrained
+    )
+    if factorial:
+        return [subset for size in range(len(parts) + 1) for subset in itertools.combinations(parts, size)]
+    return list(dict.fromkeys([(), *((part,) for part in parts), parts]))

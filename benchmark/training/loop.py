@@ -1,0 +1,225 @@
+"""One training loop that reads top to bottom.
+
+Fabric takes care of device and precision. Data order and augmentation are derived from names (seed, epoch, step), and
+what the network draws itself comes from a generator whose state is kept, so a cell that was stopped after any step
+continues exactly as if it had not been (``resume.py``).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.config import Recipe, derive_seed
+from benchmark.data.pixels import transforms
+from benchmark.data.pixels.colour import COLOUR_PIECES, ColourExchange, colour_exchange
+from benchmark.data.pixels.draws import Rows
+from benchmark.data.pixels.pool import Pool
+from benchmark.data.pixels.turning import leading, turn
+from benchmark.runtime.compute import Compute, resolve
+from benchmark.runtime.signals import hold_back
+from benchmark.training.batch_norm import convert
+from benchmark.training.optim import make_optimizer, plateau_rate, set_lr
+from benchmark.training.share import Share
+from benchmark.training.state import Keeper, TrainState
+from benchmark.training.steps import DivergedError, Stepper
+from benchmark.training.validate import baseline_dice, validate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass
+class Outcome:
+    """How a training ended: ``ok`` or ``diverged``, with its history and the selected epoch.
+
+    ``facts`` is the record's ``training``: how the device computed, where memory was short, what diverged.
+    """
+
+    status: str
+    history: list[dict[str, float]]
+    best_epoch: int
+    error: str | None
+    seconds: float
+    images_per_s: float
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def train(
+    model: nn.Module,
+    recipe: Recipe,
+    data: tuple[Pool, Pool],
+    *,
+    seed: int,
+    fabric: Fabric,
+    keeper: Keeper,
+    on_step: Callable[[int, int, int, float, float], None] = lambda *_: None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
+) -> Outcome:
+    """Train a model in place; on return it holds the weights of the selected epoch.
+
+    Args:
+        model: Network of the registry, on the CPU.
+        recipe: Resolved settings.
+        data: Training and validation pixels. The checkpoint is chosen on the second, never on a test set.
+        seed: The cell's seed; data order and augmentation depend on it and not on the model.
+        fabric: Launched Lightning Fabric; where it has several processes, each calls this, and the first one judges,
+            keeps the state and returns the outcome (``share.py``).
+        keeper: Where the running state is kept while training lasts; continued from when it is there.
+        on_step: Called with epoch, step, steps per epoch, loss, images/s.
+        on_epoch: Called with the new row of the history.
+    Returns:
+        The outcome; status ``diverged`` when the loss or a score was not finite, or the loss exploded.
+    Raises:
+        KeyboardInterrupt: SIGINT or SIGTERM came; the state after the last whole step is on disk.
+    """
+    train_set, val_set = data
+    compute = resolve(recipe, fabric.device)
+    if compute.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    share = Share.of(fabric)
+    model = convert(model, fabric)
+    optimizer = make_optimizer(model, recipe)
+    runner: Any = torch.compile(model) if compute.compile else model
+    network, optimizer = fabric.setup(runner, optimizer)
+    exchange = colour_exchange(recipe.augmentation, train_set)
+    keeper.watch(model, optimizer, fabric)
+    state = keeper.load()
+    step_on = Stepper(network, model, optimizer, recipe, fabric, compute, state, keeper.say, share)
+
+    begun = time.perf_counter() - state.seconds  # time of earlier sittings counts too
+    foreground = baseline_dice(val_set)
+    with hold_back() as stop:
+        while state.epoch < recipe.epochs:
+            epoch = state.epoch + 1
+            batches = list(_batches(len(train_set), recipe, seed=seed, epoch=epoch))
+            plateau = _plateau(recipe, state, fabric)
+            model.train()
+            if state.step == 0:
+                torch.manual_seed(derive_seed("noise", seed, epoch))
+            for step in range(state.step, len(batches)):
+                set_lr(optimizer, recipe, epoch - 1 + step / len(batches), plateau=plateau)
+                generator = torch.Generator().manual_seed(derive_seed("augment", seed, epoch, step))
+                rows = share.rows(len(batches[step]))
+                x, y = _network_batch(train_set, batches[step], recipe, exchange, fabric.device, generator, rows)
+                share.seed_noise(seed, epoch, step)
+                try:
+                    loss = step_on(x, y, generator, count=rows.count)
+                except DivergedError as error:
+                    cause = _cause(epoch, step - error.earlier, batches, train_set)
+                    message = f"{error} at epoch {epoch}, step {step + 1} of {len(batches)}"
+                    return _end(state, model, compute, begun, diverged=cause, error=message)
+                state.add_step(loss, len(batches[step]), time.perf_counter() - begun)
+                on_step(epoch, step + 1, len(batches), loss, state.images_per_s)
+                if stop.requested or keeper.is_due:
+                    keeper.save(state)
+                if stop.requested:
+                    raise stop.now()
+            if share.rank:  # the first process judges and keeps; this one helps with gradients only
+                state.add_epoch({}, 0.0)
+                continue
+            scores = validate(model, recipe, val_set, fabric)
+            if not all(map(math.isfinite, scores.values())):
+                cause = _cause(epoch, len(batches) - 1, batches, train_set)
+                message = f"validation output is not a number after epoch {epoch}"
+                return _end(state, model, compute, begun, diverged=cause, error=message)
+            row = {
+                "epoch": epoch,
+                "lr": optimizer.param_groups[0]["lr"],
+                "train_loss": state.loss_sum / sum(map(len, batches)),
+                **scores,
+                **foreground,
+            }
+            state.add_epoch(row, time.perf_counter() - begun)
+            if recipe.select != "best" or scores[recipe.select_metric] > state.best_score:
+                state.best_score, state.best_epoch = scores[recipe.select_metric], epoch
+                state.best_weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            on_epoch(row)
+            if epoch < recipe.epochs and keeper.is_due:
+                keeper.save(state)
+
+    return _end(state, model, compute, begun)
+
+
+def _plateau(recipe: Recipe, state: TrainState, fabric: Fabric) -> float | None:
+    """The epoch's rate where validation steers it; the first process, which alone has the scores, tells the others."""
+    if recipe.schedule != "plateau":
+        return None
+    scores = [row[recipe.select_metric] for row in state.history if row]
+    return float(fabric.broadcast(plateau_rate(recipe, scores)))
+
+
+def _cause(epoch: int, step: int, batches: list[np.ndarray], train_set: Pool) -> dict[str, Any]:
+    """The batch that a training did not survive: epoch and step from 1, and its images."""
+    return {"epoch": epoch, "step": step + 1, "images": train_set.labels(batches[step])}
+
+
+def _batches(count: int, recipe: Recipe, *, seed: int, epoch: int) -> Iterator[np.ndarray]:
+    """Positions of one epoch, shuffled; a last batch of a single image joins the one before (batch norm needs two)."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed("order", seed, epoch))).numpy()
+    cuts = list(range(recipe.batch_size, count, recipe.batch_size))
+    parts = np.split(order, cuts)
+    short = len(parts) > 1 and len(parts[-1]) < recipe.batch_size
+    if short and recipe.drop_last:
+        parts = parts[:-1]
+    elif short and len(parts[-1]) == 1:
+        parts = [*parts[:-2], np.concatenate(parts[-2:])]
+    yield from parts
+
+
+def _network_batch(
+    train_set: Pool,
+    positions: np.ndarray,
+    recipe: Recipe,
+    exchange: ColourExchange | None,
+    device: torch.device,
+    generator: torch.Generator,
+    rows: Rows,
+) -> tuple[Tensor, Tensor]:
+    """The augmented, normalised images (B, 3, S, S) and masks (B, 1, S, S) of some rows of one batch."""
+    positions = positions[rows.slice]
+    images, masks = train_set.batch(positions)
+    pieces = [piece for piece in recipe.augmentation if piece not in COLOUR_PIECES]
+    early = 0 if exchange is not None else leading(pieces)
+    images, masks = turn(images, masks, pieces[:early], generator=generator, rows=rows)
+    x, y = transforms.to_float(images.to(device), masks.to(device), planar="rot90" in pieces[:early])
+    if exchange is not None:
+        x = exchange(x, positions, generator, rows)
+    x, y = transforms.augment(x, y, pieces[early:], crop_size=recipe.image_size, generator=generator, rows=rows)
+    return transforms.normalize(x, recipe.normalize), y
+
+
+def _end(
+    state: TrainState,
+    model: nn.Module,
+    compute: Compute,
+    begun: float,
+    *,
+    diverged: dict[str, Any] | None = None,
+    error: str | None = None,
+) -> Outcome:
+    if state.best_weights:
+        model.load_state_dict(copy.copy(state.best_weights))
+    seconds = time.perf_counter() - begun
+    facts: dict[str, Any] = {**compute.facts(), "micro_batch": state.micro_batch}
+    if state.out_of_memory:
+        facts["out_of_memory"] = state.out_of_memory
+    if diverged:
+        facts["diverged"] = diverged
+    return Outcome(
+        status="diverged" if diverged else "ok",
+        history=state.history,
+        best_epoch=state.best_epoch,
+        error=error,
+        seconds=seconds,
+        images_per_s=state.seen / max(seconds, 1e-9),
+        facts=facts,
+    )

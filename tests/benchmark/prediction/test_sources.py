@@ -1,0 +1,43 @@
+"""Inputs: found, named apart, and turned as Pillow itself turns them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from benchmark.prediction.outputs import cut, figures
+from benchmark.prediction.sources import find_sources, read_upright
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_every_exif_orientation_is_turned_as_pillow_does(tmp_path: Path, tag: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        assert np.array_equal(read_upright(tmp_path / "a.png"), np.asarray(ImageOps.exif_transpose(image)))
+
+
+def test_no_two_sources_share_a_name(tmp_path: Path) -> None:
+    for name in ("x/a.png", "x/a.jpg", "x/A.bmp", "y/x/a.png", "x/.hidden/b.png", "x/notes.txt", "x/deep/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_sources(
+        [tmp_path / "x", tmp_path / "x" / "a.png", tmp_path / "y" / "x" / "a.png", tmp_path / "y" / "x"]
+    )
+    names = [source.name for source in found]
+    assert len({name.lower() for name in names}) == len(names) == 5
+    assert {"x/deep/a", "a"} <= set(names)
+
+
+def test_figures_of_a_mask_by_hand() -> None:
+    prob = np.zeros((4, 6), np.uint8)
+    prob[0, 0], prob[1, 1], prob[3, 5], prob[3, 0] = 255, 204, 153, 127
+    found = figures(prob, cut(prob, 0.5))
+    assert (found["area_px"], found["num_components"], found["width_px"], found["height_px"]) == (3, 2, 6, 4)
+    assert found["confidence"] == pytest.approx(0.8) and found["area_share"] == pytest.approx(3 / 24)
+    assert cut(prob, 0.7)[3, 5] == 0 and figures(prob, cut(prob, 1.0))["confidence"] is None

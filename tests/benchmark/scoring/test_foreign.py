@@ -1,0 +1,138 @@
+"""Finding and reading others' maps: folders, types of numbers, channels, and faults by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.data.listing.items import Item
+from benchmark.errors import BenchError
+from benchmark.scoring.map_folders import FOLDER_NAMES, collect, find_folder
+
+KVASIR = ("kvasir", *FOLDER_NAMES["kvasir"])
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path.parent
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "a.png",
+        "Kvasir/a.png",
+        "PraNet/Kvasir/a.png",
+        "PraNet/kvasir-seg/a.jpg",
+        "PraNet/KVASIR SEG/maps/a.npy",
+        "Kvasir/PraNet/a.png",
+        "Kvasir/PraNet/Kvasir/a.png",
+        "some/deep/folder/a.png",
+    ],
+)
+def test_any_nesting_by_dataset(tmp_path: Path, file: str) -> None:
+    expected = touch(tmp_path / file)
+    (tmp_path / "__MACOSX").mkdir()
+    for other in ("CVC-300", "ETIS-LaribPolypDB"):
+        if "Kvasir" in file and file.startswith("PraNet"):
+            touch(tmp_path / "PraNet" / other / "a.png")
+    assert find_folder(tmp_path, KVASIR) == expected
+
+
+def test_folders_that_do_not_answer(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="not a folder"):
+        find_folder(tmp_path / "none", KVASIR)
+    touch(tmp_path / "results" / "CVC-300" / "a.png")
+    with pytest.raises(BenchError, match="no folder named"):
+        find_folder(tmp_path / "results", KVASIR)  # another dataset's maps are not taken for Kvasir's
+    touch(tmp_path / "two" / "A" / "Kvasir" / "a.png")
+    touch(tmp_path / "two" / "B" / "Kvasir" / "a.png")
+    with pytest.raises(BenchError, match="several folders for kvasir"):
+        find_folder(tmp_path / "two", KVASIR)
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[Item]:
+    """Four images' masks, 12 x 16."""
+    mask = np.zeros((12, 16), np.uint8)
+    mask[3:8, 4:11] = 255
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "maps").mkdir()
+    found = []
+    for i in range(4):
+        path = tmp_path / "masks" / f"m{i}.png"
+        Image.fromarray(mask).save(path)
+        found.append(Item("mine", f"m{i}", path, path, f"m{i}"))
+    return found
+
+
+LEVELS = (np.arange(12 * 16).reshape(12, 16) % 256).astype(np.uint8)
+
+
+def test_each_type_of_number_has_its_own_scale(items: list[Item], tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    Image.fromarray(LEVELS).save(maps / "m0.png")
+    np.save(maps / "m1.npy", LEVELS / 255)
+    Image.fromarray(LEVELS.astype(np.uint16) * 257).save(maps / "m2.png")
+    np.save(maps / "m3.npy", (LEVELS / 191).astype(np.float32)[None, ..., None])
+    found = collect(maps, items)
+    assert found.faults == {} and found.scales == {"8-bit": 255.0, "float": 1.0, "whole": 65535.0}
+    np.testing.assert_array_equal(found.read(maps / "m0.png"), LEVELS)
+    for name in ("m1.npy", "m2.png"):
+        np.testing.assert_allclose(found.read(maps / name), LEVELS / 255, atol=1e-12)
+
+
+def test_binary_maps_of_zero_and_one(items: list[Item], tmp_path: Path) -> None:
+    for i in range(4):
+        Image.fromarray(np.greater(LEVELS, 90 + i).astype(np.uint8)).save(tmp_path / "maps" / f"m{i}.png")
+    found = collect(tmp_path / "maps", items)
+    assert found.scales == {"8-bit": 1.0} and "1 is taken as probability 1" in found.describe()[0]
+    assert found.read(tmp_path / "maps" / "m0.png").max() == 1.0
+
+
+def test_channels(items: list[Item], tmp_path: Path) -> None:
+    maps, grey = tmp_path / "maps", LEVELS[..., None]
+    Image.fromarray(np.repeat(grey, 3, 2)).save(maps / "m0.png")
+    Image.fromarray(np.concatenate([np.repeat(grey, 3, 2), np.full_like(grey, 255)], 2)).save(maps / "m1.png")
+    Image.fromarray(np.concatenate([np.repeat(grey, 3, 2), grey], 2)).save(maps / "m2.png")
+    Image.fromarray(np.concatenate([grey, grey, 255 - grey], 2)).save(maps / "m3.png")
+    found = collect(maps, items)
+    assert set(found.paths) == {"m0", "m1"}
+    assert found.faults["alpha varies"][0].startswith("m2.png") and found.faults["coloured"][0].startswith("m3.png")
+    np.testing.assert_array_equal(found.read(maps / "m1.png"), LEVELS)
+
+
+def test_jpeg_maps_grey_and_rgb(items: list[Item], tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    Image.fromarray(LEVELS).save(maps / "m0.jpg", quality=100)
+    Image.fromarray(np.repeat(LEVELS[..., None], 3, 2)).save(maps / "m1.JPEG", quality=100)
+    found = collect(maps, items)
+    assert set(found.paths) == {"m0", "m1"} and found.faults == {"missing": ["m2", "m3"]}
+    assert int(np.abs(found.read(maps / "m0.jpg").astype(int) - LEVELS).max()) <= 4
+
+
+def test_every_fault_at_once_is_listed_by_name(items: list[Item], tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    Image.fromarray(LEVELS.T.copy()).save(maps / "m0.png")
+    (maps / "m1.png").write_bytes(b"\x89PNG broken")
+    np.save(maps / "m2.npy", np.full((12, 16), np.nan))
+    Image.fromarray(LEVELS).save(maps / "m9.png")
+    (tmp_path / "masks" / "m3.png").write_bytes(b"no mask")
+    found = collect(maps, items)
+    assert found.paths == {}
+    text = "\n".join(found.describe())
+    for words in (
+        "wrong size (1): m0.png (12x16, its mask is 16x12)",
+        "unreadable (1): m1.png",
+        "NaN (1): m2.npy",
+        "surplus (1): m9.png",
+        "unusable mask (1): m3.png",
+    ):
+        assert words in text
+    Image.fromarray(LEVELS).save(maps / "m1.jpg")
+    with pytest.raises(BenchError, match=r"two maps for m1: m1\.jpg and m1\.png"):
+        collect(maps, items)
