@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -104,7 +105,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_numpy_numbers()):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"weight file {path.name}: refused, as it is not a plain state dict of tensors and opening it could "
@@ -113,6 +115,13 @@ def _read_torch(path: Path) -> Any:
     except (RuntimeError, EOFError, OSError, KeyError, AttributeError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"weight file {path.name}: not a readable torch file ({reason})") from error
+
+
+def _numpy_numbers() -> list[Any]:
+    """Name what pickled NumPy numbers are made of, such as scores beside FCBFormer's weights; no code."""
+    scalar = np.float64(0).__reduce__()[0]
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray")  # before NumPy 2 and since
+    return [*((scalar, f"{module}.scalar") for module in modules), np.dtype, *(type(np.dtype(c)) for c in "?bhilqefd")]
 
 
 def _unwrap(content: Any) -> dict[str, Any]:

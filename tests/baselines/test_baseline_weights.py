@@ -8,13 +8,14 @@ import pickle
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from baselines import caranet, encoders, hub, ldnet, pranet, pranet_v2, sanet, unet
+from baselines import caranet, encoders, hub, ldnet, pranet, pranet_v2, sanet, ssformer, unet
 from baselines.weights import load_checkpoint, read_state_dict
 
 
@@ -49,6 +50,19 @@ def test_plain_wrapped_and_prefixed_files_load(
     content = {wrapper: state, "epoch": 19} if wrapper else state
     path = tmp_path / "weights.pth"
     torch.save(content, path, _use_new_zipfile_serialization=new_format)
+    assert loads_into_small(path, source)
+
+
+@pytest.mark.parametrize("module", [b"numpy._core.multiarray", b"numpy.core.multiarray"])
+def test_numbers_of_numpy_beside_the_weights_do_no_harm(tmp_path: Path, source: Small, module: bytes) -> None:
+    """As FCBFormer's files may hold their scores, from NumPy 1 or 2."""
+    scores = {"test_measure_mean": np.float64(0.9), "test_measure_std": np.float32(0.1), "epoch": np.int64(7)}
+    path = tmp_path / "weights.pt"
+    content = {"epoch": 7, "model_state_dict": source.state_dict(), "loss": 0.1, **scores}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    found = path.read_bytes()
+    assert b"numpy._core.multiarray" in found
+    path.write_bytes(found.replace(b"numpy._core.multiarray", module))
     assert loads_into_small(path, source)
 
 
@@ -149,7 +163,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_official_style_checkpoints_load(tmp_path: Path) -> None:
-    for build in (pranet.build, ldnet.build):
+    for build in (pranet.build, ldnet.build, ssformer.build_s):
         torch.manual_seed(1)
         trained = build()
         path = tmp_path / "official.pth"
