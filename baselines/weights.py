@@ -188,7 +188,7 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def load_state(
     model: nn.Module, state: dict[str, Tensor], name: str, say: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Load a state dict strictly, apart from what ``load_checkpoint`` forgives; ``name`` is the file's, for messages."""
+    """Load a state dict strictly, apart from what ``load_checkpoint`` forgives; ``name`` is for messages."""
     own = model.state_dict()
     state = _fill_aliases(own, state)
     counters = [key for key in state if key not in own and key.rpartition(".")[2] in COUNTERS]
