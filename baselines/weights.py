@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle  # nosec B403 # only to name its error; nothing is unpickled by it
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 # what trainers wrap a state dict in, and what they put before each key
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 PREFIXES = ("module.", "_orig_mod.")
-COUNTED = ("total_ops", "total_params")  # in keys that a counter of multiply-adds left in a released file
+COUNTERS = ("total_ops", "total_params")  # thop leaves them in every module that it counted
 NUM_NAMED_KEYS = 5
 MAX_WRAPPERS = 8  # a dictionary that holds itself would be opened for ever
 
@@ -33,7 +33,7 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, *, key: str | None = None) -> dict[str, Tensor]:
     """Read a weight file without running any code from it.
 
     ``.safetensors`` files, and torch files both of today's and of the first format. Wrappers such as
@@ -41,44 +41,96 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
     Args:
         path: Local file.
+        key: Where in the file the state dict is, parts separated by dots (``ema.model``); None: under one of
+            ``WRAPPERS`` or bare.
     Returns:
         Key -> tensor, on the CPU, in the file's order.
     Raises:
-        ValueError: If the file is missing, is no weight file, or holds Python objects other than tensors.
+        ValueError: If the file is missing, is no weight file, lacks ``key``, or holds anything but plain tensors.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"weight file {path}: no such file; check the path")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    content = _unwrap(content)
+    content = _unwrap(content if key is None else _at(content, key, path.name))
     if not content or not all(isinstance(key, str) for key in content):
         raise ValueError(f"weight file {path.name}: holds no named tensors; expected a state dict")
     strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if strangers:
         raise ValueError(
             f"weight file {path.name}: {strangers[0]!r} is no tensor; expected a state dict, "
-            f"plain or under one of {', '.join(WRAPPERS)}"
+            f"plain or under one of {', '.join(WRAPPERS)} (another place: --key)"
         )
+    for name, tensor in content.items():
+        if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized or tensor.is_meta:
+            kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
+            raise ValueError(f"weight file {path.name}: {name} is {kind}; expected plain real tensors")
     return _strip_prefixes(content)
 
 
-def load_checkpoint(model: nn.Module, path: str | Path) -> WeightsInfo:
+def load_checkpoint(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    key: str | None = None,
+    strip_prefix: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> WeightsInfo:
     """Load a whole model's weights strictly.
 
-    What a counter of multiply-adds left in the file (``total_ops``, ``total_params``) is passed over. A key that the
-    file lacks is forgiven only where the same tensor is in the file under its second name.
+    Forgiven, and said: a tensor that is in the file under its second name only; a wrapper module's name before every
+    key (Lightning's ``model.``); thop's counters; the counters of batch norm that files of old torch lack.
 
     Args:
         model: Takes the weights in place.
         path: Local file, see ``read_state_dict``.
+        key: Where in the file the state dict is; see ``read_state_dict``.
+        strip_prefix: Take the keys that begin so, without it, and leave the others; None: found where it is plain.
+        say: Told in one line each of what was forgiven.
     Returns:
         Name and sha256 of the file.
     Raises:
         ValueError: If keys or shapes differ; the message names the first five of each kind.
     """
     path = Path(path)
-    load_state(model, read_state_dict(path), path.name)
+    state = read_state_dict(path, key=key)
+    own = model.state_dict()
+    if strip_prefix:
+        state = _below(state, strip_prefix)
+        if not state:
+            raise ValueError(f"weight file {path.name}: no key begins with {strip_prefix!r} (--strip-prefix)")
+    else:
+        state = _unwrapped(own, state, lambda text: say(f"{path.name}: {text}"))
+    load_state(model, state, path.name, say)
     return WeightsInfo(name=path.name, sha256=file_sha256(path))
+
+
+def _at(content: Any, key: str, name: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(content, Mapping) or part not in content:
+            known = ", ".join(map(str, content)) if isinstance(content, Mapping) else "no names"
+            raise ValueError(f"weight file {name}: no {key!r} in it (--key); at {part!r} it holds {known[:200]}")
+        content = content[part]
+    return content
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _unwrapped(own: Mapping[str, Tensor], state: dict[str, Tensor], say: Callable[[str], None]) -> dict[str, Tensor]:
+    """Return the keys below the one name, at most three deep, under which the file has all that the model needs."""
+    needed = {name for name in own if not name.endswith("num_batches_tracked")}
+    if needed <= state.keys():
+        return state
+    prefixes = {"".join(f"{part}." for part in key.split(".")[:depth]) for key in state for depth in (1, 2, 3)}
+    for prefix in sorted(prefixes, key=len):
+        inner = _below(state, prefix)
+        if needed <= inner.keys():
+            others = len(state) - len(inner)
+            say(f"took the keys below {prefix!r}" + (f"; left {others} others" if others else ""))
+            return inner
+    return state
 
 
 def load_encoder(encoder: nn.Module, path: str | Path, *, ignore: tuple[str, ...] = ()) -> WeightsInfo:
@@ -142,14 +194,25 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def load_state(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
+def load_state(
+    model: nn.Module, state: dict[str, Tensor], name: str, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Load a state dict strictly, apart from what ``load_checkpoint`` forgives; ``name`` is for messages."""
     own = model.state_dict()
-    state = {key: value for key, value in state.items() if key in own or not any(word in key for word in COUNTED)}
     state = _fill_aliases(own, state)
-    said = differences(own, state)
+    counters = [key for key in state if key not in own and key.rpartition(".")[2] in COUNTERS]
+    absent = [key for key in own if key not in state]
+    steps = absent and all(key.endswith("num_batches_tracked") for key in absent)
+    fitting = {key: value for key, value in state.items() if key not in counters}
+    fitting |= {key: torch.zeros_like(own[key]) for key in absent} if steps else {}
+    said = differences(own, fitting)
     if said:
         raise ValueError(f"weight file {name} does not fit {type(model).__name__}: {said}")
-    model.load_state_dict(state, strict=True)
+    if counters:
+        say(f"{name}: left {len(counters)} counters of thop ({counters[0]}, ...)")
+    if steps:
+        say(f"{name}: has no num_batches_tracked, as files of old torch; set to 0")
+    model.load_state_dict(fitting, strict=True)
 
 
 def differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:

@@ -72,8 +72,8 @@ class Recipe(BaseModel):
     max_test_images: int | None = Field(None, ge=1, description="Score at most this many images per test set.")
 
     # optimisation
-    epochs: int = Field(120, ge=1, description="Passes over the training images.")
-    batch_size: int = Field(16, ge=1, description="Images per optimiser step.")
+    epochs: int = Field(120, ge=1, le=100_000, description="Passes over the training images.")
+    batch_size: int = Field(16, ge=1, le=65_536, description="Images per optimiser step.")
     drop_last: bool = Field(False, description="Drop the last batch when it is not full.")
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimiser.")
     lr: float = Field(1e-3, gt=0, description="Peak learning rate.")

@@ -41,11 +41,14 @@ def find_weights(weights: str | None) -> tuple[Path, dict[str, str]]:
         return path, {"name": name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def read_tensors(path: Path) -> Mapping[str, Tensor]:
+def read_tensors(path: Path, key: str | None = None) -> Mapping[str, Tensor]:
     """Tensors of a .safetensors or `torch.save` file, unwrapped from "model" or "state_dict".
 
+    Args:
+        path: Local file.
+        key: Where in the file they are instead, parts separated by dots.
     Raises:
-        ValueError: If the file is missing, unreadable, or no mapping of names to tensors.
+        ValueError: If the file is missing, unreadable, or no mapping of names to plain tensors.
     """
     try:
         if path.suffix == ".safetensors":
@@ -53,12 +56,20 @@ def read_tensors(path: Path) -> Mapping[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as weights ({' '.join(str(error).split())[:200]})") from error
-    for key in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    for part in key.split(".") if key else ():
+        if not isinstance(content, Mapping) or part not in content:
+            raise ValueError(f"{path}: no {key!r} in it")
+        content = content[part]
+    for name in ("model", "state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
         raise ValueError(f"{path}: expected a mapping of names to tensors")
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    strange = [name for name, value in tensors.items() if value.layout != torch.strided or value.is_complex()]
+    if strange:
+        raise ValueError(f"{path}: {strange[0]} is sparse or complex; expected plain real tensors")
+    return tensors
 
 
 def _in_folder(folder: Path) -> Path:

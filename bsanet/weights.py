@@ -4,7 +4,7 @@ Source of the transfer: paper section 3 ("use the Swin Transformer pre-trained m
 4.1 ("pre-trained weights on the ImageNet dataset are used to initialize ... the Swin Transformer block").
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -112,15 +112,43 @@ def check_variant(model: "BSANet", state: Mapping[str, Tensor]) -> None:
         raise ValueError(f"checkpoint of another BSANet variant: there {there}; build it with drop={dropped}")
 
 
-def load_checkpoint(model: "BSANet", path: str | Path) -> None:
+def load_checkpoint(
+    model: "BSANet",
+    path: str | Path,
+    *,
+    key: str | None = None,
+    strip_prefix: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
     """Load a state dict saved by `torch.save` (bare, or below "model" or "state_dict") or as .safetensors.
 
+    Args:
+        model: Takes the weights in place.
+        path: Local file.
+        key: Where in the file the state dict is, parts separated by dots.
+        strip_prefix: Take the keys that begin so, without it; None: a wrapper's name before every key is taken off.
+        say: Told what was taken off.
     Raises:
         ValueError: If the file cannot be read, belongs to another variant, or its shapes differ.
     """
     path = Path(path)
-    state = read_tensors(path)
+    state = read_tensors(path, key)
+    if strip_prefix is None and (strip_prefix := _wrapper(model, state)):
+        say(f"{path.name}: took the keys below {strip_prefix!r}")
+    if strip_prefix:
+        state = {name[len(strip_prefix) :]: value for name, value in state.items() if name.startswith(strip_prefix)}
     try:
         model.load_state_dict(state)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _wrapper(model: "BSANet", state: Mapping[str, Tensor]) -> str:
+    """What stands before every key of a wrapped model, such as `module.` or `model.`; empty where nothing does."""
+    prefix, own = "", next(iter(model.state_dict()))
+    while f"{prefix}{own}" not in state:
+        heads = {name[len(prefix) :].partition(".")[0] for name in state}
+        if len(heads) != 1 or all("." not in name[len(prefix) :] for name in state):
+            return ""
+        prefix += f"{heads.pop()}."
+    return prefix

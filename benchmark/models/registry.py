@@ -35,7 +35,7 @@ class ModelSpec:
         takes_encoder: Whether the recipe's ``encoder`` applies.
         encoder: The encoder that it has unless told otherwise; names a file of --weights-dir.
         path: The file, for models given as ``FILE.py:function``.
-        loader: ``module:function`` that loads a checkpoint strictly: (model, path) -> None.
+        loader: ``module:function`` that loads a checkpoint strictly: (model, path, *, key, strip_prefix, say).
     """
 
     name: str
@@ -234,9 +234,24 @@ def switches(model: str | ModelSpec) -> dict[str, str]:
     return dict(getattr(_module(spec), "SWITCHES", {}))
 
 
-def load_checkpoint(spec: ModelSpec, model: nn.Module, path: Path) -> dict[str, str]:
+def load_checkpoint(
+    spec: ModelSpec,
+    model: nn.Module,
+    path: Path,
+    *,
+    key: str | None = None,
+    strip_prefix: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, str]:
     """Load a released checkpoint strictly, without running anything that it may hold.
 
+    Args:
+        spec: The model.
+        model: Its network; takes the weights in place.
+        path: The file.
+        key: Where in the file the state dict is, parts separated by dots; None: found where it is usual.
+        strip_prefix: Take the keys that begin so, without it; None: found where it is plain.
+        say: Told in one line each of what was taken off or filled in.
     Returns:
         ``name`` and ``sha256`` of the file.
     Raises:
@@ -244,7 +259,7 @@ def load_checkpoint(spec: ModelSpec, model: nn.Module, path: Path) -> dict[str, 
     """
     module, _, function = spec.loader.partition(":")
     try:
-        getattr(importlib.import_module(module), function)(model, path)
+        getattr(importlib.import_module(module), function)(model, path, key=key, strip_prefix=strip_prefix, say=say)
     except ValueError as error:
         raise BenchError(f"model {spec.name}: {error}") from error
     return {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -43,7 +43,7 @@ def evaluate_checkpoint(
     fabric = make_fabric(request.device, recipe)
     draft = Cell("", spec, recipe, seed=0)
     network = build_network(draft.spec, draft.recipe, drop=draft.ablation, pretrained=False)
-    weights = load_checkpoint(spec, network, checkpoint)
+    weights = load_checkpoint(spec, network, checkpoint, say=watcher.message)
     network.to(fabric.device)
     config = config_hash({"model": spec.name, "recipe": recipe.hash, "weights": weights["sha256"]})
     cell = Cell(cell_id(spec.name, ablation=(), recipe="checkpoint", config=config, seed=0), spec, recipe, seed=0)

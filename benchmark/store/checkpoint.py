@@ -140,6 +140,9 @@ def _load(path: Path, content: bytes) -> dict[str, Any]:
         raise DamagedCheckpointError(f"{path}: not a checkpoint ({reason})") from None
     if not isinstance(loaded, dict):
         raise DamagedCheckpointError(f"{path}: holds no state dict")
+    for name, value in loaded.items():
+        if isinstance(value, torch.Tensor) and (value.layout != torch.strided or value.is_complex()):
+            raise DamagedCheckpointError(f"{path}: {name} is sparse or complex; expected plain real tensors")
     return loaded
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -13,6 +13,10 @@ from benchmark.store.layout import ResultsLayout
 SCHEMA_VERSION = 1
 LeakKind = Literal["exact", "near", "sequence"]
 """How a test image is leaked: the same pixels, nearly the same picture, or a frame of the same sequence trains."""
+
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Score = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+"""A figure of a test set: a share, or a distance in pixels."""
 
 Status = Literal["ok", "diverged", "failed", "interrupted", "skipped"]
 
@@ -35,14 +39,14 @@ class TestResult(BaseModel):
     __test__ = False  # not a test class, whatever pytest makes of the name
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str
-    n: int
-    of: int | None = Field(default=None, description="Images that the set holds, where fewer were scored.")
+    n: Count
+    of: Count | None = Field(default=None, description="Images that the set holds, where fewer were scored.")
     fingerprint: str
-    num_leaked: int
+    num_leaked: Count
     leaked: dict[LeakKind, list[str]] | None = Field(
         default=None, description="Ids of leaked test images by kind; None where nobody looked."
     )
-    scores: dict[str, dict[str, float]]
+    scores: dict[str, dict[str, Score]]
 
 
 class Record(BaseModel):

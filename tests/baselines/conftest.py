@@ -157,13 +157,21 @@ def shaken() -> Callable[..., nn.Module]:
     return shake
 
 
-def settle(model: nn.Module, image: Tensor) -> nn.Module:
-    """Take batch norm statistics from a batch, so that deep maps have a usual size and no part drowns in another."""
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for module in norms:
-        module.momentum = 1.0
+def settle(model: nn.Module, image: Tensor, *, but: str = "no module") -> nn.Module:
+    """Take batch norm statistics from a batch, so that deep maps have a usual size and no part drowns in another.
+
+    ``but``: start of the names of modules that keep theirs.
+    """
+    model.train()
+    norms = []
+    for name, module in model.named_modules():
+        if name.startswith(but):
+            module.eval()
+        elif isinstance(module, nn.BatchNorm2d):
+            norms.append(module)
+            module.momentum = 1.0
     with torch.no_grad():
-        model.train()(image)
+        model(image)
     for module in norms:
         module.momentum = 0.1
     return model.eval()

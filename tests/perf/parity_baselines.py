@@ -13,6 +13,8 @@ import argparse
 import copy
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import torch
 
@@ -29,6 +31,7 @@ from plain_field import (
 )
 
 from baselines import caranet, fcbformer, hardnet_mseg, ldnet, polyp_pvt, pranet, pranet_v2, sanet, ssformer
+from baselines.pranet_blocks import PartialDecoder
 
 NETWORKS = {
     "pranet": (pranet.build, plain_pranet),
@@ -43,17 +46,24 @@ NETWORKS = {
     "pranet_v2": (pranet_v2.build, plain_pranet_v2),
     "pranet_v2_res2net": (pranet_v2.build_res2net, plain_pranet_v2_res2net),
 }
-# whose batch norm statistics come from a batch, as random ones would leave one map so large that nothing else shows
-SETTLED = ("caranet", "hardnet_mseg", "pranet_v2", "pranet_v2_res2net")
 
 
-def open_attention(model: torch.nn.Module) -> None:
-    """Let CaraNet's attention, whose share starts at 0, and its global map take part."""
+def prepare_caranet(model: caranet.CaraNet, shared: ModuleType) -> None:
+    """Give CaraNet's parts comparable sizes.
+
+    Its decoder has no norms, so with random statistics one map would be so large that nothing else shows; and the
+    share of its attention starts at 0. The backbone stays as it is: a random one that is normed layer by layer
+    magnifies rounding more than a thousandfold, however it is written.
+    """
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, caranet.LineAttention):
-                module.gamma.fill_(0.7)
-        model.agg1.conv5.weight.mul_(30)  # type: ignore[union-attr,operator]
+                module.gamma.fill_(0.1)
+        images = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(2)).double()
+        shared.settle(model, images, but="resnet")
+        decoder = cast(PartialDecoder, model.agg1)
+        decoder.conv5.weight.div_(model(images)[3].std())
+        shared.settle(model, images, but="resnet")
 
 
 def main() -> None:
@@ -69,10 +79,8 @@ def main() -> None:
         build, plain = NETWORKS[name]
         torch.manual_seed(0)
         exact = shared.shake(build())
-        if name in SETTLED:
-            shared.settle(exact, torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(2)).double())
-        if name == "caranet":
-            open_attention(exact)
+        if isinstance(exact, caranet.CaraNet):
+            prepare_caranet(exact, shared)
         model = copy.deepcopy(exact).float().eval()
         rival = plain(dict(exact.state_dict()), shared)
         for size in map(int, arguments.sizes.split(",")):
