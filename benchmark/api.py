@@ -5,7 +5,8 @@ Options bear the names of the command line's, in Python's spelling; names may be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from benchmark.execution.placement import Placement
     from benchmark.report.sheets.sheet import Sheet
+    from benchmark.scoring.evaluate import Images
     from benchmark.store.schema import Record
     from benchmark.study.plan import Request, Study
 
@@ -55,16 +57,13 @@ def run(
     Raises:
         BenchError: A mistake, told before anything is trained.
     """
-    from rich.console import Console
-
-    from benchmark.commands.study import perform
-    from benchmark.execution.runner import check_weights, check_writable
+    from benchmark.execution.study import check_study, train_study
 
     placement = _placement(executor, workers, executor_options)
     study = plan_study(models, datasets, seeds=seeds, overrides=overrides, **options)
-    check_writable(study.layout.root)
-    check_weights(study, here=placement.executor == "local")
-    return perform(Console(stderr=True), study, placement=placement, track=track, checkpoints=False, quiet=quiet)[0]
+    check_study(study, placement)
+    with _shown(quiet, many=not placement.is_here) as events:
+        return train_study(study, placement=placement, track=track, events=events).records
 
 
 def plan_study(
@@ -117,25 +116,17 @@ def ablate(
         BenchError: A mistake, or a cell that failed: finished ones are kept.
     """
     import pandas as pd
-    from rich.console import Console
 
-    from benchmark.commands.study import perform_ablation
+    from benchmark.execution.study import plan_ablation, train_ablation
 
+    placement = _placement(executor, workers, executor_options)
     request = _request(model, datasets, seeds, overrides, options)
-    made, _, failed = perform_ablation(
-        Console(stderr=True),
-        request,
-        _names(drop),
-        factorial,
-        placement=_placement(executor, workers, executor_options),
-        track=track,
-        checkpoints=False,
-        time_first=False,
-        quiet=quiet,
-    )
-    if failed:
-        raise BenchError(f"{failed[0].cell} {failed[0].status}: {failed[0].error}; finished cells are kept")
-    return pd.DataFrame([{"dataset": table.dataset, **row} for table in made for row in table.rows])
+    plan = plan_ablation(request, _names(drop), factorial=factorial, placement=placement)
+    with _shown(quiet, many=not placement.is_here) as events:
+        done = train_ablation(plan, placement=placement, track=track, events=events)
+    for record in done.failed:
+        raise BenchError(f"{record.cell} {record.status}: {record.error}; finished cells are kept")
+    return pd.DataFrame([{"dataset": table.dataset, **row} for table in done.tables for row in table.rows])
 
 
 def evaluate_maps(
@@ -144,7 +135,7 @@ def evaluate_maps(
     *,
     masks: str | Path | None = None,
     name: str | None = None,
-    images: str = "pranet",
+    images: Images = "pranet",
     allow_partial: bool = False,
     boundary: bool = False,
     quiet: bool = True,
@@ -155,7 +146,7 @@ def evaluate_maps(
     Args:
         predictions: Folder of maps, one per image, or nested by dataset.
         dataset: Test sets.
-        masks: Folder of masks instead, for a set of one's own.
+        masks: Folder of masks instead, for a test set of your own.
         name: Name of the method in tables; the folder's if unset.
         images: ``pranet``: the images of PraNet's test lists; ``all``: every image.
         allow_partial: Score what exists.
@@ -167,21 +158,20 @@ def evaluate_maps(
     Raises:
         BenchError: Maps are missing, surplus or unusable; they are named on standard error.
     """
-    from benchmark.commands.score import figures
+    from benchmark.scoring.evaluate import evaluate
 
-    return figures(
-        _request((), (), (0,), None, {"recipe": "native", **options}),
-        predictions=Path(predictions),
-        datasets=_names(dataset),
-        masks=_path(masks),
-        name=name,
-        model=None,
-        checkpoint=None,
-        images=images,
-        allow_partial=allow_partial,
-        boundary=boundary,
-        quiet=quiet,
-    )
+    with _shown(quiet) as events:
+        return evaluate(
+            _request((), (), (0,), None, {"recipe": "native", **options}),
+            predictions=Path(predictions),
+            datasets=_names(dataset),
+            masks=_path(masks),
+            name=name,
+            images=images,
+            allow_partial=allow_partial,
+            boundary=boundary,
+            events=events,
+        )
 
 
 def evaluate_checkpoint(
@@ -189,27 +179,23 @@ def evaluate_checkpoint(
     checkpoint: str | Path,
     dataset: Names,
     *,
-    images: str = "pranet",
+    images: Images = "pranet",
     overrides: Mapping[str, Any] | None = None,
     quiet: bool = True,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """Score a released checkpoint, as ``bench evaluate --checkpoint`` does; else as ``evaluate_maps``."""
-    from benchmark.commands.score import figures
+    from benchmark.scoring.evaluate import evaluate
 
-    return figures(
-        _request((), (), (0,), overrides, {"recipe": "native", **options}),
-        predictions=None,
-        datasets=_names(dataset),
-        masks=None,
-        name=None,
-        model=model,
-        checkpoint=Path(checkpoint),
-        images=images,
-        allow_partial=False,
-        boundary=False,
-        quiet=quiet,
-    )
+    with _shown(quiet) as events:
+        return evaluate(
+            _request((), (), (0,), overrides, {"recipe": "native", **options}),
+            datasets=_names(dataset),
+            model=model,
+            checkpoint=Path(checkpoint),
+            images=images,
+            events=events,
+        )
 
 
 def tune(
@@ -242,17 +228,17 @@ def tune(
         One row per trial: model, slot, state, score, epochs, seconds, ended, and the searched fields. The recipes are
         ``results/tuning/tuned-<model>.toml`` and ``tuned.toml``.
     Raises:
-        BenchError: A mistake, or no trial of a model came to a score.
+        BenchError: A mistake, or no trial of a model finished.
     """
     import pandas as pd
-    from rich.console import Console
 
-    from benchmark.commands.tune import perform
+    from benchmark.tuning import run as tuning
     from benchmark.tuning.plan import Asked
 
     request = _request(models, datasets, seed, overrides, options)
-    asked = Asked(request, trials, _path(space), storage, "benchmark.tune(...) in Python")
-    found, _ = perform(Console(stderr=True), asked, workers=workers, quiet=quiet)
+    prepared = tuning.prepare(Asked(request, trials, _path(space), storage, "benchmark.tune(...) in Python"))
+    with _shown(quiet) as events:
+        found = tuning.tune(prepared, workers=workers, events=events).found
     rows = [row for one in found for row in one.rows]
     return pd.DataFrame([{**{k: v for k, v in row.items() if k != "fields"}, **row["fields"]} for row in rows])
 
@@ -263,11 +249,11 @@ def tables(results: str | Path = "results", kind: str = "main", **options: Any) 
     Args:
         results: Results folder.
         kind: main, ablation, efficiency, by (with ``by="size"``) or worst (with ``worst=10``).
-        **options: Further fields of ``benchmark.commands.tabulate.TableRequest``: models, protocol, ci, rank, ...
+        **options: Further fields of ``benchmark.report.tables.request.TableRequest``: models, protocol, ci, rank, ...
     Returns:
         Sheets, each with ``caption``, ``data`` (rows), ``to_markdown()``, ``to_latex()``, ``to_html()``, ``to_csv()``.
     """
-    from benchmark.commands.tabulate import TableRequest, build
+    from benchmark.report.tables.request import TableRequest, build
 
     known = {field.name for field in fields(TableRequest)}
     kinds = ("main", "ablation", "efficiency", "by", "worst")
@@ -303,6 +289,22 @@ def profile_models(
     specs = expand_models(_names(models))
     rows = profile(specs, size=size, batches=batches, repeats=repeats, device=device, recipe=train)
     return pd.DataFrame(as_rows(rows))
+
+
+@contextmanager
+def _shown(quiet: bool, *, many: bool = False) -> Iterator[Any]:
+    """Events that are shown on standard error, unless ``quiet``."""
+    if quiet:
+        from benchmark.study.events import SILENT
+
+        yield SILENT
+        return
+    from rich.console import Console
+
+    from benchmark.display.choose import watch_run
+
+    with watch_run(Console(stderr=True), many=many) as events:
+        yield events
 
 
 def _placement(executor: str, workers: int | None, options: Mapping[str, Any] | None) -> Placement:

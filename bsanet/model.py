@@ -84,7 +84,7 @@ class BSANet(nn.Module):
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """As torch's, but another variant's tensors are refused with the switches that differ."""
         if strict:
-            check_variant(self, state_dict)
+            check_variant(self.config, state_dict)
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def _check(self, image: Tensor) -> None:
@@ -130,5 +130,5 @@ def build(*, pretrained: bool = False, weights: str | None = None, drop: Iterabl
         model = BSANet(config)
     initialise(model, seed, conv_std=config.conv_std)
     if config.isam and config.pretraining and (pretrained or weights):
-        model.weights_info = load_swin(model, weights)
+        model.weights_info = load_swin(model.isam, weights)
     return model

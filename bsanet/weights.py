@@ -4,9 +4,8 @@ Source of the transfer: paper section 3 ("use the Swin Transformer pre-trained m
 4.1 ("pre-trained weights on the ImageNet dataset are used to initialize ... the Swin Transformer block").
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 import torch
@@ -15,11 +14,9 @@ from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 
 from bsanet.attention import ISAM
+from bsanet.config import Config
 from bsanet.hub import find_weights, read_tensors
 from bsanet.rendering import ARM
-
-if TYPE_CHECKING:
-    from bsanet.model import BSANet
 
 _PART_KEYS = {"isam": "isam.0.conv.0.weight", "fsam": "fsam.0.conv.0.weight", "rendering": "rendering.embed.weight"}
 """A tensor that is there exactly when the part is on."""
@@ -60,11 +57,11 @@ def _draw(module: nn.Module, generator: torch.Generator, *, in_swin: bool, conv_
         nn.init.zeros_(module.bias)
 
 
-def load_swin(model: "BSANet", weights: str | None) -> dict[str, str]:
+def load_swin(blocks: Iterable[nn.Module], weights: str | None) -> dict[str, str]:
     """Fill every ISAM's blocks from the two blocks of Swin-T's first stage, in turn: 0, 1, 0, 1, 0, 1.
 
     Args:
-        model: A BSANet with ISAM.
+        blocks: The network's ISAMs.
         weights: File or folder; None: the local hub cache, then the hub.
     Returns:
         {"name": of the file or hub entry, "sha256": of the file}.
@@ -73,7 +70,7 @@ def load_swin(model: "BSANet", weights: str | None) -> dict[str, str]:
     """
     path, info = find_weights(weights)
     tensors = read_tensors(path)
-    for isam in model.isam:
+    for isam in blocks:
         assert isinstance(isam, ISAM)
         for j, block in enumerate(isam.blocks):
             assert isinstance(block, SwinTransformerBlock)
@@ -99,13 +96,13 @@ def _fill(block: SwinTransformerBlock, tensors: Mapping[str, Tensor], prefix: st
     block.load_state_dict(filled)
 
 
-def check_variant(model: "BSANet", state: Mapping[str, Tensor]) -> None:
+def check_variant(config: Config, state: Mapping[str, Tensor]) -> None:
     """Refuse the tensors of a variant with other parts.
 
     Raises:
         ValueError: Naming the switches that differ and the `drop` that fits the checkpoint.
     """
-    differ = [name for name, key in _PART_KEYS.items() if (key in state) != getattr(model.config, name)]
+    differ = [name for name, key in _PART_KEYS.items() if (key in state) != getattr(config, name)]
     if differ:
         there = ", ".join(f"{name} is {'on' if _PART_KEYS[name] in state else 'off'}" for name in differ)
         dropped = tuple(name for name, key in _PART_KEYS.items() if key not in state)
@@ -113,7 +110,7 @@ def check_variant(model: "BSANet", state: Mapping[str, Tensor]) -> None:
 
 
 def load_checkpoint(
-    model: "BSANet",
+    model: nn.Module,
     path: str | Path,
     *,
     key: str | None = None,
@@ -143,7 +140,7 @@ def load_checkpoint(
         raise ValueError(f"{path}: {' '.join(str(error).split())[:300]}") from error
 
 
-def _wrapper(model: "BSANet", state: Mapping[str, Tensor]) -> str:
+def _wrapper(model: nn.Module, state: Mapping[str, Tensor]) -> str:
     """What stands before every key of a wrapped model, such as `module.` or `model.`; empty where nothing does."""
     prefix, own = "", next(iter(model.state_dict()))
     while f"{prefix}{own}" not in state:

@@ -1,4 +1,4 @@
-"""The command tree, and the options that several commands share. Nothing heavy is imported at module level."""
+"""The command tree and its groups, and how texts are split. Nothing heavy is imported at module level."""
 
 from __future__ import annotations
 
@@ -9,8 +9,33 @@ import typer.core
 
 from benchmark.errors import BenchError
 
+TRAIN, DATA, RESULTS, TOOLS = "Train and score", "Data", "Results", "Tools"
+"""Groups of ``bench --help``, in this order."""
+
+
+class Grouped(typer.core.TyperGroup):
+    """Lists its commands in groups, each with its first sentence in full."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write one section per group."""
+        found = {name: command for name in self.list_commands(ctx) if (command := self.get_command(ctx, name))}
+        for group in (TRAIN, DATA, RESULTS, TOOLS):
+            rows = [
+                (name, _first_sentence(command.help or ""))
+                for name, command in found.items()
+                if not command.hidden and getattr(command, "rich_help_panel", None) == group
+            ]
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".") + "."
+
+
 app = typer.Typer(
     name="bench",
+    cls=Grouped,
     help="Benchmark and ablation harness for polyp segmentation: one set-up, one protocol, honest tables.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -18,9 +43,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 data_app = typer.Typer(help="Find and check datasets.", no_args_is_help=True, rich_markup_mode=None)
-audit_app = typer.Typer(help="Check printed numbers by arithmetic.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(data_app, name="data")
-app.add_typer(audit_app, name="audit")
+audit_app = typer.Typer(
+    help="Look for duplicate images, and check printed numbers by arithmetic.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(data_app, name="data", rich_help_panel=DATA)
+app.add_typer(audit_app, name="audit", rich_help_panel=DATA)
 
 
 @app.callback(invoke_without_command=True)
@@ -46,17 +75,17 @@ class OptionalValue(typer.core.TyperCommand):
 
 
 def names(text: str) -> list[str]:
+    """Split names at commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def integers(text: str, option: str) -> list[int]:
+    """Split whole numbers at commas.
+
+    Raises:
+        BenchError: Anything else.
+    """
     try:
         return [int(part) for part in names(text)]
     except ValueError:
         raise BenchError(f"{option} {text}: expected whole numbers, comma-separated, for example 0,1,2") from None
-
-
-def choice(value: str, option: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise BenchError(f"{option} {value}: expected one of {', '.join(known)}")
-    return value

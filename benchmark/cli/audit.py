@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from benchmark.cli.app import audit_app
-from benchmark.cli.options import CacheDir, DataRoot, Quiet, SplitSeed
-from benchmark.commands.printing import say
+from benchmark.cli.options import CacheDir, DataRoot, SplitSeed
+from benchmark.cli.printing import say
 from benchmark.store import io
 
 
@@ -38,7 +37,7 @@ def audit_published(
         io.write_text(json_file, findings_json(findings))
     for one in findings:
         print(f"{one.severity} ({one.rule}) in {one.table}, {one.dataset}, {one.model}: {one.message}")
-    say(Console(stderr=True), f"{len(findings)} findings in {', '.join(path.name for path in paths)}")
+    say(f"{len(findings)} findings in {', '.join(path.name for path in paths)}")
 
 
 @audit_app.command("data")
@@ -54,7 +53,6 @@ def audit_data(
     html_file: Annotated[
         Path | None, typer.Option("--html", help="Write one page with the pairs side by side (holds their pixels).")
     ] = None,
-    quiet: Quiet = False,
 ) -> None:
     """Look for images that are there twice: identical, nearly so, with conflicting masks, across sets, across a split.
 
@@ -63,11 +61,9 @@ def audit_data(
     from benchmark.data.audit.report import to_json, to_text
     from benchmark.data.audit.run import audit_datasets, audit_named_split
 
-    console = Console(stderr=True)
-
     def progress(what: str, done: int, total: int) -> None:
-        if not quiet and (done == total or done % 256 == 0):
-            say(console, f"{what}: {done} of {total}")
+        if done == total or done % 256 == 0:
+            say(f"{what}: {done} of {total}")
 
     wanted = names or []
     if split is not None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from benchmark.cli import complete
 from benchmark.cli.app import data_app, names
-from benchmark.cli.options import CacheDir, DataRoot, Json, Quiet, SplitSeed
-from benchmark.commands.printing import Notes, print_json, print_rows, say
+from benchmark.cli.options import CacheDir, DataRoot, Json, SplitSeed
+from benchmark.cli.printing import events, print_json, print_rows, say
 from benchmark.errors import BenchError
 
 
@@ -46,11 +45,10 @@ def data_check(
     Example: bench data check kvasir
     """
     from benchmark.data.audit.check import check_datasets
-    from benchmark.display.progress import watch
 
-    with watch(Console(stderr=True), quiet=as_json or Notes.silent) as watcher:
+    with events(as_json=as_json) as display:
         reports = check_datasets(
-            datasets or [], data_root, progress=lambda name, *counts: watcher.phase(f"check {name}", *counts)
+            datasets or [], data_root, progress=lambda name, *counts: display.phase(f"check {name}", *counts)
         )
     if as_json:
         print_json([asdict(report) for report in reports])
@@ -95,12 +93,11 @@ def data_split(
         print_json({**facts, "missing": made.missing, "partial": made.partial})
         return
     print_rows(made.counts())
-    console = Console(stderr=True)
     for what, notes in (("missing", made.missing), ("partial", made.partial)):
         for dataset, note in notes.items():
-            say(console, f"{what}    {dataset}: {note}")
+            say(f"{what}    {dataset}: {note}")
     if export is not None:
-        say(console, f"split {made.name} (seed {made.seed}) is in {export}: bench run --split {export}")
+        say(f"split {made.name} (seed {made.seed}) is in {export}: bench run --split {export}")
 
 
 @data_app.command("show")
@@ -111,14 +108,12 @@ def data_show(
     data_root: DataRoot = None,
     cache_dir: CacheDir = None,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Draw a contact sheet with the outlines of the masks, and print sizes, polyp areas and numbers of polyps.
 
     Example: bench data show kvasir --out kvasir.png --num 36
     """
     from benchmark.data.listing.datasets import expand_datasets, list_dataset
-    from benchmark.display.progress import watch
     from benchmark.report.figures.contact_sheet import contact_sheet, save_sheet, spread, survey
 
     members = expand_datasets([dataset], data_root)
@@ -126,18 +121,15 @@ def data_show(
         raise BenchError(f"{dataset} is a group: show one of {', '.join(members)}")
     (name,) = members
     file = out or Path(f"show-{name}.png")
-    console = Console(stderr=True)
     items = list_dataset(name, data_root, cache_dir=cache_dir)
     shown = spread(items, num)
-    if not quiet:
-        say(console, f"reading {len(items)} masks")
-    with watch(console, quiet=quiet or as_json) as watcher:
-        found = survey(name, items, partial(watcher.phase, f"read {name}"))
+    say(f"reading {len(items)} masks")
+    with events(as_json=as_json) as display:
+        found = survey(name, items, partial(display.phase, f"read {name}"))
     kind = "synthetic images" if found.synthetic else "real images, for research only: do not publish"
     save_sheet(contact_sheet(f"{found.title}: {len(shown)} of {len(items)} ({kind})", shown), file)
     if as_json:
         print_json({**asdict(found), "shown": [item.id for item in shown], "file": str(file)})
         return
     print(found.to_text())
-    if not quiet:
-        say(console, f"wrote {file} ({kind})")
+    say(f"wrote {file} ({kind})")

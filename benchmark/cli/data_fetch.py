@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from benchmark.cli import complete
 from benchmark.cli.app import data_app
-from benchmark.cli.options import DataRoot, Json, Quiet
-from benchmark.commands.printing import print_json, say
+from benchmark.cli.options import DataRoot, Json
+from benchmark.cli.printing import Flags, print_json, say, stderr, tell
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ def data_fetch(
     ] = None,
     keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the archives after unpacking.")] = False,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Download datasets into the data root, checked and unpacked, or say step by step how to get them by hand.
 
@@ -59,17 +57,16 @@ def data_fetch(
     if not wanted:
         raise BenchError(f"name what to fetch: {', '.join(sources)}; or pranet, polyp, skin")
     place = download_root(data_root)
-    console = Console(stderr=True)
     results = []
     for name in wanted:
         source = sources[name]
-        if source.files and not quiet:
-            say(console, f"{name}: {source.title}. Terms: {source.terms} ({source.page})")
+        if source.files:
+            say(f"{name}: {source.title}. Terms: {source.terms} ({source.page})")
         try:
-            with _bars(console, quiet) as progress:
+            with _bars() as progress:
                 result = fetch(name, source, place, lock=lock, keep_archives=keep_archives, progress=progress)
         except KeyboardInterrupt:
-            say(console, "stopped by the user: what came is kept; the same command goes on from there")
+            tell("stopped by the user: what came is kept; the same command goes on from there")
             raise typer.Exit(EXIT_CTRL_C) from None
         results.append(result)
         if not as_json:
@@ -95,9 +92,10 @@ def _print(result: Fetched, title: str, root: Path) -> None:
 
 
 @contextmanager
-def _bars(console: Console, quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
+def _bars() -> Iterator[Callable[[str, int, int | None], None]]:
     """One bar per archive and activity on a terminal, nothing elsewhere."""
-    if quiet or not console.is_terminal:
+    console = stderr()
+    if Flags.quiet or not console.is_terminal:
         yield lambda *_: None
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn

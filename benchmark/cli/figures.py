@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import app, integers, names
+from benchmark.cli.app import RESULTS, app, integers, names
 from benchmark.cli.options import CacheDir, DataRoot, Json, Results
+from benchmark.cli.printing import print_json, print_rows, say
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def plots(
     which: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Kinds of figure; all if unset.", show_default=False)
@@ -55,12 +56,14 @@ def plots(
 
     Example: bench plots curves forest --datasets phantom
     """
-    from benchmark.commands import draw
+    from benchmark.report.figures.catalogue import PLOTS
+    from benchmark.report.figures.draw import choose_evidence, draw_plots, nothing_drawn
 
     if list_:
-        draw.list_plots(as_json=as_json)
+        kinds = [{"name": name, "shows": plot.sentence, "needs": plot.needs} for name, plot in PLOTS.items()]
+        (print_json if as_json else print_rows)(kinds)
         return
-    evidence = draw.choose(
+    evidence = choose_evidence(
         results,
         protocol=protocol,
         measure=measure,
@@ -71,7 +74,7 @@ def plots(
         seeds=integers(seeds, "--seeds") if seeds else None,
         kind="ablation" if ablation else "main",
     )
-    draw.plots(
+    done = draw_plots(
         which or [],
         evidence,
         out=out,
@@ -81,11 +84,17 @@ def plots(
         dpi=dpi,
         data_root=data_root,
         cache_dir=cache_dir,
-        as_json=as_json,
+        on_files=lambda files: None if as_json else print("\n".join(map(str, files)), flush=True),
     )
+    for reason in dict.fromkeys(done.skipped.values()):
+        say(f"skipped {', '.join(stem for stem, why in done.skipped.items() if why == reason)}: {reason}")
+    if as_json:
+        print_json({"files": [str(path) for path in done.files], "skipped": done.skipped})
+    if not done.files:
+        raise nothing_drawn(results, done.skipped)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def report(
     results: Results = Path("results"),
     out: Annotated[Path | None, typer.Option(help="HTML file; RESULTS/report.html if unset.")] = None,
@@ -107,16 +116,20 @@ def report(
 
     Example: bench report --results results --out report.html
     """
-    from benchmark.commands import draw
+    from benchmark.report.page.write import write_report
 
-    draw.report(
+    done = write_report(
         results,
-        out=out,
+        out,
         title=title,
         protocol=protocol,
         images=images,
         worst=worst,
         data_root=data_root,
         cache_dir=cache_dir,
-        as_json=as_json,
     )
+    if as_json:
+        print_json({"file": str(done.file), "mb": round(done.num_bytes / 1e6, 3)})
+        return
+    print(done.file)
+    say(f"{done.num_bytes / 1e6:.1f} MB; open it in a browser, it needs no network")

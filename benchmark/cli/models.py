@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import app, choice, integers, names
-from benchmark.cli.options import CacheDir, DataRoot, Engine, Json, Overrides, Quiet, Results
+from benchmark.cli.app import TOOLS, TRAIN, app, integers, names
+from benchmark.cli.options import CacheDir, DataRoot, Engine, Json, Overrides, Results
+from benchmark.cli.printing import events, print_json, print_rows, say
+from benchmark.errors import BenchError
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def evaluate(
     predictions: Annotated[
         Path | None, typer.Option(help="Folder of maps, one per image, or nested by dataset.")
@@ -32,7 +35,7 @@ def evaluate(
     ] = "native",
     set_: Overrides = None,
     images: Annotated[
-        str, typer.Option(help="pranet: the images of PraNet's test lists; all: every image.")
+        Literal["pranet", "all"], typer.Option(help="The images of PraNet's test lists, or every image.")
     ] = "pranet",
     protocol: Annotated[
         str, typer.Option(help="Protocol that is printed: name or FILE.toml.", autocompletion=complete.protocols)
@@ -45,14 +48,14 @@ def evaluate(
     cache_dir: CacheDir = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps (checkpoints only).")] = "auto",
     engine: Engine = "fast",
-    quiet: Quiet = False,
 ) -> None:
     """Score maps that others made, or a released checkpoint; both become records in the same tables.
 
     Example: bench evaluate --predictions PraNet/Kvasir --dataset kvasir --name PraNet --json pranet.json
     """
-    from benchmark.commands import score
     from benchmark.config import parse_overrides
+    from benchmark.scoring.evaluate import evaluate as score
+    from benchmark.store import io
     from benchmark.study.plan import Request
 
     request = Request(
@@ -62,26 +65,42 @@ def evaluate(
         results=results,
         cache_dir=cache_dir,
         protocol=protocol,
-        engine=choice(engine, "--engine", ("fast", "reference")),
+        engine=engine,
         device=device,
     )
-    score.evaluate(
-        request,
-        predictions=predictions,
-        datasets=names(dataset) if dataset else [],
-        masks=masks,
-        name=name,
-        model=model,
-        checkpoint=checkpoint,
-        images=choice(images, "--images", ("pranet", "all")),
-        allow_partial=allow_partial,
-        boundary=boundary,
-        json_file=json_file,
-        quiet=quiet,
-    )
+    idle = {"--images": masks is not None and images != "pranet"}
+    if checkpoint is None:
+        idle |= {"--model": model is not None, "--device": device != "auto", "--set": bool(set_)}
+        idle |= {"--recipe": recipe != "native"}
+    else:
+        idle |= {"--name": name is not None, "--allow-partial": allow_partial}
+    with events() as shown:
+        rows = score(
+            request,
+            predictions=predictions,
+            datasets=names(dataset) if dataset else [],
+            masks=masks,
+            name=name,
+            model=model,
+            checkpoint=checkpoint,
+            images=images,
+            allow_partial=allow_partial,
+            boundary=boundary,
+            events=shown,
+        )
+    for option in (option for option, on in idle.items() if on):
+        what = "--masks" if option == "--images" else "--predictions" if checkpoint is None else "--checkpoint"
+        say(f"ignored: {option} has no effect with {what}")
+    if json_file is not None:
+        io.write_json(json_file, rows[0] if len(rows) == 1 else rows)
+    for row in rows:
+        numbers = "  ".join(f"{key} {row['metrics'][key]:.4f}" for key in row["metrics"])
+        of = f" of {row['of']}" if row["of"] else ""
+        facts = f"{row['n']}{of} images, {row['protocol']} {row['protocol_hash']}"
+        print(f"{row['method']} on {row['dataset']} ({facts}): {numbers}")
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def profile(
     models: Annotated[
         str, typer.Option(help="Names, comma-separated, or all.", autocompletion=complete.models)
@@ -106,21 +125,42 @@ def profile(
 
     Example: bench profile --models all --size 256
     """
-    from benchmark.commands import describe
+    from benchmark.config import load_recipe
+    from benchmark.costs.profile import as_rows
+    from benchmark.costs.profile import profile as measure
+    from benchmark.costs.profile_file import keep_profile
+    from benchmark.models.registry import expand_models
+    from benchmark.store.layout import ResultsLayout
 
-    describe.profile(
-        names(models),
-        size=size,
-        batches=integers(batches, "--batches"),
-        repeats=repeats,
-        device=device,
-        train=train,
-        results=results,
-        as_json=as_json,
-    )
+    sizes = integers(batches, "--batches")
+    if min(sizes, default=0) < 1:
+        raise BenchError(f"--batches {batches}: expected numbers from 1 on")
+    specs = expand_models(names(models))
+    if train is not None:
+        load_recipe(train, model=specs[0].name)  # refused before anything is measured
+    with events(as_json=as_json) as shown:
+        measured = measure(
+            specs,
+            size=size,
+            batches=sizes,
+            repeats=repeats,
+            device=device,
+            recipe=train,
+            progress=partial(shown.phase, "profile"),
+        )
+    rows, file = as_rows(measured), ResultsLayout(results).profile
+    keep_profile(file, rows)
+    if as_json:
+        print_json(rows)
+        return
+    hidden = {"title", "device_name", "torch"}
+    hidden |= set() if train else {key for key in rows[0] if key.startswith("train_")}
+    print_rows([{key: value for key, value in row.items() if key not in hidden} for row in rows])
+    first = rows[0]
+    say(f"{first['device_name']}, {first['num_threads']} threads, torch {first['torch']}; kept in {file}")
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def protocols(
     name: Annotated[
         str | None,
@@ -132,12 +172,21 @@ def protocols(
 
     Example: bench protocols
     """
-    from benchmark.commands import score
+    from dataclasses import asdict
 
-    score.protocols(name, as_json=as_json)
+    from benchmark.metrics import PROTOCOLS, get_protocol
+
+    chosen = list(PROTOCOLS.values()) if name is None else [get_protocol(name)]
+    if as_json:
+        print_json([{"hash": one.hash, **asdict(one)} for one in chosen])
+        return
+    for one in chosen:
+        gap = f"engine 'reference' cannot follow it: {one.reference_gap}" if one.reference_gap else ""
+        lines = (f"{one.name} ({one.hash})", one.description, one.in_words, gap)
+        print("\n  ".join(line for line in lines if line) + "\n")
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def models(
     name: Annotated[
         str | None, typer.Argument(help="Build this model and describe it.", autocompletion=complete.models)
@@ -148,6 +197,22 @@ def models(
 
     Example: bench models bsanet
     """
-    from benchmark.commands import describe
+    if name is not None:
+        from benchmark.models.summary import describe_model
 
-    describe.models(name, as_json=as_json)
+        facts = describe_model(name)
+        if as_json:
+            print_json(facts)
+        else:
+            print("\n".join(f"{key:12} {value}" for key, value in facts.items()))
+        return
+    from benchmark.models.registry import FIELD, MODELS, VARIANTS
+
+    known = (*MODELS.values(), *FIELD.values(), *VARIANTS.values())
+    rows = [{"name": spec.name, "title": spec.title, "summary": spec.summary} for spec in known]
+    if as_json:
+        print_json(rows)
+        return
+    print_rows(rows)
+    others = "smp:<architecture>[:<encoder>] (smp:segformer:tu-mit_b0), FILE.py:function, entry points bench.models"
+    say(f"any other network by name: {others}")

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import app, choice, names
-from benchmark.cli.options import Device, Json, Quiet, Results
+from benchmark.cli.app import TRAIN, app, names
+from benchmark.cli.options import CELL_HELP, Device, Json, Results
+from benchmark.cli.printing import events, print_json, say, tell
+from benchmark.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    from benchmark.prediction.network import Network
+    from benchmark.prediction.outputs import Kind
+
+EXIT_UNREADABLE_INPUT = 1
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def predict(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, folders, videos.")],
-    run: Annotated[
-        str | None, typer.Option(help="Folder with run.json, or a cell below RESULTS/runs, or a part that fits one.")
-    ] = None,
+    run: Annotated[str | None, typer.Option(help=f"Folder with run.json. Or: {CELL_HELP}")] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Network of --checkpoint; FILE.py:function of --run.", autocompletion=complete.models),
@@ -34,7 +42,6 @@ def predict(
     results: Results = Path("results"),
     device: Device = "auto",
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Predict images and videos: masks, probability maps and overlays at their own size, and a CSV of areas.
 
@@ -43,24 +50,80 @@ def predict(
 
     Example: bench predict --run unet/quick --out predictions examination.mp4 photos/
     """
-    from benchmark.commands import predicted
     from benchmark.config import parse_overrides
+    from benchmark.prediction.sources import check_out, find_sources
+    from benchmark.runtime.signals import exit_code
+
+    sources = find_sources(inputs)
+    check_out(out, inputs, sources)
+    overrides = parse_overrides(set_ or [])
+    kinds = _kinds(save)
+    _check_asked(run, model, checkpoint, overrides)
+    from benchmark.prediction.files import Job, predict_all  # after the mistakes: it loads torch
+
+    network = _network(run, model, checkpoint, recipe, overrides, results, device)
+    if not as_json:
+        _print_plan(network, len(sources), threshold)
+    try:
+        with events(as_json=as_json) as shown:
+            size = batch or network.recipe.batch_size
+            job = Job(network, out, kinds, threshold, size, shown.notice, partial(shown.phase, "predict"))
+            faults = predict_all(job, sources)
+    except KeyboardInterrupt as stop:
+        tell(f"stopped by a signal: what is finished lies in {out}")
+        raise typer.Exit(exit_code(stop)) from None
+    if as_json:
+        print_json({"network": network.title, "rows": job.rows, "out": str(out)})
+    else:
+        print(f"{len(job.rows) - faults} images and frames: {out}/{{{','.join([*kinds, 'predictions.csv'])}}}")
+    raise typer.Exit(EXIT_UNREADABLE_INPUT if faults else 0)
+
+
+def _kinds(text: str) -> list[Kind]:
     from benchmark.prediction.outputs import KINDS
 
-    code = predicted.predict(
-        inputs,
-        run=run,
-        model=model,
-        checkpoint=checkpoint,
-        recipe=recipe,
-        overrides=parse_overrides(set_ or []),
-        results=results,
-        out=out,
-        kinds=[choice(one, "--save", KINDS) for one in names(save)],  # type: ignore[misc]
-        threshold=threshold,
-        batch=batch,
-        device=device,
-        as_json=as_json,
-        quiet=quiet or as_json,
-    )
-    raise typer.Exit(code)
+    for name in names(text):
+        if name not in KINDS:
+            raise unknown_name("output (--save)", name, KINDS)
+    return [cast("Kind", name) for name in names(text)]
+
+
+def _network(
+    run: str | None,
+    model: str | None,
+    checkpoint: Path | None,
+    recipe: str,
+    overrides: Mapping[str, Any],
+    results: Path,
+    device: str,
+) -> Network:
+    from benchmark.prediction.network import network_of_checkpoint, network_of_run
+
+    if run is not None:
+        return network_of_run(run, results=results, model=model, device=device)
+    assert model is not None and checkpoint is not None, "checked before"
+    return network_of_checkpoint(model, checkpoint, recipe=recipe, overrides=overrides, device=device)
+
+
+def _check_asked(run: str | None, model: str | None, checkpoint: Path | None, overrides: Mapping[str, Any]) -> None:
+    if (run is None) == (checkpoint is None):
+        raise BenchError("give either --run CELL (a cell of bench run) or --model NAME --checkpoint FILE")
+    if run is not None and overrides:
+        raise BenchError("--set is for --checkpoint; a cell is predicted with the recipe that it was trained by")
+    if checkpoint is not None and model is None:
+        raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+
+
+def _print_plan(network: Network, count: int, threshold: float) -> None:
+    recipe = network.recipe
+    say(f"network    {network.title} at {recipe.image_size} px, {network.fabric.device}")
+    say(f"input      {count} images and videos; polyp where the probability is above {threshold:g}")
+    if recipe.postprocess not in ("none", "resize_prob"):
+        how = (
+            "stretched to [0, 1] in each image"
+            if recipe.postprocess.startswith("minmax")
+            else "corrected as SANet's (pcs)"
+        )
+        say(f"note       probabilities are {how}, as in this network's test: they are no confidence")
+    if network.synthetic:
+        say("note       trained on synthetic images: what it predicts says nothing about real polyps")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import app
+from benchmark.cli.app import TRAIN, app
 from benchmark.cli.options import Json, Results
+from benchmark.cli.printing import print_json, say
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 def study(
     name: Annotated[
         str,
@@ -35,7 +37,7 @@ def study(
     Example: bench study cpu-study --results my-study --workers 2
     """
     from benchmark.cli.tree import command_tree
-    from benchmark.commands.study_file import run_parts
+    from benchmark.execution.study_file import run_commands
     from benchmark.study.files import COMMANDS, load_study
 
     known = {command: _options(command_tree().commands[command]) for command in COMMANDS}
@@ -44,7 +46,16 @@ def study(
     extra = [word for option, value in given.items() if value is not None for word in (option, str(value))]
     extra += [] if track else ["--no-track"]
     parts = load_study(name, known)
-    raise typer.Exit(run_parts(parts, results=results, extra=extra, dry_run=dry_run, as_json=as_json))
+    commands = [part.argv(results, tuple(extra)) for part in parts]
+    codes = [None] * len(parts) if dry_run else run_commands(commands, aside=as_json, notice=say)
+    if as_json:
+        rows = zip(parts, commands, codes, strict=True)
+        print_json(
+            [{"command": ["bench", *argv], "folder": part.folder, "exit_code": code} for part, argv, code in rows]
+        )
+    elif dry_run:
+        print("\n".join(shlex.join(["bench", *argv]) for argv in commands))
+    raise typer.Exit(max((code for code in codes if code is not None), default=0))
 
 
 def _options(command: typer.core.TyperCommand) -> dict[str, bool]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmark.cli.app import app, names
-from benchmark.cli.options import Json, LogCheckpoints, Results
+from benchmark.cli.app import RESULTS, app, names
+from benchmark.cli.options import CELL_HELP, Json, LogCheckpoints, Results
+from benchmark.cli.printing import print_json, say, tell
+from benchmark.errors import BenchError
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def track(
     results: Results = Path("results"),
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Write every run anew.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Write every run again.")] = False,
     log_checkpoints: LogCheckpoints = False,
     register: Annotated[str | None, typer.Option(help="Register the best checkpoint of --run under this name.")] = None,
-    run: Annotated[str | None, typer.Option(help="Cell, as below RESULTS/runs, or a part of it that fits one.")] = None,
+    run: Annotated[str | None, typer.Option(help=CELL_HELP)] = None,
     as_json: Json = False,
 ) -> None:
     """Bring MLflow up to date with the records: what a server missed that was away, or everything.
@@ -27,12 +30,31 @@ def track(
 
     Example: bench track --register polyp-unet --run unet/quick
     """
-    from benchmark.commands import mlflow_ui
+    from benchmark.store import io
+    from benchmark.store.cells import find_record
+    from benchmark.store.layout import ResultsLayout
+    from benchmark.tracking.connect import place_of
+    from benchmark.tracking.models import register as register_model
+    from benchmark.tracking.page import explain, update_mirror
 
-    mlflow_ui.track(results, rebuild=rebuild, checkpoints=log_checkpoints, register=register, run=run, as_json=as_json)
+    if (register is None) != (run is None):
+        raise BenchError("--register NAME and --run CELL go together: which checkpoint, under which name?")
+    layout = ResultsLayout(results)
+    record = find_record(io.read_records(results), run) if run is not None else None
+    mirror, counts = update_mirror(layout, rebuild=rebuild, checkpoints=log_checkpoints)
+    facts: dict[str, object] = {"written": counts.written, "kept": counts.kept, "where": place_of(layout).shown}
+    if record is not None and register is not None:
+        with explain(layout):
+            facts |= {"model": register, "version": register_model(mirror, record, register)}
+    if as_json:
+        print_json(facts)
+        return
+    print(f"{counts.written} runs written, {counts.kept} were there already: {facts['where']}")
+    if "version" in facts:
+        print(f"registered models:/{register}/{facts['version']}")
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def ui(
     results: Results = Path("results"),
     host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone.")] = "127.0.0.1",
@@ -44,7 +66,44 @@ def ui(
 
     Example: bench ui --compare all
     """
-    from benchmark.commands import mlflow_ui
+    raise typer.Exit(serve(results, host=host, port=port, open_page=open_, compare=names(compare) if compare else None))
 
-    code = mlflow_ui.serve(results, host=host, port=port, open_page=open_, compare=names(compare) if compare else None)
-    raise typer.Exit(code)
+
+def serve(results: Path, *, host: str, port: int | None, open_page: bool, compare: Sequence[str] | None) -> int:
+    """Catch up, start the server, print the address, stay until Ctrl-C or SIGTERM; a team's server is only opened."""
+    from benchmark.store import io
+    from benchmark.store.layout import ResultsLayout
+    from benchmark.tracking.connect import place_of
+    from benchmark.tracking.page import choose_runs, run_ids, stoppable, update_mirror
+    from benchmark.tracking.server import is_loopback, serving
+
+    layout, records = ResultsLayout(results), io.read_records(results)
+    if not records:
+        raise BenchError(f"results folder {results}: no records yet; run 'bench run' first or pass --results")
+    chosen = choose_runs(records, compare)
+    say("bringing MLflow up to date with the records")
+    mirror, counts = update_mirror(layout)
+    ids = run_ids(mirror, layout, chosen)
+    say(f"{counts.written} runs written, {counts.kept} were there already")
+    if place_of(layout).is_server:
+        _show(place_of(layout).uri, mirror.experiment_id, ids, open_page)
+        return 0
+    if not is_loopback(host):
+        tell(f"warning: MLflow has no login: whoever reaches {host} can read, change and delete these runs")
+    with stoppable(), serving(layout, host=host, port=port) as server:
+        _show(server.url, mirror.experiment_id, ids, open_page)
+        say("Ctrl-C ends it")
+        code = server.process.wait()
+    tell(f"MLflow's server ended by itself (exit code {code})")
+    return 1
+
+
+def _show(server: str, experiment_id: str, ids: Sequence[str], open_page: bool) -> None:
+    import webbrowser
+
+    from benchmark.tracking.view import compare_url, study_url
+
+    url = compare_url(server, experiment_id, ids) if ids else study_url(server, experiment_id)
+    print(url, flush=True)
+    if open_page and not webbrowser.open(url):
+        say("no browser here: open the address by hand")

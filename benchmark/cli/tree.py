@@ -11,15 +11,10 @@ import typer
 import typer.main
 
 from benchmark.cli.app import app
+from benchmark.cli.printing import Flags
 
 QUIET_HELP = "No progress and no notes; errors are still told."
 VERBOSE_HELP = "Also warnings and log messages of libraries, and where an error came from."
-
-
-class Verbosity:
-    """What -v asked for; read where an error is told."""
-
-    verbose = False
 
 
 def command_tree() -> Any:
@@ -60,16 +55,13 @@ def _shared_flags() -> list[Any]:
 
 
 def _be_quiet(value: bool) -> None:
-    if value:
-        from benchmark.commands import printing
-
-        printing.Notes.silent = True
+    Flags.quiet |= value
 
 
 def _be_verbose(value: bool) -> None:
     if value:
         import logging
 
-        Verbosity.verbose = True
+        Flags.verbose = True
         warnings.simplefilter("default")
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")

@@ -6,30 +6,24 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli import complete
-from benchmark.cli.app import app, names
-from benchmark.cli.options import (
-    CacheDir,
-    DataRoot,
-    Datasets,
-    Deterministic,
-    Device,
-    Json,
-    Models,
-    Overrides,
-    Quiet,
-    Results,
-    SplitSeed,
-    WeightsDir,
-)
+from benchmark.cli.app import TRAIN, app
+from benchmark.cli.options import DataOptions, Json, Models, TrainingOptions, expanded, make_request
+from benchmark.cli.printing import events, print_json, print_rows, say, tell
+
+if TYPE_CHECKING:
+    from benchmark.tuning.plan import Asked, Tuning
+    from benchmark.tuning.run import Tuned
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
+@expanded
 def tune(
+    data: DataOptions,
+    training: TrainingOptions,
     models: Models = "all",
     trials: Annotated[int, typer.Option(help="Trials per model, finished or stopped early; the same for all.")] = 20,
     space: Annotated[Path | None, typer.Option(help="Search space (TOML); the packaged one if unset.")] = None,
@@ -38,31 +32,8 @@ def tune(
         typer.Option(help="Journal file, or URL of a database that other machines share (sqlite, postgresql)."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1)] = 1,
-    datasets: Datasets = "polyp",
-    split: Annotated[
-        str,
-        typer.Option(
-            help="Who trains, who validates: paper, grouped, pranet, or FILE.json.", autocompletion=complete.splits
-        ),
-    ] = "paper",
-    split_seed: SplitSeed = 0,
-    recipe: Annotated[
-        str, typer.Option(help="Base recipe: what is not searched.", autocompletion=complete.recipes)
-    ] = "paper",
-    set_: Overrides = None,
     seed: Annotated[int, typer.Option(help="Decides the draws and the trainings of all trials.")] = 0,
-    data_root: DataRoot = None,
-    results: Results = Path("results"),
-    cache_dir: CacheDir = None,
-    checkpoint_every: Annotated[
-        float, typer.Option(help="Seconds between two checkpoints of an unfinished trial.", min=0)
-    ] = 60.0,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Tune without absent datasets.")] = False,
-    weights_dir: WeightsDir = None,
-    device: Device = "auto",
-    deterministic: Deterministic = False,
     as_json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Tune models with an equal budget: the same trials, search space and pruner; judged by validation images only.
 
@@ -71,28 +42,56 @@ def tune(
 
     Example: bench tune --models unet,bsanet --trials 3 --datasets phantom --recipe smoke --workers 2
     """
-    from benchmark.commands import tune as command
-    from benchmark.config import parse_overrides
-    from benchmark.study.plan import Request
+    from benchmark.runtime.signals import exit_code
     from benchmark.tuning.plan import Asked
 
-    request = Request(
-        models=names(models),
-        datasets=names(datasets),
-        split=split,
-        split_seed=split_seed,
-        recipe=recipe,
-        overrides=parse_overrides(set_ or []),
-        seeds=[seed],
-        data_root=data_root,
-        results=results,
-        cache_dir=cache_dir,
-        checkpoint_every_s=checkpoint_every,
-        allow_missing=allow_missing,
-        device=device,
-        deterministic=deterministic,
-        weights_dir=weights_dir,
-    )
+    request = make_request(models, data, training, seeds=[seed])
     typed = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", shlex.join(["bench", *sys.argv[1:]]))  # no password
-    asked = Asked(request, trials, space, storage, typed)
-    raise typer.Exit(command.tune(asked, workers=workers, as_json=as_json, quiet=quiet or as_json))
+    try:
+        _tune(Asked(request, trials, space, storage, typed), workers, as_json)
+    except KeyboardInterrupt as stop:
+        tell("stopped by a signal: finished trials are kept; the same command goes on from here")
+        raise typer.Exit(exit_code(stop)) from None
+
+
+def _tune(asked: Asked, workers: int, as_json: bool) -> None:
+    from benchmark.tuning.run import finished_trials, prepare
+    from benchmark.tuning.run import tune as run_trials
+
+    tuning = prepare(asked, (lambda _: None) if as_json else say)
+    if not as_json:
+        _print_plan(tuning, finished_trials(tuning))
+    with events(as_json=as_json) as shown:
+        done = run_trials(tuning, workers=workers, events=shown)
+    _print_found(done, as_json)
+    if not as_json:
+        both = next(path for path in done.files if path.name == "tuned.toml")
+        say(f"train with them: bench run --models {','.join(asked.request.models)} --recipe {both}")
+
+
+def _print_plan(tuning: Tuning, done: list[int]) -> None:
+    asked, info = tuning.asked, tuning.images.info
+    fields = ", ".join(tuning.space.search)
+    say(f"split      {info.name} (seed {info.seed}): {info.num_train} train, {info.num_val} validate")
+    say(
+        f"search     {fields} ({tuning.space.hash}), {asked.trials} trials per model, recipe {asked.request.recipe}",
+    )
+    for target, number in zip(tuning.targets, done, strict=True):
+        kept = "" if target.cell.spec.takes_encoder or "encoder" not in tuning.space.search else "; encoder as designed"
+        say(f"model      {target.cell.spec.title}: {number} of {asked.trials} trials are finished{kept}")
+    if tuning.synthetic:
+        say("note       synthetic images: what is found says nothing about real polyps")
+
+
+def _print_found(done: Tuned, as_json: bool) -> None:
+    rows: list[dict[str, Any]] = [
+        {"model": one.target.cell.spec.name, "trials": one.trials, "score": round(one.score, 4), **one.fields}
+        for one in done.found
+    ]
+    if as_json:
+        models = [{**row, "trials_list": one.rows} for row, one in zip(rows, done.found, strict=True)]
+        print_json({"models": models, "files": [str(path) for path in done.files]})
+        return
+    keys = dict.fromkeys(key for row in rows for key in row)
+    print_rows([{key: row.get(key) for key in keys} for row in rows])
+    print("\n".join(map(str, done.files)))

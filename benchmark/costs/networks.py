@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from benchmark.config import load_recipe
 from benchmark.costs.formula import memory_mb
 from benchmark.costs.profile import count_macs
 from benchmark.costs.training_step import affordable_batch, measure_step, timed_call
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
-from benchmark.models.registry import expand_models
 from benchmark.models.summary import live_parameters
 from benchmark.runtime.device import make_fabric
-from benchmark.study.plan import Cell, Request
+from benchmark.study.plan import Cell
 
 _FORWARD_REPEATS = 2
 
@@ -62,24 +60,6 @@ class Network:
         recipe = self.cell.recipe
         batch = min(recipe.batch_size, recipe.micro_batch or recipe.batch_size)
         return memory_mb(num_params=self.num_params, kept_mb=self.kept_mb, batch=batch)
-
-
-def make_cells(request: Request) -> list[Cell]:
-    """Resolve a request to cells that are not named yet: no file is read, so nothing to hash.
-
-    Raises:
-        BenchError: An unknown model, recipe or field, or nothing asked for.
-    """
-    specs = expand_models(list(request.models))
-    if not specs or not request.seeds or not request.datasets:
-        raise BenchError("nothing to run: --models, --datasets and --seeds each need at least one name or number")
-    recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}
-    return [
-        Cell("/".join([spec.name, *ablation, str(seed)]), spec, recipes[spec.name], seed, ablation)
-        for spec in specs
-        for ablation in request.ablations
-        for seed in dict.fromkeys(request.seeds)
-    ]
 
 
 def measure_networks(

@@ -15,12 +15,12 @@ from benchmark.costs.growth import Size, grown_hours, parse_growth
 from benchmark.costs.hardware import load_devices
 from benchmark.costs.host import measure_host
 from benchmark.costs.images import Images, count_images
-from benchmark.costs.networks import Network, make_cells, mean_over_cells, measure_networks
+from benchmark.costs.networks import Network, mean_over_cells, measure_networks
 from benchmark.report.tables.efficiency import read_profile
 from benchmark.runtime import environment as env
 from benchmark.runtime.device import make_fabric
 from benchmark.store.layout import ResultsLayout
-from benchmark.study.plan import Cell, Request
+from benchmark.study.plan import Cell, Request, name_cells, resolve_models
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def estimate(
     counts, growth = parse_counts(options.counts), parse_growth(options.grow)
     known = load_devices(options.hardware, utilisation=options.utilisation)
     profile = read_profile(ResultsLayout(request.results).profile)
-    cells = [*make_cells(request), *more]
+    cells = [*name_cells(request, resolve_models(request), None), *more]
     _ = request.printed
     images = count_images(request)
     fabric = make_fabric(request.device, cells[0].recipe)  # refused here if it is not there
@@ -140,14 +140,12 @@ def estimate(
 
 def ablation_cells(request: Request, model: str, drop: Sequence[str], *, factorial: bool) -> list[Cell]:
     """Cells of the variants that ``bench ablate`` would train, the full model among them."""
-    from benchmark.config import load_recipe
-    from benchmark.models.registry import get_spec
     from benchmark.study.variants import choose_variants
 
-    spec = get_spec(model)
-    recipe = load_recipe(request.recipe, model=spec.name, overrides=request.overrides)
+    alone = replace(request, models=(model,))
+    ((spec, recipe),) = resolve_models(alone)
     variants = choose_variants(spec, recipe, drop, factorial=factorial)
-    return make_cells(replace(request, models=(model,), ablations=variants))
+    return name_cells(replace(alone, ablations=variants), [(spec, recipe)], None)
 
 
 def _size(networks: Sequence[Network], works: Sequence[Work], images: Images) -> Size:

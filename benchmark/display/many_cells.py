@@ -1,60 +1,34 @@
-"""What a run in many hands shows: every cell's own lines under its name, or a bar for each cell in hand."""
+"""What a run over several workers shows: each cell's lines under its name, or a bar for each running cell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from benchmark.display.progress import LiveWatcher, PlainWatcher, QuietWatcher
+from benchmark.display.progress import LiveDisplay, PlainDisplay, QuietDisplay
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.store.schema import Record
-    from benchmark.study.events import Watcher
-    from benchmark.study.plan import Cell
+    from benchmark.study.events import Events, Started
 
 
-class Crowd(Protocol):
-    """The displays of many cells at once."""
-
-    def message(self, text: str) -> None: ...
-    def whole(self) -> Watcher: ...
-    def of(self, cell: Cell) -> Watcher: ...
-    def place(self, cell_id: str, host: str) -> None: ...
-    def gone(self, cell_id: str) -> None: ...
-
-
-@contextmanager
-def watch_many(console: Console, *, quiet: bool = False) -> Iterator[Crowd]:
-    """Choose the display as ``progress.watch`` does."""
-    if quiet:
-        yield QuietCrowd(console)
-    elif console.is_terminal:
-        live = LiveCrowd(console)
-        with live.progress:
-            yield live
-    else:
-        yield PlainCrowd(console)
-
-
-class QuietCrowd:
+class QuietCells:
     """Messages only."""
 
     def __init__(self, console: Console) -> None:
-        self._told = QuietWatcher(console)
+        self._told = QuietDisplay(console)
         self.console = console
 
-    def message(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Print a message as it is."""
-        self._told.message(text)
+        self._told.notice(text)
 
-    def whole(self) -> Watcher:
+    def whole(self) -> Events:
         """The display of what concerns no single cell; ``gone("")`` ends it."""
         return self._told
 
-    def of(self, cell: Cell) -> Watcher:
+    def of(self, cell: Started) -> Events:
         """The display of one cell."""
         return self._told
 
@@ -62,21 +36,21 @@ class QuietCrowd:
         """Ignore where a cell runs."""
 
     def gone(self, cell_id: str) -> None:
-        """Ignore that a cell is in nobody's hands any more."""
+        """Ignore that a cell has ended or moved."""
 
 
-class PlainCrowd(QuietCrowd):
+class PlainCells(QuietCells):
     """Lines, each with the name of its cell."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._hosts: dict[str, str] = {}
 
-    def whole(self) -> Watcher:
+    def whole(self) -> Events:
         """The display of what concerns no single cell."""
-        return PlainWatcher(self.console)
+        return PlainDisplay(self.console)
 
-    def of(self, cell: Cell) -> Watcher:
+    def of(self, cell: Started) -> Events:
         """The display of one cell."""
         return _NamedLines(self.console, cell.id, self._hosts)
 
@@ -85,35 +59,35 @@ class PlainCrowd(QuietCrowd):
         self._hosts[cell_id] = host
 
 
-class _NamedLines(PlainWatcher):
+class _NamedLines(PlainDisplay):
     def __init__(self, console: Console, cell_id: str, hosts: dict[str, str]) -> None:
         super().__init__(console)
         self._cell, self._hosts = cell_id, hosts
 
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+    def cell_started(self, cell: Started, number: int, total: int) -> None:
         super().cell_started(cell, number, total)
         if self._cell in self._hosts:
-            super().message(f"  {self._cell}  runs on {self._hosts[self._cell]}")
+            super().notice(f"  {self._cell}  runs on {self._hosts[self._cell]}")
 
-    def message(self, text: str) -> None:
-        super().message(text if self._cell in text else f"  {self._cell}  {text.strip()}")
+    def notice(self, text: str) -> None:
+        super().notice(text if self._cell in text else f"  {self._cell}  {text.strip()}")
 
 
-class LiveCrowd(QuietCrowd):
-    """One bar for all cells, and one for each that is in hand."""
+class LiveCells(QuietCells):
+    """One bar for all cells, and one for each that runs."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        first = LiveWatcher(console)
+        first = LiveDisplay(console)
         self.progress = first.progress
         self._cells = self.progress.add_task("cells", total=None)
         self._shown: dict[str, _Bar] = {}
 
-    def whole(self) -> Watcher:
+    def whole(self) -> Events:
         """The display of what concerns no single cell."""
         return self._bar("")
 
-    def of(self, cell: Cell) -> Watcher:
+    def of(self, cell: Started) -> Events:
         """The display of one cell."""
         return self._bar(cell.id)
 
@@ -136,17 +110,17 @@ class LiveCrowd(QuietCrowd):
             self.progress.advance(self._cells)
 
 
-class _Bar(LiveWatcher):
+class _Bar(LiveDisplay):
     """The bar of one cell among others."""
 
-    def __init__(self, crowd: LiveCrowd, cell_id: str) -> None:
-        super().__init__(crowd.console)
-        self.progress, self._crowd = crowd.progress, crowd
+    def __init__(self, cells: LiveCells, cell_id: str) -> None:
+        super().__init__(cells.console)
+        self.progress, self._all = cells.progress, cells
         self.name = cell_id
 
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
-        """Show a bar of its own."""
-        self._crowd.finished(total)
+    def cell_started(self, cell: Started, number: int, total: int) -> None:
+        """Add its bar."""
+        self._all.finished(total)
         self._epochs, self._score = cell.recipe.epochs, ""
         if self._now is None:
             self._now = self.progress.add_task(self.name, total=1)
@@ -154,7 +128,7 @@ class _Bar(LiveWatcher):
     def cell_finished(self, record: Record, *, kept: bool) -> None:
         """Print a line above the bars."""
         super().cell_finished(record, kept=kept)
-        self._crowd.finished(None)
+        self._all.finished(None)
 
     def remove(self) -> None:
         """Take it away."""

@@ -3,59 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from benchmark.errors import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
     from benchmark.store.schema import Record
-    from benchmark.study.events import Watcher
-    from benchmark.study.plan import Cell
+    from benchmark.study.events import Started
 
 _SECONDS_BETWEEN_LINES = 15.0
 
 
-@contextmanager
-def watch(console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
-    """Choose the display: nothing but messages when ``quiet``, live on a terminal, plain lines otherwise."""
-    if quiet:
-        yield QuietWatcher(console)
-    elif console.is_terminal:
-        live = LiveWatcher(console)
-        with live.progress:
-            yield live
-    else:
-        yield PlainWatcher(console)
-
-
-@contextmanager
-def bar(console: Console, text: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """One bar with ETA on a terminal, a line now and then elsewhere; yields what is told of (done, total)."""
-    if quiet:
-        yield lambda done, total: None
-    elif console.is_terminal:
-        with _bars(console) as progress:
-            task = progress.add_task(text, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
-    else:
-        plain = PlainWatcher(console)
-        yield lambda done, total: plain.phase(text, done, total)
-
-
-class QuietWatcher:
+class QuietDisplay:
     """Messages only."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def message(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Print a message as it is."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+    def cell_started(self, cell: Started, number: int, total: int) -> None:
         """Ignore."""
 
     def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
@@ -71,7 +43,7 @@ class QuietWatcher:
         """Ignore."""
 
 
-class PlainWatcher(QuietWatcher):
+class PlainDisplay(QuietDisplay):
     """One line per epoch and cell; something at least every quarter of a minute."""
 
     def __init__(self, console: Console) -> None:
@@ -80,7 +52,7 @@ class PlainWatcher(QuietWatcher):
         self._epochs = 0
         self._phase, self._phase_began, self._phase_done = "", 0.0, 0
 
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+    def cell_started(self, cell: Started, number: int, total: int) -> None:
         """Name the cell and its number."""
         self._epochs = cell.recipe.epochs
         self._line(f"[{number}/{total}] {cell.id}")
@@ -118,11 +90,11 @@ class PlainWatcher(QuietWatcher):
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
-        self.message(text)
+        self.notice(text)
 
 
-class LiveWatcher(QuietWatcher):
-    """Two bars: cells of the study, and what the cell in hand is doing; with loss, validation score, rate and ETA."""
+class LiveDisplay(QuietDisplay):
+    """Two bars: cells of the study, and what the current cell is doing; with loss, validation score, rate and ETA."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -134,7 +106,7 @@ class LiveWatcher(QuietWatcher):
         self._phase = ""
         self.name = ""
 
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+    def cell_started(self, cell: Started, number: int, total: int) -> None:
         """Name the cell."""
         if self._cells is None:
             self._cells = self.progress.add_task("cells", total=total)

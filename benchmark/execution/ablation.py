@@ -13,7 +13,7 @@ from benchmark.costs.profile import count_macs
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.summary import live_parameters
-from benchmark.study.plan import Cell, Study
+from benchmark.study.plan import Cell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,11 +70,10 @@ def prove(cell: Cell, variants: Sequence[tuple[str, ...]]) -> list[Proof]:
     return proofs
 
 
-def measure_costs(study: Study, proofs: Sequence[Proof]) -> dict[tuple[str, ...], dict[str, float]]:
+def measure_costs(cell: Cell, proofs: Sequence[Proof]) -> dict[tuple[str, ...], dict[str, float]]:
     """Parameters, multiply-adds and latency (median of one image's forward pass on the CPU) of every variant."""
     import torch
 
-    cell = study.cells[0]
     image = torch.randn(1, 3, cell.recipe.image_size, cell.recipe.image_size)
     models = {p.drop: build_network(cell.spec, cell.recipe, drop=p.drop, pretrained=False).eval() for p in proofs}
     times: dict[tuple[str, ...], list[float]] = {p.drop: [] for p in proofs}

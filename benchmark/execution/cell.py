@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +16,16 @@ from benchmark.models.registry import switches
 from benchmark.models.summary import live_parameters, model_summary
 from benchmark.runtime.device import make_fabric
 from benchmark.runtime.load import Sampler
-from benchmark.scoring.test_sets import score_cell
+from benchmark.scoring.test_sets import score_network
 from benchmark.store import io
 from benchmark.store.checkpoint import load_weights, save_weights
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, Status
-from benchmark.study.events import Watcher
-from benchmark.study.pixels import training_pools
+from benchmark.study.events import Events
+from benchmark.study.images import TestImages, TrainingImages
 from benchmark.study.plan import Cell, Study
 from benchmark.study.reuse import agrees, covers, is_trained, old_record, refreshed
+from benchmark.study.scoring import Scoring
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -33,22 +36,35 @@ if TYPE_CHECKING:
 _OF_TRAINING = ("best_epoch", "best_sha256", "val", "timing", "pretrained", "environment", "training")
 
 
-def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
+def run_cell(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
     """Train, predict and score one cell, or keep what is there.
 
     Returns:
         The record, and whether it was there before and is still good.
     """
-    paths = study.layout.cell(cell.id)
-    request = study.request
+    paths, request, split = study.layout.cell(cell.id), study.request, study.split
+    tests = study.test_images(cell.recipe)
     old = old_record(paths, request.if_exists)
-    if old is not None and old.status == "ok" and covers(old, study, cell):
-        return refreshed(paths, old, study, cell), True
+    if old is not None and covers(old, tests, request.scoring):
+        return refreshed(paths, old, tests, missing=split.missing, partial=split.partial), True
     if request.if_exists != "resume" and (old is None or old.status != "ok"):
         paths.last.unlink(missing_ok=True)
     draft = _draft(study, cell)
+    job = CellJob(
+        cell=cell,
+        paths=paths,
+        images=study.training_images(cell.recipe),
+        tests=tests,
+        scoring=request.scoring,
+        device=request.device,
+        devices=request.devices,
+        deterministic=request.deterministic,
+        checkpoint_every_s=request.checkpoint_every_s,
+        trained=old if old is not None and is_trained(old, paths, request.if_exists) else None,
+        scored=old if old is not None and agrees(old, request.scoring) else None,
+    )
     try:
-        record = _complete(study, cell, draft, old, watcher)
+        record = job.complete(draft, events)
     except KeyboardInterrupt:
         _write_unfinished(paths, draft, old, "interrupted", "stopped by a signal")
         raise
@@ -57,7 +73,7 @@ def run_cell(study: Study, cell: Cell, watcher: Watcher) -> tuple[Record, bool]:
             raise
         return _write_unfinished(paths, draft, old, "failed", str(error)), False
     except Exception as error:
-        watcher.message(traceback.format_exc())
+        events.notice(traceback.format_exc())
         return _write_unfinished(paths, draft, old, "failed", f"{type(error).__name__}: {error}"), False
     io.write_record(paths, record)
     return record, False
@@ -75,83 +91,116 @@ def _write_unfinished(paths: CellPaths, draft: Record, old: Record | None, statu
     return record
 
 
-def _complete(study: Study, cell: Cell, draft: Record, old: Record | None, watcher: Watcher) -> Record:
-    """Train unless a finished checkpoint is there, then predict and score the test sets that are still missing."""
-    from benchmark.runtime.determinism import deterministic
+@dataclass(frozen=True)
+class CellJob:
+    """What is left to do for one cell.
 
-    fabric = make_fabric(study.request.device, cell.recipe)
-    with deterministic(study.request.deterministic, fabric.device) as unsteady:
-        return _train_and_score(study, cell, draft, old, watcher, fabric, unsteady)
+    Attributes:
+        cell: Model, recipe, seed, dropped parts, starting weights.
+        paths: Its files.
+        images: What it trains and validates on.
+        tests: What it is scored on.
+        scoring: Engine and protocols.
+        device: As the user named it.
+        devices: Processes that train it together.
+        deterministic: Hold torch to deterministic algorithms.
+        checkpoint_every_s: Seconds between two checkpoints.
+        trained: The record of its finished training, if there is one: it is not trained again.
+        scored: A record whose scores of other test sets are kept.
+    """
 
+    cell: Cell
+    paths: CellPaths
+    images: TrainingImages
+    tests: Mapping[str, TestImages]
+    scoring: Scoring
+    device: str
+    devices: int
+    deterministic: bool
+    checkpoint_every_s: float
+    trained: Record | None
+    scored: Record | None
 
-def _train_and_score(
-    study: Study, cell: Cell, draft: Record, old: Record | None, watcher: Watcher, fabric: Fabric, unsteady: list[str]
-) -> Record:
-    import torch
+    def complete(self, draft: Record, events: Events) -> Record:
+        """Train unless that is done, then predict and score; return the finished record."""
+        from benchmark.runtime.determinism import deterministic
 
-    paths, recipe = study.layout.cell(cell.id), cell.recipe
-    torch.manual_seed(derive_seed("init", cell.seed))
-    trained = is_trained(old, paths, study.request.if_exists)
-    model = build_network(
-        cell.spec, cell.recipe, drop=cell.ablation, weights=cell.weights, pretrained=recipe.pretrained and not trained
-    )
-    facts: dict[str, Any] = {
-        "num_params": live_parameters(model),
-        "parts": list(switches(cell.spec)),
-        "pretrained": _weights_used(model),
-        "environment": run_environment(fabric, cell.spec),
-    }
-    if study.request.deterministic:  # the list fills while the cell runs
-        facts["environment"]["nondeterministic"] = unsteady
-    io.write_text(paths.summary, model_summary(model, cell.spec.title))
-    if trained:
-        assert old is not None
-        model.load_state_dict(load_weights(paths.best, old.best_sha256))
-        model.to(fabric.device)
-        facts |= {key: getattr(old, key) for key in _OF_TRAINING}
-    else:
-        paths.best.unlink(missing_ok=True)
-        outcome = _train(study, cell, model, fabric, watcher)
-        facts |= _training_facts(outcome, watcher, paths, model)
-        if outcome.status != "ok":
-            return draft.model_copy(update={**facts, "status": outcome.status, "error": outcome.error})
-        waiting = {"status": "interrupted", "error": "trained; its test images are still to be scored"}
-        io.write_record(paths, draft.model_copy(update={**facts, **waiting}))
-    kept = old if old is not None and agrees(old, study) else None
-    tests, seconds = score_cell(study, cell, model, fabric, watcher, old=kept)
-    paths.last.unlink(missing_ok=True)
-    timing = {**facts["timing"], **seconds}
-    protocols = {**(kept.protocols if kept else {}), **study.request.protocol_hashes}
-    return draft.model_copy(update={**facts, "tests": tests, "timing": timing, "protocols": protocols, "status": "ok"})
+        fabric = make_fabric(self.device, self.cell.recipe)
+        with deterministic(self.deterministic, fabric.device) as unsteady:
+            return self._train_and_score(draft, events, fabric, unsteady)
 
+    def _train_and_score(self, draft: Record, events: Events, fabric: Fabric, unsteady: list[str]) -> Record:
+        import torch
 
-def _train(study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: Watcher) -> Outcome:
-    import pandas as pd
-
-    from benchmark.execution.device_processes import crew
-    from benchmark.training.loop import train
-    from benchmark.training.state import Keeper
-
-    data = training_pools(study, cell, watcher)
-    paths = study.layout.cell(cell.id)
-    keeper = Keeper(paths.last, owner=cell.id, every_s=study.request.checkpoint_every_s, say=watcher.message)
-    together = crew(study, cell) if study.request.devices > 1 else nullcontext(fabric)
-    with Sampler() as sampler, together as training_fabric:
-        outcome = train(
+        cell, paths, recipe = self.cell, self.paths, self.cell.recipe
+        torch.manual_seed(derive_seed("init", cell.seed))
+        pretrained = recipe.pretrained and self.trained is None
+        model = build_network(cell.spec, recipe, drop=cell.ablation, weights=cell.weights, pretrained=pretrained)
+        facts: dict[str, Any] = {
+            "num_params": live_parameters(model),
+            "parts": list(switches(cell.spec)),
+            "pretrained": _weights_used(model),
+            "environment": run_environment(fabric, cell.spec),
+        }
+        if self.deterministic:  # the list fills while the cell runs
+            facts["environment"]["nondeterministic"] = unsteady
+        io.write_text(paths.summary, model_summary(model, cell.spec.title))
+        if self.trained is not None:
+            model.load_state_dict(load_weights(paths.best, self.trained.best_sha256))
+            model.to(fabric.device)
+            facts |= {key: getattr(self.trained, key) for key in _OF_TRAINING}
+        else:
+            paths.best.unlink(missing_ok=True)
+            outcome = self._train(model, fabric, events)
+            facts |= _training_facts(outcome, paths, model)
+            if outcome.status != "ok":
+                return draft.model_copy(update={**facts, "status": outcome.status, "error": outcome.error})
+            # from here on a crash costs the scores alone
+            waiting = {"status": "interrupted", "error": "trained; its test images are still to be scored"}
+            io.write_record(paths, draft.model_copy(update={**facts, **waiting}))
+        tests, seconds = score_network(
             model,
-            cell.recipe,
-            data,
-            seed=cell.seed,
-            fabric=training_fabric,
-            keeper=keeper,
-            on_step=watcher.step,
-            on_epoch=watcher.epoch,
+            recipe,
+            self.tests,
+            fabric=fabric,
+            pixels=self.images.pixels,
+            scoring=self.scoring,
+            paths=paths,
+            events=events,
+            old=self.scored,
         )
-    if study.request.devices > 1:
-        outcome.facts["devices"] = study.request.devices
-    if sampler.rows:
-        io.write_text(paths.system, pd.DataFrame(sampler.rows).to_csv(index=False))
-    return outcome
+        paths.last.unlink(missing_ok=True)
+        facts["timing"] = {**facts["timing"], **seconds}
+        protocols = {**(self.scored.protocols if self.scored else {}), **self.scoring.hashes}
+        return draft.model_copy(update={**facts, "tests": tests, "protocols": protocols, "status": "ok"})
+
+    def _train(self, model: nn.Module, fabric: Fabric, events: Events) -> Outcome:
+        import pandas as pd
+
+        from benchmark.execution.device_processes import SharedTraining, crew
+        from benchmark.training.loop import train
+        from benchmark.training.state import Keeper
+
+        cell, paths = self.cell, self.paths
+        data = self.images.pools(cell.recipe, events.phase)
+        keeper = Keeper(paths.last, owner=cell.id, every_s=self.checkpoint_every_s, say=events.notice)
+        shared = SharedTraining(cell, self.images, paths.last, self.device, self.devices, self.deterministic)
+        with Sampler() as sampler, crew(shared) if self.devices > 1 else nullcontext(fabric) as training_fabric:
+            outcome = train(
+                model,
+                cell.recipe,
+                data,
+                seed=cell.seed,
+                fabric=training_fabric,
+                keeper=keeper,
+                on_step=events.step,
+                on_epoch=events.epoch,
+            )
+        if self.devices > 1:
+            outcome.facts["devices"] = self.devices
+        if sampler.rows:
+            io.write_text(paths.system, pd.DataFrame(sampler.rows).to_csv(index=False))
+        return outcome
 
 
 def _weights_used(model: nn.Module) -> dict[str, Any]:
@@ -162,7 +211,7 @@ def _weights_used(model: nn.Module) -> dict[str, Any]:
     return {"used": bool(info), **info}
 
 
-def _training_facts(outcome: Outcome, watcher: Watcher, paths: CellPaths, model: nn.Module) -> dict[str, Any]:
+def _training_facts(outcome: Outcome, paths: CellPaths, model: nn.Module) -> dict[str, Any]:
     import pandas as pd
 
     io.write_text(paths.history, pd.DataFrame(outcome.history).to_csv(index=False, float_format="%.10g"))

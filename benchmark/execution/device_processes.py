@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from multiprocessing import connection
@@ -30,8 +31,8 @@ from benchmark.errors import BenchError
 from benchmark.execution.process_group import check_devices, group_fabric, leave_group
 from benchmark.models.build import build_network
 from benchmark.runtime.determinism import deterministic
-from benchmark.study.pixels import training_pools
-from benchmark.study.plan import Cell, Study
+from benchmark.study.images import TrainingImages
+from benchmark.study.plan import Cell
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -48,23 +49,47 @@ _SECONDS_TO_END = 20.0
 EXIT_LOST = 1
 
 
+@dataclass(frozen=True)
+class SharedTraining:
+    """A training of several processes: what each of them must know. It is pickled to the others.
+
+    Attributes:
+        cell: Model, recipe, seed, dropped parts.
+        images: What is trained and validated on.
+        last: The state of an unfinished training.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        world: Number of processes.
+        deterministic: Hold torch to deterministic algorithms.
+    """
+
+    cell: Cell
+    images: TrainingImages
+    last: Path
+    device: str
+    world: int
+    deterministic: bool
+
+    def fabric(self, *, rank: int, store: Path) -> Fabric:
+        """Join the group as process ``rank``."""
+        return group_fabric(self.device, self.cell.recipe, self.world, rank=rank, store=store, timeout=TIMEOUT)
+
+
 @contextmanager
-def crew(study: Study, cell: Cell) -> Iterator[Fabric]:
-    """Start the other processes of a cell; yields the first one's Fabric.
+def crew(training: SharedTraining) -> Iterator[Fabric]:
+    """Start the other processes of a training; yields the first one's Fabric.
 
     Raises:
         BenchError: A process failed or was killed; it is named with the reason.
     """
-    world = study.request.devices
-    check_devices(study.request, [cell])
+    check_devices(training.device, training.world, [training.cell])
     folder = Path(tempfile.mkdtemp(prefix="bench-group-"))  # readable by this user only
-    others = [_Other(study, cell, rank, folder / "store") for rank in range(1, world)]
+    others = [_Other(training, rank, folder / "store") for rank in range(1, training.world)]
     watch, threads = _Watch(others), torch.get_num_threads()
     try:
         for other in others:
             other.wait_until_ready()
         watch.start()
-        yield group_fabric(study.request.device, cell.recipe, world, rank=0, store=folder / "store", timeout=TIMEOUT)
+        yield training.fabric(rank=0, store=folder / "store")
         for other in others:
             other.process.join(_SECONDS_TO_END)
     except Exception as error:
@@ -84,11 +109,11 @@ def crew(study: Study, cell: Cell) -> Iterator[Fabric]:
 class _Other:
     """One of the other processes, seen from the first."""
 
-    def __init__(self, study: Study, cell: Cell, rank: int, store: Path) -> None:
-        self.rank, self.world = rank, study.request.devices
+    def __init__(self, training: SharedTraining, rank: int, store: Path) -> None:
+        self.rank, self.world = rank, training.world
         spawn = multiprocessing.get_context("spawn")
         self.inbox, theirs = spawn.Pipe(duplex=False)
-        self.process: BaseProcess = spawn.Process(target=_main, args=(study, cell, rank, store, theirs), daemon=True)
+        self.process: BaseProcess = spawn.Process(target=_main, args=(training, rank, store, theirs), daemon=True)
         self.process.start()
         theirs.close()
         self._said = ""
@@ -170,14 +195,14 @@ class _Watch:
             os._exit(EXIT_LOST)
 
 
-def _main(study: Study, cell: Cell, rank: int, store: Path, outbox: Any) -> None:
+def _main(training: SharedTraining, rank: int, store: Path, outbox: Any) -> None:
     """Body of one of the other processes."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")  # the first process says them
     _end_with_parent()
     try:
-        _train_along(study, cell, rank, store, partial(outbox.send, "ready"))
+        _train_along(training, rank, store, partial(outbox.send, "ready"))
     except BaseException as error:
         first = str(error).splitlines()[0] if str(error) else ""
         with suppress(OSError):
@@ -186,20 +211,18 @@ def _main(study: Study, cell: Cell, rank: int, store: Path, outbox: Any) -> None
         raise
 
 
-def _train_along(study: Study, cell: Cell, rank: int, store: Path, ready: Callable[[], None]) -> None:
+def _train_along(training: SharedTraining, rank: int, store: Path, ready: Callable[[], None]) -> None:
     from benchmark.training.loop import train
     from benchmark.training.state import Follower
 
-    # values come from the first process with the first step
-    model = build_network(
-        cell.spec, cell.recipe, drop=cell.ablation, pretrained=False
-    )  # the first process's values come with the first step
-    data = training_pools(study, cell)
-    follower = Follower(study.layout.cell(cell.id).last, owner=cell.id)
+    cell = training.cell
+    # the values of the weights come from the first process with the first step
+    model = build_network(cell.spec, cell.recipe, drop=cell.ablation, pretrained=False)
+    data = training.images.pools(cell.recipe)
+    follower = Follower(training.last, owner=cell.id)
     ready()
-    world = study.request.devices
-    fabric = group_fabric(study.request.device, cell.recipe, world, rank=rank, store=store, timeout=TIMEOUT)
-    with deterministic(study.request.deterministic, fabric.device):
+    fabric = training.fabric(rank=rank, store=store)
+    with deterministic(training.deterministic, fabric.device):
         train(model, cell.recipe, data, seed=cell.seed, fabric=fabric, keeper=follower)
     leave_group()
 

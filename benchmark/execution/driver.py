@@ -24,9 +24,8 @@ from benchmark.store.schema import Record
 from benchmark.study.reuse import is_finished
 
 if TYPE_CHECKING:
-    from benchmark.display.many_cells import Crowd
     from benchmark.execution.placement import Placement
-    from benchmark.study.events import Watcher
+    from benchmark.study.events import Events, ManyEvents
     from benchmark.study.plan import Cell, Study
 
 RETRIES = 3
@@ -63,22 +62,22 @@ class Executor(Protocol):
 
 @dataclass
 class Spread:
-    """A study in many hands.
+    """A study whose cells run in several processes.
 
     Attributes:
         study: The plan; its request resumes, whatever the user asked for (see ``ready``).
-        crowd: The display of many cells at once.
+        events: Told of progress.
         wrap: Makes of a cell's display what is told of it.
         retries: Times that a cell may be lost.
     """
 
     study: Study
-    crowd: Crowd
-    wrap: Callable[[Watcher], Watcher]
+    events: ManyEvents
+    wrap: Callable[[Events], Events]
     retries: int = RETRIES
     records: dict[str, Record] = field(default_factory=dict)
     _queue: deque[Job] = field(default_factory=deque)
-    _out: dict[str, Watcher] = field(default_factory=dict)
+    _out: dict[str, Events] = field(default_factory=dict)
     _held: dict[str, Lock] = field(default_factory=dict)
     _lost: Counter[str] = field(default_factory=Counter)
     _looked: float = 0.0
@@ -102,9 +101,9 @@ class Spread:
             raise
 
     def keep(self, cell: Cell) -> bool:
-        """Take a finished cell's record; False where somebody else has the cell in hand."""
+        """Take a finished cell's record; False where another process holds its lock."""
         number = self.study.cells.index(cell) + 1
-        record = attempt(self.study, cell, number, self._lock(cell.id), self.wrap(self.crowd.of(cell)))
+        record = attempt(self.study, cell, number, self._lock(cell.id), self.wrap(self.events.of(cell)))
         if record is not None:
             self.records[cell.id] = record
         return record is not None
@@ -112,38 +111,38 @@ class Spread:
     def _give_out(self, executor: Executor) -> None:
         jobs = [self._queue.popleft() for _ in range(min(executor.free(), len(self._queue)))]
         for job in jobs:
-            self._out[job.cell] = self.wrap(self.crowd.of(self._cell(job.cell)))
+            self._out[job.cell] = self.wrap(self.events.of(self._cell(job.cell)))
         if jobs:
             executor.submit(jobs)
 
     def _hear(self, told: Told) -> None:
         cell, what, args = told["cell"], told["what"], told["args"]
-        watcher = self._out.get(cell)
-        if watcher is None:  # a word of a worker that had been given up
+        events = self._out.get(cell)
+        if events is None:  # a word of a worker that had been given up
             return
         if what in _ENDS:
             del self._out[cell]
         if what == "cell_started":
             index = self.study.cells.index(self._cell(cell))
             if args[0] != platform.node():
-                self.crowd.place(cell, args[0])
-            watcher.cell_started(self.study.cells[index], index + 1, len(self.study.cells))
+                self.events.place(cell, args[0])
+            events.cell_started(self.study.cells[index], index + 1, len(self.study.cells))
         elif what == "cell_finished":
             self.records[cell] = Record.model_validate(args[0])
-            watcher.cell_finished(self.records[cell], kept=args[1])
+            events.cell_finished(self.records[cell], kept=args[1])
         elif what == "busy":
             self._held[cell] = self._lock(cell)
-            self.crowd.message(f"{cell} is in the hands of {args[0]}; it is left to that one")
+            self.events.notice(f"{cell}: locked by {args[0]}; skipping")
         elif what == "lost":
             self._lose(cell, args[0])
         elif what == "refused":
             raise BenchError(args[0])
         elif what != "stopped":
-            getattr(watcher, what)(*args)
+            getattr(events, what)(*args)
         else:
             self._lose(cell, "its worker was told to stop")
         if what in _ENDS:
-            self.crowd.gone(cell)
+            self.events.gone(cell)
 
     def _lose(self, cell: str, reason: str) -> None:
         self._lost[cell] += 1
@@ -152,11 +151,11 @@ class Spread:
                 f"{cell}: given up after {self._lost[cell]} workers were lost (the last: {reason}); finished cells are "
                 "kept, and the same command goes on from here"
             )
-        self.crowd.message(f"{cell}: {reason}; it goes on elsewhere from its last checkpoint")
+        self.events.notice(f"{cell}: {reason}; another worker continues from its last checkpoint")
         self._queue.appendleft(Job(cell, PATIENCE_S))
 
     def _look_at_held(self) -> None:
-        """Queue the cells of other studies again as soon as those have let go of them."""
+        """Queue cells that another process had locked again as soon as their locks are free."""
         if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
             return
         self._looked = time.monotonic()
@@ -169,7 +168,7 @@ class Spread:
         end = time.monotonic() + _SECONDS_TO_STOP
         try:
             if self._out:
-                self.crowd.message(f"stopping {len(self._out)} cells; each saves first (again to stop at once)")
+                self.events.notice(f"stopping {len(self._out)} cells; each saves first (again to stop at once)")
             executor.stop()
             while self._out and time.monotonic() < end:
                 for told in executor.listen(0.5):
@@ -187,13 +186,15 @@ class Spread:
         return Lock(self.study.layout.lock(cell_id))
 
 
-def run_spread(study: Study, placement: Placement, crowd: Crowd, wrap: Callable[[Watcher], Watcher]) -> list[Record]:
+def run_spread(
+    study: Study, placement: Placement, events: ManyEvents, wrap: Callable[[Events], Events]
+) -> list[Record]:
     """Run a study's cells by an executor, as ``runner.run_study`` does in this process.
 
     Args:
         study: The plan.
         placement: Which executor, with its options.
-        crowd: The display.
+        events: Told of progress.
         wrap: Makes of a cell's display what is told of it.
     Returns:
         The records, in the order of the study's cells.
@@ -202,13 +203,13 @@ def run_spread(study: Study, placement: Placement, crowd: Crowd, wrap: Callable[
         KeyboardInterrupt: See ``Spread.run``.
     """
     make = _executor_class(placement.executor)
-    begin(study, crowd.whole(), here=placement.executor == "local")
-    crowd.gone("")
+    begin(study, events.whole(), here=placement.executor == "local")
+    events.gone("")
     study = ready(study)
-    spread = Spread(study, crowd, wrap, placement.options.get("retries", RETRIES))
+    spread = Spread(study, events, wrap, placement.options.get("retries", RETRIES))
     todo = [cell for cell in study.cells if not (is_finished(study, cell) and spread.keep(cell))]
     if todo:
-        with contextlib.closing(make(study, placement, len(todo), crowd.message)) as executor:
+        with contextlib.closing(make(study, placement, len(todo), events.notice)) as executor:
             spread.run(executor, longest_first(todo))
     return [spread.records[cell.id] for cell in study.cells]
 

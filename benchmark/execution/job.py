@@ -26,10 +26,11 @@ from benchmark.study.plan import Request, Study, plan_study
 
 if TYPE_CHECKING:
     from benchmark.store.schema import Record
+    from benchmark.study.events import Started
     from benchmark.study.plan import Cell
 
 Told = dict[str, Any]
-"""What a job tells: ``cell``, ``what`` (a watcher's method, or busy, lost, refused, stopped) and ``args``."""
+"""What a job tells: ``cell``, ``what`` (a events's method, or busy, lost, refused, stopped) and ``args``."""
 
 Tell = Callable[[Told], None]
 
@@ -67,7 +68,7 @@ def unpack(packed: dict[str, Any]) -> Study:
     if Path(packed["folder"]).is_dir():
         os.chdir(packed["folder"])
     study = plan_study(TypeAdapter(Request).validate_python(packed["request"]))
-    check_devices(study.request, study.cells)
+    check_devices(study.request.device, study.request.devices, study.cells)
     return study
 
 
@@ -79,17 +80,17 @@ def understood(lines: Iterable[str]) -> Iterator[Told]:
 
 
 class Relay:
-    """A watcher that passes on what it is told, at most one step a second."""
+    """A events that passes on what it is told, at most one step a second."""
 
     def __init__(self, cell: str, tell: Tell) -> None:
         self.cell, self._tell = cell, tell
         self._last = 0.0
 
-    def message(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Pass on."""
-        self._send("message", text)
+        self._send("notice", text)
 
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+    def cell_started(self, cell: Started, number: int, total: int) -> None:
         """Pass on, with the machine's name."""
         self._send("cell_started", platform.node())
 
@@ -168,6 +169,6 @@ def _find(study: Study, cell_id: str) -> tuple[int, Cell]:
 def _refuse(cell: str, error: Exception, tell: Tell) -> None:
     """Tell of an error that is not the cell's own: it stops the whole study, as it would here."""
     if not isinstance(error, BenchError):
-        tell({"cell": cell, "what": "message", "args": [traceback.format_exc()]})
+        tell({"cell": cell, "what": "notice", "args": [traceback.format_exc()]})
     text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
     tell({"cell": cell, "what": "refused", "args": [text]})

@@ -18,23 +18,22 @@ from lightning_fabric.strategies import DDPStrategy
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
 from benchmark.runtime.compute import resolve
-from benchmark.study.plan import Cell, Request
+from benchmark.study.plan import Cell
 
 
-def check_devices(request: Request, cells: Iterable[Cell]) -> None:
+def check_devices(device: str, count: int, cells: Iterable[Cell]) -> None:
     """Refuse a number of devices that makes no sense, before anything is trained.
 
     Raises:
         BenchError: Less than one, more than there are GPUs or images in a batch, or a device that has no others.
     """
-    count = request.devices
     if count < 1:
         raise BenchError(f"--devices {count}: expected 1 or more")
     if count == 1:
         return
-    if ":" in request.device:
-        raise BenchError(f"--devices {count} with --device {request.device}: that is one device; say --device cuda")
-    kind = _kind(request.device)
+    if ":" in device:
+        raise BenchError(f"--devices {count} with --device {device}: that is one device; say --device cuda")
+    kind = _kind(device)
     if kind not in ("cpu", "cuda"):
         raise BenchError(f"--devices {count}: only CUDA devices and CPU processes train together, not {kind}")
     if kind == "cuda" and count > torch.cuda.device_count():
@@ -98,7 +97,7 @@ def leave_group(*, abort: bool = False) -> None:
 
 
 class _Seat(LightningEnvironment):
-    """This process's place; the processes are started by ``crew.py`` and have found each other already."""
+    """This process's place; the processes are started by ``device_processes.py`` and have found each other already."""
 
     def __init__(self, rank: int, world: int) -> None:
         super().__init__()

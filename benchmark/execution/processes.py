@@ -130,7 +130,7 @@ class Processes:
             worker.tail = [*worker.tail[1 - _TAIL :], line.rstrip()]
             cell = worker.cell
             if cell is not None:
-                self._told.put({"cell": cell, "what": "message", "args": [line.rstrip()]})
+                self._told.put({"cell": cell, "what": "notice", "args": [line.rstrip()]})
 
     def _bury(self) -> list[Told]:
         """Replace workers that died with a cell in hand."""

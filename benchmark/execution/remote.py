@@ -52,6 +52,6 @@ class _Lines(io.TextIOBase):
         self._rest.telling = True
         for line in lines:
             if line.strip():
-                self._tell({"cell": self._cell, "what": "message", "args": [line.rstrip()]})
+                self._tell({"cell": self._cell, "what": "notice", "args": [line.rstrip()]})
         self._rest.telling = False
         return len(text)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmark.data.splits.files import save_split
 from benchmark.execution.cell import run_cell
@@ -18,29 +17,24 @@ from benchmark.runtime.device import make_fabric
 from benchmark.store import io
 from benchmark.store.locks import Lock
 from benchmark.store.schema import Record
-from benchmark.study.events import Watcher
-from benchmark.study.pixels import pixels
+from benchmark.study.events import Events
 from benchmark.study.plan import Cell, Study
 from benchmark.study.reuse import is_finished
-
-if TYPE_CHECKING:
-    pass
-
 
 SECONDS_BETWEEN_LOOKS = 2.0
 
 
-def run_study(study: Study, watcher: Watcher) -> list[Record]:
+def run_study(study: Study, events: Events) -> list[Record]:
     """Run every cell in turn; one that fails is recorded and does not stop the others.
 
-    Cells that another process on the same results folder has in hand are left to it; they are taken over if it dies,
-    and waited for at the end, so that every process ends with the whole study.
+    A cell that another process on the same results folder has locked is skipped, taken over if that process dies, and
+    waited for at the end, so that every process ends with the whole study.
 
     Raises:
         BenchError: The disk is full or the results folder cannot be written: going on would lose work.
-        KeyboardInterrupt: After the cell in hand was recorded as interrupted.
+        KeyboardInterrupt: After the running cell was recorded as interrupted.
     """
-    begin(study, watcher)
+    begin(study, events)
     locks = {cell.id: Lock(study.layout.lock(cell.id)) for cell in study.cells}
     records: dict[str, Record] = {}
     waited: set[str] = set()
@@ -50,74 +44,74 @@ def run_study(study: Study, watcher: Watcher) -> list[Record]:
             if cell.id in records:
                 continue
             lock = locks[cell.id]
-            record = attempt(study, cell, number, lock, watcher, after_another=cell.id in waited)
+            record = attempt(study, cell, number, lock, events, after_another=cell.id in waited)
             if record is not None:
                 records[cell.id] = record
             elif cell.id not in waited:
                 waited.add(cell.id)
-                watcher.message(f"{cell.id} is in the hands of {lock.holder()}; it is left to that one")
+                events.notice(f"{cell.id}: locked by {lock.holder()}; skipping")
         if len(records) == before:
             time.sleep(SECONDS_BETWEEN_LOOKS)
     return [records[cell.id] for cell in study.cells]
 
 
-def begin(study: Study, watcher: Watcher, *, here: bool = True) -> None:
+def begin(study: Study, events: Events, *, here: bool = True) -> None:
     """Do what comes before the first cell: try the folder, the device and every image, keep the split.
 
     Args:
         study: The plan.
-        watcher: Told what is going on.
+        events: Told what is going on.
         here: Whether its cells run on this machine: its device and pixel cache are then tried and filled.
     """
     check_writable(study.layout.root)
-    prepare(study, watcher, here=here)
+    prepare(study, events, here=here)
     save_split(study.split, study.layout.splits / f"{study.split.name}-{study.info.fingerprint_train[:8]}.json")
 
 
 def attempt(
-    study: Study, cell: Cell, number: int, lock: Lock, watcher: Watcher, *, after_another: bool = False
+    study: Study, cell: Cell, number: int, lock: Lock, events: Events, *, after_another: bool = False
 ) -> Record | None:
-    """Run a cell if its lock is free; None where somebody else has it in hand.
+    """Run a cell if its lock is free; None where another process holds it.
 
     Args:
         study: The plan.
         cell: One of its cells.
         number: Which one, from 1.
         lock: The cell's.
-        watcher: Told of progress.
-        after_another: Another process had it in hand before: what that one has made of it is kept.
+        events: Told of progress.
+        after_another: Another process held it before; what that one finished is kept.
     """
     with lock.attempt() as held:
-        return _run_held(study, cell, number, watcher, after_another=after_another) if held else None
+        return _run_held(study, cell, number, events, after_another=after_another) if held else None
 
 
-def _run_held(study: Study, cell: Cell, number: int, watcher: Watcher, *, after_another: bool) -> Record:
+def _run_held(study: Study, cell: Cell, number: int, events: Events, *, after_another: bool) -> Record:
     """Run a cell whose lock is held; what another process has just made of it is kept."""
     if after_another:
         study = replace(study, request=replace(study.request, if_exists="resume"))
     io.drop_leftovers(study.layout.cell(cell.id).folder)
-    watcher.cell_started(cell, number, len(study.cells))
-    record, kept = run_cell(study, cell, watcher)
+    events.cell_started(cell, number, len(study.cells))
+    record, kept = run_cell(study, cell, events)
     give_back()
-    watcher.cell_finished(record, kept=kept)
+    events.cell_finished(record, kept=kept)
     return record
 
 
-def prepare(study: Study, watcher: Watcher, *, here: bool = True) -> None:
+def prepare(study: Study, events: Events, *, here: bool = True) -> None:
     """Try the device and every image that an unfinished cell needs, before anything is trained here.
 
     Raises:
         BenchError: The device is not there, or an image or mask cannot be used; it is named.
     """
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
-    _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], watcher)
+    _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], events)
     if here:
-        check_devices(study.request, todo)
+        check_devices(study.request.device, study.request.devices, todo)
     for cell in todo if here else ():
         make_fabric(study.request.device, cell.recipe)
         for size in {cell.recipe.train_size, cell.recipe.image_size}:
-            for items in study.universe.values():
-                pixels(study, cell, items, size, watcher)
+            for name in study.pixels.datasets:
+                study.pixels.open(name, cell.recipe, size, events.phase)
 
 
 def check_weights(study: Study, *, here: bool = True) -> None:
@@ -132,13 +126,13 @@ def check_weights(study: Study, *, here: bool = True) -> None:
     """
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
     if here:
-        check_devices(study.request, todo)
+        check_devices(study.request.device, study.request.devices, todo)
     todo = [cell for cell in todo if cell.recipe.pretrained]
     for cell in {(cell.spec.name, cell.ablation): cell for cell in todo}.values():
         build_network(cell.spec, cell.recipe, drop=cell.ablation, weights=cell.weights, pretrained=True)
 
 
-def _tell_of_other_code(study: Study, kept: Sequence[Cell], watcher: Watcher) -> None:
+def _tell_of_other_code(study: Study, kept: Sequence[Cell], events: Events) -> None:
     """Say which kept cells were trained by another state of the code than today's."""
     titles: dict[str, None] = {}
     for cell in kept:
@@ -146,9 +140,9 @@ def _tell_of_other_code(study: Study, kept: Sequence[Cell], watcher: Watcher) ->
         if then is not None and then != code_stamp(cell.spec):
             titles[cell.spec.title] = None
     if titles:
-        watcher.message(
+        events.notice(
             f"kept as they are, though the code has changed since (environment.code in run.json): {', '.join(titles)}; "
-            "--if-exists overwrite trains them anew"
+            "--if-exists overwrite trains them again"
         )
 
 

@@ -15,6 +15,7 @@ from benchmark.data.phantom.dataset import VERSION as PHANTOM_VERSION
 from benchmark.data.phantom.faults import VERSION as FAULTY_VERSION
 from benchmark.errors import BenchError, unknown_name
 from benchmark.store import io
+from benchmark.store.cells import find_cell
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.locks import Lock
 from benchmark.store.schema import Record
@@ -180,11 +181,9 @@ def _is_held(layout: ResultsLayout, cell: str) -> bool:
 
 
 def _named(layout: ResultsLayout, name: str) -> Clutter:
-    cell = name.removeprefix(f"{layout.runs}/").removeprefix("runs/").strip("/")
-    folder = layout.runs / cell
     known = sorted(path.parent.relative_to(layout.runs).as_posix() for path in layout.runs.rglob("run.json"))
-    if cell not in known:
-        raise unknown_name("cell", cell, known)
+    cell = find_cell(name.removeprefix(f"{layout.runs}/"), known, option="--cell")
+    folder = layout.runs / cell
     return Clutter("cell", folder, _size(folder), "named by --cell; its scores and weights are lost", cell)
 
 

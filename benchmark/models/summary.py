@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from benchmark.models.registry import build_model, get_spec, switches
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,3 +38,20 @@ def live_parameters(model: nn.Module) -> int:
 def count(module: nn.Module) -> int:
     """Parameters of a module, each once."""
     return sum(p.numel() for p in module.parameters())
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """Build a model and return its name, title, summary, parameters, where it is built, and what it can drop.
+
+    Raises:
+        BenchError: Unknown model, or one that cannot be built.
+    """
+    spec = get_spec(name)
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "summary": spec.summary,
+        "parameters": f"{count(build_model(spec)):,}",
+        "built by": spec.target,
+        "parts": "; ".join(f"{part}: {text}" for part, text in switches(spec).items()) or "none declared",
+    }

@@ -19,6 +19,7 @@ from benchmark.models.registry import ModelSpec, code_hash, get_spec, load_check
 from benchmark.prediction.maps import predict_at
 from benchmark.runtime.device import make_fabric
 from benchmark.store import io
+from benchmark.store.cells import find_cell
 from benchmark.store.checkpoint import load_weights
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import Record
@@ -102,13 +103,8 @@ def _find(run: str, results: Path) -> CellPaths:
     if (Path(run) / "run.json").is_file():
         return CellPaths(Path(run))
     layout = ResultsLayout(results)
-    cells = sorted(str(path.parent.relative_to(layout.runs)) for path in layout.runs.rglob("run.json"))
-    fitting = [cell for cell in cells if cell == run] or [cell for cell in cells if run in cell]
-    if len(fitting) != 1:
-        known = ", ".join(fitting or cells) or "none"
-        problem = f"fits {len(fitting)} cells" if fitting else "no such cell or folder with run.json"
-        raise BenchError(f"--run {run}: {problem}; {results} holds {known}")
-    return layout.cell(fitting[0])
+    cells = sorted(path.parent.relative_to(layout.runs).as_posix() for path in layout.runs.rglob("run.json"))
+    return layout.cell(find_cell(run, cells))
 
 
 def _spec(record: Record, model: str | None) -> ModelSpec:

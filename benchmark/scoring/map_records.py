@@ -25,7 +25,7 @@ from benchmark.store.layout import CellPaths, ResultsLayout, cell_id
 from benchmark.store.schema import Record, SplitInfo, TestResult
 
 if TYPE_CHECKING:
-    from benchmark.study.events import Watcher
+    from benchmark.study.events import Events
 
 ORIGIN_MAPS = "maps by their authors"
 
@@ -90,7 +90,7 @@ def evaluate_maps(
     allow_partial: bool,
     boundary: bool = False,
     cache_dir: Path | None,
-    watcher: Watcher,
+    events: Events,
 ) -> Record:
     """Score maps that others made and write a record that stands beside our own.
 
@@ -98,12 +98,12 @@ def evaluate_maps(
 
     Raises:
         BenchError: Maps are missing, surplus, of another size, constant, unreadable or NaN, and ``allow_partial`` is
-            off; the watcher was told their names. Or nothing is left to score.
+            off; the events was told their names. Or nothing is left to score.
     """
     tests: dict[str, TestResult] = {}
     parts: list[Scored] = []
     for one in sets:
-        scored, chosen = _score_set(predictions, one, protocols, engine, allow_partial, boundary, cache_dir, watcher)
+        scored, chosen = _score_set(predictions, one, protocols, engine, allow_partial, boundary, cache_dir, events)
         parts.append(scored)
         tests[one.name] = _test_result(one, chosen, scored)
     payload = {"maps": name, "engine": engine, "boundary": boundary, "protocols": {p.name: p.hash for p in protocols}}
@@ -125,14 +125,14 @@ def _score_set(
     allow_partial: bool,
     boundary: bool,
     cache_dir: Path | None,
-    watcher: Watcher,
+    events: Events,
 ) -> tuple[Scored, list[Item]]:
     folder = find_folder(predictions, one.folders)
     maps = collect(folder, one.items)
     for line in maps.describe():
-        watcher.message(f"{one.name}: {line}")
+        events.notice(f"{one.name}: {line}")
     if len(one.items) < one.of:
-        watcher.message(f"{one.name}: only {len(one.items)} of its {one.of} images are in the data root")
+        events.notice(f"{one.name}: only {len(one.items)} of its {one.of} images are in the data root")
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in maps.faults.items())
     if (counts or len(one.items) < one.of) and not allow_partial:
         what = counts or f"{one.of - len(one.items)} images missing from the data root"
@@ -150,7 +150,7 @@ def _score_set(
         read=maps.read,
         read_mask=read_truth,
         boundary=boundary,
-        progress=lambda done, total: watcher.phase(f"score {one.name}", done, total),
+        progress=lambda done, total: events.phase(f"score {one.name}", done, total),
     )
     return scored, chosen
 

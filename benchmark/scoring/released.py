@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import config_hash, load_recipe
+from benchmark.data.pixels.shared import SharedPixels
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network, run_environment
 from benchmark.models.registry import get_spec, load_checkpoint
 from benchmark.runtime.device import make_fabric
 from benchmark.scoring.map_records import TestSet, make_record
-from benchmark.scoring.test_sets import score_cell
+from benchmark.scoring.test_sets import score_network
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout, cell_id
 from benchmark.store.schema import Record
-from benchmark.study.plan import Cell, Request, Study
+from benchmark.study.images import TestImages, subset
+from benchmark.study.plan import Request
+from benchmark.study.scoring import Scoring
 
 if TYPE_CHECKING:
-    from benchmark.study.events import Watcher
+    from benchmark.study.events import Events
 
 
 def evaluate_checkpoint(
@@ -28,7 +31,7 @@ def evaluate_checkpoint(
     sets: Sequence[TestSet],
     *,
     request: Request,
-    watcher: Watcher,
+    events: Events,
 ) -> Record:
     """Score a released checkpoint with its authors' test-time processing (recipe ``native`` unless told otherwise).
 
@@ -41,21 +44,26 @@ def evaluate_checkpoint(
     if not checkpoint.is_file():
         raise BenchError(f"--checkpoint {checkpoint}: not found; give the file that the authors released")
     fabric = make_fabric(request.device, recipe)
-    draft = Cell("", spec, recipe, seed=0)
-    network = build_network(draft.spec, draft.recipe, drop=draft.ablation, pretrained=False)
-    weights = load_checkpoint(spec, network, checkpoint, say=watcher.message)
+    network = build_network(spec, recipe, pretrained=False)
+    weights = load_checkpoint(spec, network, checkpoint, say=events.notice)
     network.to(fabric.device)
     config = config_hash({"model": spec.name, "recipe": recipe.hash, "weights": weights["sha256"]})
-    cell = Cell(cell_id(spec.name, ablation=(), recipe="checkpoint", config=config, seed=0), spec, recipe, seed=0)
+    cell = cell_id(spec.name, ablation=(), recipe="checkpoint", config=config, seed=0)
     layout = ResultsLayout(request.results)
-    study = Study.of_tests(request, cell, {one.name: one.items for one in sets})
-    tests, timing = score_cell(study, cell, network, fabric, watcher, old=_scored_alike(layout, cell.id, request))
-    wholes = {one.name: one.of for one in sets}
-    for key, whole in wholes.items():
-        if tests[key].n < whole:
-            tests[key] = tests[key].model_copy(update={"of": whole})
+    limit = recipe.max_test_images
+    tests, timing = score_network(
+        network,
+        recipe,
+        {one.name: TestImages(subset(one.items, limit), one.of) for one in sets},
+        fabric=fabric,
+        pixels=SharedPixels((item for one in sets for item in one.items), request.cache_dir),
+        scoring=request.scoring,
+        paths=layout.cell(cell),
+        events=events,
+        old=_scored_alike(layout, cell, request.scoring),
+    )
     record = make_record(
-        cell.id,
+        cell,
         spec.name,
         spec.title,
         list(request.protocols.values()),
@@ -71,14 +79,14 @@ def evaluate_checkpoint(
         }
     )
     io.mark(layout.root)
-    io.write_record(layout.cell(cell.id), record)
+    io.write_record(layout.cell(cell), record)
     return record
 
 
-def _scored_alike(layout: ResultsLayout, cell: str, request: Request) -> Record | None:
+def _scored_alike(layout: ResultsLayout, cell: str, scoring: Scoring) -> Record | None:
     """The record of a cell, if it was scored by the same engine under the same protocols."""
     path = layout.cell(cell).record
     if not path.is_file():
         return None
     old = io.read_record(path)
-    return old if (old.engine, old.protocols) == (request.engine, request.protocol_hashes) else None
+    return old if (old.engine, old.protocols) == (scoring.engine, scoring.hashes) else None

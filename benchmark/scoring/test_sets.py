@@ -1,9 +1,9 @@
-"""A cell's network on the test sets: device, network, maps, scores."""
+"""A network on its test sets: maps, then scores."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,75 +11,98 @@ from typing import TYPE_CHECKING
 import numpy as np
 from lightning_fabric import Fabric
 
+from benchmark.config import Recipe
 from benchmark.data.audit.leaks import leak_facts
+from benchmark.data.files.hashing import fingerprint
 from benchmark.data.files.read_item import mask_shape
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import Item
-from benchmark.data.pixels.cache import fingerprint
+from benchmark.data.pixels.pool import Pool
+from benchmark.data.pixels.shared import SharedPixels
 from benchmark.prediction.maps import predict_at, save_map
 from benchmark.report.figures.worst_images import draw_worst
 from benchmark.scoring.score_maps import score_maps
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, TestResult
-from benchmark.study.events import Watcher
-from benchmark.study.pixels import pixels
-from benchmark.study.plan import Cell, Study, subset
+from benchmark.study.events import Events
+from benchmark.study.images import TestImages
+from benchmark.study.scoring import Scoring
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def score_cell(
-    study: Study, cell: Cell, model: nn.Module, fabric: Fabric, watcher: Watcher, *, old: Record | None = None
+def score_network(
+    model: nn.Module,
+    recipe: Recipe,
+    tests: Mapping[str, TestImages],
+    *,
+    fabric: Fabric,
+    pixels: SharedPixels,
+    scoring: Scoring,
+    paths: CellPaths,
+    events: Events,
+    old: Record | None = None,
 ) -> tuple[dict[str, TestResult], dict[str, float]]:
     """Predict and score every test set; per-image rows, curves and maps are written beside the record.
 
-    Scores of test sets that ``old`` holds and nobody asked for now are kept.
+    Args:
+        model: A trained network on the device of ``fabric``.
+        recipe: Its size, normalisation and test-time processing.
+        tests: The images of each test set.
+        fabric: Device and precision.
+        pixels: Where the images' pixels come from.
+        scoring: Engine and protocols.
+        paths: The cell's files.
+        events: Told of progress.
+        old: A record whose scores of other test sets are kept.
+    Returns:
+        The results by test set, and the seconds of predicting and scoring.
     """
     import pandas as pd
 
-    paths, recipe = study.layout.cell(cell.id), cell.recipe
-    frames, curves, tests = [], {}, {}
+    frames, curves, results = [], {}, {}
     seconds = {"predict_s": 0.0, "score_s": 0.0}
-    for name, items in study.split.tests.items():
-        chosen = subset(items, recipe.max_test_images)
+    for name, chosen in tests.items():
+        items, path_of = chosen.items, partial(_map_path, paths, name)
         begun = time.perf_counter()
-        _predict(study, cell, model, fabric, name, chosen, watcher)
+        cached = pixels.pool(items, recipe, recipe.image_size, events.phase)
+        _predict(
+            model, recipe, fabric, chosen, cached, path_of=path_of, progress=partial(events.phase, f"predict {name}")
+        )
         middle = time.perf_counter()
         scored = score_maps(
-            chosen,
-            partial(_map_path, paths, name),
+            items,
+            path_of,
             dataset=name,
-            protocols=list(study.request.protocols.values()),
-            engine=study.request.engine,
-            cache_dir=study.request.cache_dir,
-            progress=partial(watcher.phase, f"score {name}"),
+            protocols=scoring.protocols,
+            engine=scoring.engine,
+            cache_dir=scoring.cache_dir,
+            progress=partial(events.phase, f"score {name}"),
         )
-        draw_worst(paths.worst(name), scored.rows, chosen, partial(_map_path, paths, name))
+        draw_worst(paths.worst(name), scored.rows, items, path_of)
         seconds["predict_s"] += middle - begun
         seconds["score_s"] += time.perf_counter() - middle
         frames.append(scored.rows)
         curves.update(scored.curves)
-        tests[name] = TestResult(
+        results[name] = TestResult(
             title=dataset_info(name).title,
-            n=len(chosen),
-            of=len(items) if len(chosen) < len(items) else None,
-            fingerprint=fingerprint(chosen),
-            **leak_facts(study.leaks.get(name, ()), chosen),
+            n=len(items),
+            of=chosen.of if len(items) < chosen.of else None,
+            fingerprint=fingerprint(items),
+            **leak_facts(chosen.leaks, items),
             scores=scored.summary,
         )
-    if old is not None:
-        others = {name: result for name, result in old.tests.items() if name not in tests}
-        if others:
-            rows = io.read_scores(paths.scores)
-            frames.append(rows[rows["dataset"].isin(list(others))])
-            curves.update({k: v for k, v in io.read_npz(paths.curves).items() if k.split("/")[1] in others})
-        tests = {**others, **tests}
+    others = {name: result for name, result in old.tests.items() if name not in results} if old is not None else {}
+    if others:
+        rows = io.read_scores(paths.scores)
+        frames.append(rows[rows["dataset"].isin(list(others))])
+        curves.update({k: v for k, v in io.read_npz(paths.curves).items() if k.split("/")[1] in others})
     if frames:
         io.write_parquet(paths.scores, pd.concat(frames, ignore_index=True))
         io.write_npz(paths.curves, curves)
-    return tests, seconds
+    return {**others, **results}, seconds
 
 
 def _map_path(paths: CellPaths, dataset: str, item: Item) -> Path:
@@ -87,22 +110,22 @@ def _map_path(paths: CellPaths, dataset: str, item: Item) -> Path:
 
 
 def _predict(
-    study: Study,
-    cell: Cell,
     model: nn.Module,
+    recipe: Recipe,
     fabric: Fabric,
-    dataset: str,
-    items: Sequence[Item],
-    watcher: Watcher,
+    chosen: TestImages,
+    cached: Pool,
+    *,
+    path_of: Callable[[Item], Path],
+    progress: Callable[[int, int], None],
 ) -> None:
-    cached = pixels(study, cell, items, cell.recipe.image_size, watcher)
-    paths = study.layout.cell(cell.id)
-    step = cell.recipe.batch_size
+    """Write one map per image, at its mask's own size."""
+    items, step = chosen.items, recipe.batch_size
     for start in range(0, len(items), step):
         part = items[start : start + step]
         images, _ = cached.batch(np.arange(start, start + len(part)))
         sizes = [mask_shape(item) for item in part]
-        maps = predict_at(model, cell.recipe, images, sizes, fabric)
+        maps = predict_at(model, recipe, images, sizes, fabric)
         for item, prob in zip(part, maps, strict=True):
-            save_map(paths.map(dataset, item.id), prob)
-        watcher.phase(f"predict {dataset}", start + len(part), len(items))
+            save_map(path_of(item), prob)
+        progress(start + len(part), len(items))

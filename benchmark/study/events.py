@@ -1,20 +1,81 @@
-"""What a run tells whoever looks on; ``benchmark.display.progress`` has the displays."""
+"""What a run reports while it works. ``benchmark.display`` shows it; ``SILENT`` is for callers that do not look."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from benchmark.config import Recipe
     from benchmark.store.schema import Record
-    from benchmark.study.plan import Cell
 
 
-class Watcher(Protocol):
-    """What a run tells whoever looks on."""
+class Started(Protocol):
+    """What a display needs to know of a cell that starts."""
 
-    def message(self, text: str) -> None: ...
-    def cell_started(self, cell: Cell, number: int, total: int) -> None: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def recipe(self) -> Recipe: ...
+
+
+class Events(Protocol):
+    """Receives what a run reports.
+
+    A notice is one line for the user, shown even with ``--quiet``; everything else is progress.
+    """
+
+    def notice(self, text: str) -> None: ...
+    def cell_started(self, cell: Started, number: int, total: int) -> None: ...
     def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None: ...
     def epoch(self, row: dict[str, float]) -> None: ...
     def phase(self, text: str, done: int, total: int) -> None: ...
     def cell_finished(self, record: Record, *, kept: bool) -> None: ...
+
+
+class ManyEvents(Protocol):
+    """Receives what several cells report that run at once."""
+
+    def notice(self, text: str) -> None: ...
+    def whole(self) -> Events: ...
+    def of(self, cell: Started) -> Events: ...
+    def place(self, cell_id: str, host: str) -> None: ...
+    def gone(self, cell_id: str) -> None: ...
+
+
+class Silent:
+    """Events of one cell or of many that nobody looks at."""
+
+    def notice(self, text: str) -> None:
+        """Ignore."""
+
+    def cell_started(self, cell: Started, number: int, total: int) -> None:
+        """Ignore."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
+        """Ignore."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Ignore."""
+
+    def phase(self, text: str, done: int, total: int) -> None:
+        """Ignore."""
+
+    def cell_finished(self, record: Record, *, kept: bool) -> None:
+        """Ignore."""
+
+    def whole(self) -> Events:
+        """Return itself."""
+        return self
+
+    def of(self, cell: Started) -> Events:
+        """Return itself."""
+        return self
+
+    def place(self, cell_id: str, host: str) -> None:
+        """Ignore."""
+
+    def gone(self, cell_id: str) -> None:
+        """Ignore."""
+
+
+SILENT = Silent()

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from benchmark.config import Recipe, config_hash, load_recipe
 from benchmark.data.audit.leaks import Leak, find_leaks
-from benchmark.data.files.hashing import file_hash
+from benchmark.data.files.hashing import file_hash, fingerprint
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import Item
-from benchmark.data.pixels.cache import fingerprint
+from benchmark.data.pixels.shared import SharedPixels
 from benchmark.data.splits.choose import Split, obtain_split
 from benchmark.errors import BenchError
 from benchmark.metrics import Protocol, get_protocol
@@ -21,6 +21,8 @@ from benchmark.metrics.reference import check_reference
 from benchmark.models.registry import ModelSpec, code_hash, expand_models, switches
 from benchmark.store.layout import ResultsLayout, cell_id
 from benchmark.store.schema import SplitInfo
+from benchmark.study.images import TestImages, TrainingImages, subset, subset_positions, training_images
+from benchmark.study.scoring import Scoring
 
 IfExists = Literal["skip", "resume", "overwrite"]
 
@@ -73,9 +75,9 @@ class Request:
         return chosen
 
     @property
-    def protocol_hashes(self) -> dict[str, str]:
-        """What a record states of them."""
-        return {name: protocol.hash for name, protocol in self.protocols.items()}
+    def scoring(self) -> Scoring:
+        """How cells are scored."""
+        return Scoring(self.engine, tuple(self.protocols.values()), self.cache_dir)
 
 
 @dataclass(frozen=True)
@@ -101,44 +103,68 @@ class Study:
     leaks: dict[str, list[Leak]]
     layout: ResultsLayout
 
-    @classmethod
-    def of_tests(cls, request: Request, cell: Cell, tests: dict[str, tuple[Item, ...]]) -> Study:
-        """A study that trains nothing: one cell whose weights come from elsewhere."""
-        info = SplitInfo(name="", seed=0, num_train=0, num_val=0, fingerprint_train="", fingerprint_val="")
-        return cls(request, (cell,), Split("", 0, (), (), tests), info, {}, ResultsLayout(request.results))
-
     @property
     def synthetic(self) -> bool:
         """Whether any image is procedural."""
         return any(dataset_info(name).synthetic for name in self.split.tests)
 
     @cached_property
-    def universe(self) -> dict[str, list[Item]]:
-        """All images of each dataset that the split uses, by id: what one pixel cache holds."""
+    def pixels(self) -> SharedPixels:
+        """The pixels of every image that the split uses."""
         split = self.split
-        items = {(i.dataset, i.id): i for part in (split.train, split.val, *split.tests.values()) for i in part}
+        parts = (split.train, split.val, *split.tests.values())
+        return SharedPixels((item for part in parts for item in part), self.request.cache_dir)
+
+    def training_images(self, recipe: Recipe) -> TrainingImages:
+        """Return the images that a recipe trains and validates on."""
+        return training_images(self.split, recipe, self.pixels)
+
+    def test_images(self, recipe: Recipe) -> dict[str, TestImages]:
+        """Return the images that a recipe is scored on, by test set."""
+        limit = recipe.max_test_images
         return {
-            name: [items[key] for key in sorted(items) if key[0] == name] for name in sorted({key[0] for key in items})
+            name: TestImages(subset(items, limit), len(items), self.leaks.get(name, ()))
+            for name, items in self.split.tests.items()
         }
 
 
-def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) -> Study:
+def plan_study(request: Request, notice: Callable[[str], None] = lambda _: None) -> Study:
     """Resolve names, find the images, draw the split and name the cells; nothing is trained or written.
 
     Args:
         request: What the user asked for.
-        say: Told what is going on before the two steps that read every file.
+        notice: Told what is going on before the two steps that read every file.
     Raises:
         BenchError: Unknown model, dataset, recipe or field; a dataset that is absent; nothing to train on.
     """
-    specs = expand_models(list(request.models))
     _ = request.printed  # a wrong protocol is refused before any file is read
+    models = resolve_models(request)
+    for spec, _ in models:
+        _check_ablations(spec, request.ablations)
+    split = find_split(request)
+    notice("reading files: fingerprints of training and validation images")
+    info = describe_split(split)
+    cells = name_cells(request, models, info)
+    notice("comparing pixels of training and test images (kept for the next run)")
+    leaks = find_leaks(_as_used(split, [recipe for _, recipe in models]), cache_dir=request.cache_dir)
+    return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
+
+
+def resolve_models(request: Request) -> list[tuple[ModelSpec, Recipe]]:
+    """Return the models that are asked for, each with its own form of the recipe.
+
+    Raises:
+        BenchError: An unknown model, recipe or field, or nothing asked for.
+    """
+    specs = expand_models(list(request.models))
     if not specs or not request.seeds or not request.datasets:
         raise BenchError("nothing to run: --models, --datasets and --seeds each need at least one name or number")
-    recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}
-    for spec in specs:
-        _check_ablations(spec, request.ablations)
-    split = obtain_split(
+    return [(spec, load_recipe(request.recipe, model=spec.name, overrides=request.overrides)) for spec in specs]
+
+
+def find_split(request: Request) -> Split:
+    """Draw or read the split that is asked for, on the images on disk."""
+    return obtain_split(
         request.split,
         list(request.datasets),
         root=request.data_root,
@@ -146,8 +172,11 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
         allow_missing=request.allow_missing,
         cache_dir=request.cache_dir,
     )
-    say("reading files: fingerprints of training and validation images")
-    info = SplitInfo(
+
+
+def describe_split(split: Split) -> SplitInfo:
+    """Return what a record states of a split; every training and validation image is read for its fingerprint."""
+    return SplitInfo(
         name=split.name,
         seed=split.seed,
         num_train=len(split.train),
@@ -155,20 +184,29 @@ def plan_study(request: Request, say: Callable[[str], None] = lambda _: None) ->
         fingerprint_train=fingerprint(split.train),
         fingerprint_val=fingerprint(split.val),
     )
-    cells = [
-        make_cell(
-            spec, recipes[spec.name], info, seed=seed, ablation=ablation, weights=weights_file(request, spec, recipes)
-        )
-        for spec in specs
-        for ablation in request.ablations
-        for seed in request.seeds
-    ]
-    say("comparing pixels of training and test images (kept for the next run)")
-    leaks = find_leaks(_as_used(split, list(recipes.values())), cache_dir=request.cache_dir)
-    return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
 
 
-def weights_file(request: Request, spec: ModelSpec, recipes: dict[str, Recipe]) -> Path | None:
+def name_cells(request: Request, models: Sequence[tuple[ModelSpec, Recipe]], info: SplitInfo | None) -> list[Cell]:
+    """Return one cell per model, variant and seed; a seed that is given twice counts once.
+
+    Args:
+        request: Variants, seeds, folder of weights.
+        models: See ``resolve_models``.
+        info: The split; None for cells that are only counted: they get no hash, and no file is read.
+    """
+    cells = []
+    for spec, recipe in models:
+        weights = weights_file(request.weights_dir, spec, recipe) if info is not None else None
+        for ablation in request.ablations:
+            for seed in dict.fromkeys(request.seeds):
+                if info is not None:
+                    cells.append(make_cell(spec, recipe, info, seed=seed, ablation=ablation, weights=weights))
+                else:
+                    cells.append(Cell("/".join([spec.name, *ablation, str(seed)]), spec, recipe, seed, ablation))
+    return cells
+
+
+def weights_file(folder: Path | None, spec: ModelSpec, recipe: Recipe) -> Path | None:
     """The file of --weights-dir for a recipe that starts from ImageNet weights.
 
     It is named by the model (``pranet.pth``, ``smp_fpn_tu-resnet18.pth``) or, for all models that share one, by the
@@ -177,17 +215,16 @@ def weights_file(request: Request, spec: ModelSpec, recipes: dict[str, Recipe]) 
     Raises:
         BenchError: The folder has no such file.
     """
-    recipe = recipes[spec.name]
-    if request.weights_dir is None or not recipe.pretrained:
+    if folder is None or not recipe.pretrained:
         return None
     encoder = (recipe.encoder if spec.takes_encoder else None) or spec.options.get("encoder") or spec.encoder
     stems = [spec.name.replace(":", "_"), *([encoder.removeprefix("tu-")] if encoder else [])]
     names = [stem + suffix for stem in stems for suffix in (".pth", ".pt", ".safetensors")]
-    found = [request.weights_dir / name for name in names if (request.weights_dir / name).is_file()]
+    found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         wanted = " or ".join(f"{stem}.pth" for stem in stems)
         raise BenchError(
-            f"--weights-dir {request.weights_dir}: no {wanted} (.pt, .safetensors) for {spec.title}; put the encoder's "
+            f"--weights-dir {folder}: no {wanted} (.pt, .safetensors) for {spec.title}; put the encoder's "
             "ImageNet weights there under that name"
         )
     return found[0]
@@ -215,18 +252,6 @@ def make_cell(
         payload["weights"] = file_hash(weights)
     name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)
     return Cell(name, spec, recipe, seed, ablation, weights)
-
-
-def subset(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """At most ``limit`` items, evenly spaced, so that every dataset and sequence keeps its share."""
-    return [items[i] for i in subset_positions(len(items), limit)]
-
-
-def subset_positions(count: int, limit: int | None) -> list[int]:
-    """Which of ``count`` items ``subset`` takes."""
-    if limit is None or limit >= count:
-        return list(range(count))
-    return [i * count // limit for i in range(limit)]
 
 
 def _as_used(split: Split, recipes: Sequence[Recipe]) -> Split:

@@ -6,15 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.config import Recipe, config_hash, load_recipe
+from benchmark.config import Recipe, config_hash
 from benchmark.data.listing.datasets import dataset_info
-from benchmark.data.pixels.cache import fingerprint
-from benchmark.data.splits.choose import obtain_split
 from benchmark.errors import BenchError
-from benchmark.models.registry import expand_models
 from benchmark.store.layout import ResultsLayout
-from benchmark.store.schema import SplitInfo
-from benchmark.study.plan import Cell, Request, Study, make_cell, weights_file
+from benchmark.study.plan import Cell, Request, Study, describe_split, find_split, name_cells, resolve_models
 from benchmark.tuning.space import Space, load_space
 
 
@@ -66,7 +62,7 @@ class Tuning:
         return any(dataset_info(name).synthetic for name in {item.dataset for item in items})
 
 
-def plan_tuning(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Tuning:
+def plan_tuning(asked: Asked, notice: Callable[[str], None] = lambda _: None) -> Tuning:
     """Resolve names, find training and validation images and name the studies; nothing is trained or written.
 
     Raises:
@@ -75,34 +71,15 @@ def plan_tuning(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Tu
     request, space = asked.request, load_space(asked.space)
     if asked.trials < 1:
         raise BenchError(f"--trials {asked.trials}: expected at least 1")
-    specs = expand_models(list(request.models))
-    recipes = {spec.name: load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs}
-    for recipe in recipes.values():
+    models = resolve_models(request)
+    for _, recipe in models:
         _check(recipe, space)
-    split = obtain_split(
-        request.split,
-        list(request.datasets),
-        root=request.data_root,
-        seed=request.split_seed,
-        allow_missing=request.allow_missing,
-        cache_dir=request.cache_dir,
-    )
-    split = replace(split, tests={})
+    split = replace(find_split(request), tests={})
     if not split.val:
         raise BenchError(f"split {split.name}: no validation images to judge trials by; choose another --split")
-    say("reading files: fingerprints of training and validation images")
-    info = SplitInfo(
-        name=split.name,
-        seed=split.seed,
-        num_train=len(split.train),
-        num_val=len(split.val),
-        fingerprint_train=fingerprint(split.train),
-        fingerprint_val=fingerprint(split.val),
-    )
-    cells = []
-    for spec in specs:
-        weights = weights_file(request, spec, recipes)
-        cells.append(make_cell(spec, recipes[spec.name], info, seed=request.seeds[0], ablation=(), weights=weights))
+    notice("reading files: fingerprints of training and validation images")
+    info = describe_split(split)
+    cells = name_cells(replace(request, seeds=request.seeds[:1]), models, info)
     images = Study(request, tuple(cells), split, info, {}, ResultsLayout(request.results))
     digest = config_hash({"space": space.hash})
     return Tuning(asked, space, images, tuple(Target(cell, f"{cell.id}/{digest}") for cell in cells))

@@ -10,8 +10,6 @@ from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.runtime.determinism import deterministic, in_words
 from benchmark.runtime.device import make_fabric
-from benchmark.study.pixels import pool
-from benchmark.study.plan import Cell, subset
 from benchmark.training.loop import train
 from benchmark.training.state import Keeper
 from benchmark.training.steps import TooLargeError
@@ -20,7 +18,7 @@ from benchmark.tuning.plan import Target, Tuning
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-    from benchmark.study.events import Watcher
+    from benchmark.study.events import Events
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def trial_seed(seed: int, slot: int) -> int:
     return derive_seed("tune", seed, slot) % 2**31
 
 
-def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) -> Ended:
+def run_trial(tuning: Tuning, target: Target, trial: Trial, events: Events) -> Ended:
     """Train one draw and return its best validation score.
 
     Raises:
@@ -61,11 +59,11 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) ->
         path,
         owner=f"{target.study}/{slot}/{recipe.hash}",
         every_s=tuning.asked.request.checkpoint_every_s,
-        say=watcher.message,
+        say=events.notice,
     )
 
     def on_epoch(row: dict[str, float]) -> None:
-        watcher.epoch(row)
+        events.epoch(row)
         trial.report(row[recipe.select_metric], int(row["epoch"]))
         if row["epoch"] < recipe.epochs and trial.should_prune():
             raise optuna.TrialPruned
@@ -80,11 +78,11 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) ->
             outcome = train(
                 model,
                 recipe,
-                _pools(tuning, cell, watcher),
+                tuning.images.training_images(recipe).pools(recipe, events.phase),
                 seed=cell.seed,
                 fabric=fabric,
                 keeper=keeper,
-                on_step=watcher.step,
+                on_step=events.step,
                 on_epoch=on_epoch,
             )
     except optuna.TrialPruned:
@@ -100,7 +98,7 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, watcher: Watcher) ->
         return Ended(None, f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     path.unlink(missing_ok=True)
     if unsteady:
-        watcher.message(in_words(unsteady))
+        events.notice(in_words(unsteady))
     if outcome.status != "ok":
         return Ended(None, f"diverged: {outcome.error}")
     return Ended(_score(outcome.history, recipe))
@@ -110,11 +108,3 @@ def _score(history: list[dict[str, Any]], recipe: Recipe) -> float:
     """The score of the checkpoint that the recipe would keep."""
     scores = [float(row[recipe.select_metric]) for row in history]
     return max(scores) if recipe.select == "best" else scores[-1]
-
-
-def _pools(tuning: Tuning, cell: Cell, watcher: Watcher) -> Any:
-    study, recipe = tuning.images, cell.recipe
-    return (
-        pool(study, cell, subset(study.split.train, recipe.max_train_images), recipe.train_size, watcher),
-        pool(study, cell, subset(study.split.val, recipe.max_val_images), recipe.image_size, watcher),
-    )

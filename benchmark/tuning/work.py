@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from optuna.trial import Trial
 
-    from benchmark.study.events import Watcher
+    from benchmark.study.events import Events
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 _DEATHS_PER_WORKER = 5
@@ -38,7 +38,7 @@ def open_slots(tuning: Tuning) -> list[Slots]:
     ]
 
 
-def work(tuning: Tuning, watcher: Watcher, *, parent: int | None = None) -> None:
+def work(tuning: Tuning, events: Events, *, parent: int | None = None) -> None:
     """Run trials until every study has all of its own; slots in other hands are waited for, and taken over if need be.
 
     Raises:
@@ -50,20 +50,20 @@ def work(tuning: Tuning, watcher: Watcher, *, parent: int | None = None) -> None
         for target, ours in zip(tuning.targets, slots, strict=True):
             while (trial := ours.claim()) is not None:
                 with heartbeat(trial, parent=parent):
-                    _run(tuning, target, ours, trial, watcher)
+                    _run(tuning, target, ours, trial, events)
                 gc.collect()
         if all(len(ours.finished()) == ours.trials for ours in slots):
             return
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _run(tuning: Tuning, target: Target, ours: Slots, trial: Trial, watcher: Watcher) -> None:
+def _run(tuning: Tuning, target: Target, ours: Slots, trial: Trial, events: Events) -> None:
     slot = trial.user_attrs["slot"]
     shown = f"{target.cell.spec.name}/trial{slot}"
-    watcher.cell_started(replace(target.cell, id=shown), slot + 1, ours.trials)
+    events.cell_started(replace(target.cell, id=shown), slot + 1, ours.trials)
     begun = time.monotonic()
     try:
-        ended = run_trial(tuning, target, trial, watcher)
+        ended = run_trial(tuning, target, trial, events)
     except KeyboardInterrupt:
         ours.failed(trial, "stopped by a signal")
         raise
@@ -73,7 +73,7 @@ def _run(tuning: Tuning, target: Target, ours: Slots, trial: Trial, watcher: Wat
     trial.set_user_attr("seconds", round(time.monotonic() - begun, 3))
     _tell(ours, trial, ended)
     result = f"validation score {ended.score:.4f}" if ended.score is not None else ended.reason
-    watcher.message(f"  {shown}: {result} ({len(ours.finished())} of {ours.trials} trials)")
+    events.notice(f"  {shown}: {result} ({len(ours.finished())} of {ours.trials} trials)")
 
 
 def _tell(ours: Slots, trial: Trial, ended: Ended) -> None:
@@ -138,11 +138,11 @@ def _worker(asked: Asked) -> None:
 
     from rich.console import Console
 
-    from benchmark.display.progress import QuietWatcher
+    from benchmark.display.progress import QuietDisplay
 
     raise_on_sigterm()
     try:
-        work(plan_tuning(asked), QuietWatcher(Console(stderr=True)), parent=os.getppid())
+        work(plan_tuning(asked), QuietDisplay(Console(stderr=True)), parent=os.getppid())
     except BenchError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)

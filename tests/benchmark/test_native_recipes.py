@@ -16,7 +16,7 @@ from benchmark.data.pixels.pool import Pool, Subset
 from benchmark.data.splits.choose import Split
 from benchmark.errors import BenchError
 from benchmark.models.registry import build_model
-from benchmark.study.pixels import training_items
+from benchmark.study.images import training_items
 from benchmark.training.optim import learning_rate, make_optimizer, plateau_rate
 from benchmark.training.steps import _scales
 

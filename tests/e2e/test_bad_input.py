@@ -42,7 +42,9 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         (["run", "--set", "epohcs=3"], ["did you mean 'epochs'"]),
         (["run", "--set", "epochs=0", "--datasets", "phantom"], ["epochs"]),
         (["run", "--seeds", "a"], ["--seeds a", "whole numbers"]),
-        (["run", "--if-exists", "maybe"], ["skip, resume, overwrite"]),
+        (["run", "--if-exists", "maybe"], ["--if-exists", "'skip', 'resume', 'overwrite'", "bench run --help"]),
+        (["run", "--engine", "slow"], ["'fast', 'reference'"]),
+        (["run", "--workers", "0"], ["--workers", "equal to 1"]),
         (["run", "--datasets", "polyp"], ["--data-root", "BENCH_DATA_ROOT"]),
         (["run", "--datasets", "polyp", "--data-root", "nowhere"], ["nowhere", "does not exist"]),
         (["run", "--datasets", "kvasir", "--data-root", "."], ["kvasir", "datasets.simula.no", "--allow-missing"]),
@@ -66,7 +68,8 @@ def test_mistakes_are_one_line(bench: Bench, tmp_path: Path, arguments: list[str
 
 
 def test_unknown_option_exits_with_two(bench: Bench) -> None:
-    assert "--modles" in bench("run", "--modles", "unet", code=2).stderr
+    refused(bench("run", "--modles", "unet", code=2), "--modles", "bench run --help")
+    refused(bench("rum", code=2), "rum")
 
 
 def _run_on(bench: Bench, root: Path, *extra: str, code: int = 2) -> subprocess.CompletedProcess[str]:

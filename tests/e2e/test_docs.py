@@ -20,14 +20,17 @@ from benchmark.cli.tree import command_tree, leaves
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "benchmark/README.md", "benchmark/COMMANDS.md", "benchmark/EXTENDING.md", "results/README.md"]
-PAGES += ["baselines/README.md", "bsanet/README.md"]
-PAGES += ["results/reference/cpu-study/README.md", "results/reference/cost.md"]
+PAGES += ["results/reference/cpu-study/README.md", "results/reference/cost.md", "tests/README.md"]
+ROOMS = sorted(
+    str(p.relative_to(ROOT)) for name in ("benchmark", "baselines", "bsanet") for p in (ROOT / name).rglob("*.md")
+)
+PAGES += [page for page in ROOMS if page not in PAGES]
 TREE = dict(leaves(command_tree()))
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
     assert reference.FILE.read_text(encoding="utf-8") == reference.render(), (
-        "benchmark/COMMANDS.md is out of date; write it anew: python -m benchmark.cli.reference"
+        "benchmark/COMMANDS.md is out of date; write it again: python -m benchmark.cli.reference"
     )
 
 
@@ -91,18 +94,39 @@ def test_a_wrong_option_does_not_parse() -> None:
         parse("bench run --nonsense 3")
 
 
-def test_the_pictures_modules_exist() -> None:
-    text = (ROOT / "benchmark" / "README.md").read_text(encoding="utf-8")
-    picture = re.search(r"```\n(.*?)```", text, re.S)
-    assert picture
-    named = set(re.findall(r"[a-z_]+", re.sub(r"\(.*?\)|\"[^\"]*\"", "", picture[1]))) - {"bsanet", "baselines"}
-    here = {path.stem for path in (ROOT / "benchmark").iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert named <= here, f"named in the picture, but no module: {named - here}"
-    table = text.partition("| file |")[2].partition("\n## ")[0]
-    missing = {
-        name for name in here - {"__init__", "__pycache__"} if f"`{name}.py`" not in table and f"`{name}/`" not in table
-    }
-    assert not missing, f"modules that the table of benchmark/README.md leaves out: {sorted(missing)}"
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", head).lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, anchor = link.partition("#")
+        if file.startswith(("http://", "https://", "mailto:")):
+            continue
+        target = (ROOT / page).parent / file if file else ROOT / page
+        assert target.exists(), f"{page}: {link} leads nowhere"
+        assert not anchor or anchor in anchors(target), f"{page}: {link}: {target.name} has no such heading"
+
+
+def test_the_picture_shows_the_rooms() -> None:
+    """Each folder with a slash in benchmark/README.md is there, and each that is there is named."""
+    text = (ROOT / "benchmark" / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    rooms = {path.parent.name for path in (ROOT / "benchmark").glob("*/__init__.py")}
+    named = set(re.findall(r"\b([a-z]+)/(?=[\s`])", text))
+    assert named - {"audit"} == rooms, f"not there: {named - rooms}; not named: {rooms - named}"
+
+
+@pytest.mark.parametrize("page", [page for page in ROOMS if Path(page).name == "README.md" and page.count("/") > 1])
+def test_a_room_names_its_files(page: str) -> None:
+    """A table of a room names every module of the folder, and none that is gone; it is a screen at most."""
+    folder, text = (ROOT / page).parent, (ROOT / page).read_text(encoding="utf-8")
+    here = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+    named = set(re.findall(r"`(\w+\.py)`", text))
+    assert here <= named, f"{page} leaves out {sorted(here - named)}"
 
 
 @pytest.mark.slow

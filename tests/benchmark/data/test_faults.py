@@ -22,7 +22,7 @@ from benchmark.data.audit.leaks import find_leaks
 from benchmark.data.files.decode import decode_image
 from benchmark.data.listing.datasets import list_dataset
 from benchmark.data.splits.choose import make_split
-from benchmark.display.progress import QuietWatcher
+from benchmark.display.progress import QuietDisplay
 from benchmark.errors import BenchError
 from benchmark.metrics import get_protocol
 from benchmark.scoring.map_records import evaluate_maps, listed_set
@@ -116,7 +116,7 @@ def test_6_published_maps_of_colondb_lack_some(bundle_root: Path, tmp_path: Path
             engine="fast",
             allow_partial=allow_partial,
             cache_dir=tmp_path / "cache",
-            watcher=QuietWatcher(said),
+            events=QuietDisplay(said),
         )
 
     with pytest.raises(BenchError, match="21 missing"):

@@ -9,30 +9,30 @@ from rich.console import Console
 
 from benchmark.config import Recipe, idle_fields
 from benchmark.display import progress
-from benchmark.display.progress import LiveWatcher, PlainWatcher
+from benchmark.display.progress import LiveDisplay, PlainDisplay
 
 
 def test_plain_lines_say_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     text = io.StringIO()
-    watcher = PlainWatcher(Console(file=text, width=200))
-    watcher.phase("score kvasir", 1, 101)
+    events = PlainDisplay(Console(file=text, width=200))
+    events.phase("score kvasir", 1, 101)
     assert text.getvalue() == ""
     now[0] = 120.0
-    watcher.phase("score kvasir", 21, 101)  # 20 images in 20 s: 80 are left
+    events.phase("score kvasir", 21, 101)  # 20 images in 20 s: 80 are left
     assert text.getvalue() == "  score kvasir 21/101, about 80 s left\n"
     now[0] = 140.0
-    watcher.phase("score etis", 1, 50)  # no pace yet
+    events.phase("score etis", 1, 50)  # no pace yet
     assert text.getvalue().endswith("  score etis 1/50\n")
 
 
 def test_a_command_without_cells_has_a_live_bar() -> None:
-    watcher = LiveWatcher(Console(file=io.StringIO(), force_terminal=True, width=100))
-    watcher.phase("check kvasir", 3, 10)
-    (task,) = watcher.progress.tasks
+    events = LiveDisplay(Console(file=io.StringIO(), force_terminal=True, width=100))
+    events.phase("check kvasir", 3, 10)
+    (task,) = events.progress.tasks
     assert (task.description, task.completed, task.total) == ("check kvasir", 3, 10)
-    watcher.phase("check etis", 1, 5)
+    events.phase("check etis", 1, 5)
     assert (task.description, task.completed, task.total) == ("check etis", 1, 5)
 
 

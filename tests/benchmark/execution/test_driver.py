@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from benchmark.display.many_cells import LiveCrowd, PlainCrowd
+from benchmark.display.many_cells import LiveCells, PlainCells
 from benchmark.errors import BenchError
 from benchmark.execution.driver import Spread, ready
 from benchmark.execution.job import PATIENCE_S, Job, Told
@@ -90,7 +90,7 @@ class Scripted:
 
 
 def spread_over(study: Study, console: Console | None = None) -> Spread:
-    return Spread(study, PlainCrowd(console or Console(quiet=True)), lambda watcher: watcher)
+    return Spread(study, PlainCells(console or Console(quiet=True)), lambda events: events)
 
 
 def test_a_lost_cell_is_given_out_next_with_patience_and_all_end_once(study: Study) -> None:
@@ -154,7 +154,7 @@ def test_skip_starts_an_unfinished_cell_again(study: Study) -> None:
 
 
 def test_every_cell_in_hand_has_a_bar_of_its_own(study: Study) -> None:
-    crowd = LiveCrowd(Console(file=open("/dev/null", "w"), force_terminal=True))  # noqa: PTH123, SIM115
+    crowd = LiveCells(Console(file=open("/dev/null", "w"), force_terminal=True))  # noqa: PTH123, SIM115
     bars = [crowd.of(cell) for cell in study.cells[:2]]
     for number, (bar, cell) in enumerate(zip(bars, study.cells, strict=False), start=1):
         bar.cell_started(cell, number, 4)

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
-from benchmark.commands.study import _say_unsteady
+from benchmark.cli.run import _say_nondeterministic
 from benchmark.runtime.determinism import deterministic, in_words, naming, operation
 
 
@@ -97,8 +96,8 @@ def test_on_cuda_torch_is_held_to_it_and_let_go(monkeypatch: pytest.MonkeyPatch)
 def test_the_names_of_all_records_end_a_run_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     found: list[dict[str, Any]] = [{}, {"nondeterministic": ["b"]}, {"nondeterministic": ["a", "b"]}]
     records: Any = [SimpleNamespace(environment=environment) for environment in found]
-    _say_unsteady(Console(stderr=True, width=200), records, quiet=False)
-    _say_unsteady(Console(stderr=True), records[:1], quiet=False)
-    _say_unsteady(Console(stderr=True), records, quiet=True)
+    _say_nondeterministic(records, False)
+    _say_nondeterministic(records[:1], False)
+    _say_nondeterministic(records, True)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("not deterministic on this device") and line.endswith(": a, b")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.study.plan import Request, Study, plan_study, subset
+from benchmark.study.images import subset
+from benchmark.study.plan import Request, Study, plan_study
 
 
 def plan(cache: Path, **overrides: object) -> Study:

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from benchmark.commands.mlflow_ui import stoppable
 from benchmark.errors import BenchError
 from benchmark.tracking import server
+from benchmark.tracking.page import stoppable
 from benchmark.tracking.view import compare_url, study_url
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from postgres import free_port, postgres  # noqa: F401 (fixture)
 
-from benchmark.commands.mlflow_ui import serve
+from benchmark.cli.tracking import serve
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.tracking import connect

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import io as buffers
 from collections.abc import Callable
 
 import pytest
-from rich.console import Console
 
-from benchmark.commands.tracked import tracked
 from benchmark.store import io
 from benchmark.store.commands import read_commands
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
+from benchmark.tracking.command import tracked
 from benchmark.tracking.mirror import Mirror, mirror_all
 
 Make = Callable[..., Record]
 
 
-def console() -> tuple[Console, buffers.StringIO]:
-    said = buffers.StringIO()
-    return Console(file=said, width=300), said
-
-
 def test_a_cell_is_mirrored_while_the_command_still_runs(store: ResultsLayout, make_record: Make) -> None:
-    with tracked(console()[0], store, "run", {"models": ["sanet"]}, track=True) as tracker:
+    with tracked(store, "run", {"models": ["sanet"]}, track=True) as tracker:
         record = make_record("sanet", created="2026-01-03T03:04:05+00:00")
         io.write_record(store.cell(record.cell), record)
         tracker.record(record)
@@ -42,7 +35,7 @@ def test_a_cell_is_mirrored_while_the_command_still_runs(store: ResultsLayout, m
 
 def test_ctrl_c_leaves_the_cell_in_hand_as_interrupted(store: ResultsLayout, make_record: Make) -> None:
     record = make_record("sanet", status="interrupted", error="stopped by the user", tests={})
-    with pytest.raises(KeyboardInterrupt), tracked(console()[0], store, "run", {}, track=True) as tracker:
+    with pytest.raises(KeyboardInterrupt), tracked(store, "run", {}, track=True) as tracker:
         tracker.in_hand.add(record.cell)
         io.write_record(store.cell(record.cell), record)
         raise KeyboardInterrupt
@@ -52,7 +45,7 @@ def test_ctrl_c_leaves_the_cell_in_hand_as_interrupted(store: ResultsLayout, mak
 
 
 def test_a_failed_cell_makes_a_failed_command(store: ResultsLayout, make_record: Make) -> None:
-    with tracked(console()[0], store, "run", {}, track=False) as tracker:
+    with tracked(store, "run", {}, track=False) as tracker:
         tracker.record(make_record("sanet", status="failed", error="no"))
     assert read_commands(store)[-1].status == "failed" and not store.mlflow_db.exists()
 
@@ -61,9 +54,9 @@ def test_a_server_that_is_away_is_said_once(
     store: ResultsLayout, make_record: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    place, said = console()
-    with tracked(place, store, "run", {}, track=True) as tracker:
+    said: list[str] = []
+    with tracked(store, "run", {}, track=True, notice=said.append) as tracker:
         tracker.record(make_record("unet"))
         tracker.record(make_record("pranet"))
-    assert said.getvalue().count("\n") == 1 and said.getvalue().startswith("warning: MLflow was not updated")
+    assert len(said) == 1 and said[0].startswith("warning: MLflow was not updated")
     assert read_commands(store)[-1].status == "finished"

@@ -1,4 +1,4 @@
-"""`bench tables`: from records alone; no torch."""
+"""The tables that a request asks for, built from the records of a results folder alone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console
-
-from benchmark.commands.printing import print_json, print_tables, say
 from benchmark.errors import BenchError
+from benchmark.report.records.names import MODEL_TITLES
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -72,19 +70,6 @@ def _check_options(request: TableRequest) -> None:
             f"--significance {request.significance}: with --ablation every variant is compared with its own full "
             "model; leave the name out"
         )
-
-
-def tables(request: TableRequest, *, formats: Sequence[str], out: Path | None, as_json: bool) -> None:
-    """Build the tables of a results folder, write them, print the first format asked for."""
-    from benchmark.report.sheets.files import write_tables
-
-    made = build(request)
-    written = write_tables(made, out or ResultsLayout(request.results).tables, formats)
-    if as_json:
-        print_json([dict(row) for table in made for row in table.sheet.data])
-        return
-    print_tables(made, formats[0])
-    say(Console(stderr=True), "wrote " + ", ".join(str(path) for path in written))
 
 
 def build(request: TableRequest) -> list[Printable]:
@@ -171,18 +156,11 @@ _KINDS: dict[str, Callable[[TableRequest, Records], list[Printable]]] = {
 """Kind of table -> what makes it."""
 
 
-def note_ignored(option: str, needs: str) -> None:
-    """Tell that an option changes nothing without another."""
-    say(Console(stderr=True), f"ignored: {option} says nothing without {needs}")
-
-
 def model_names(names: Sequence[str] | None) -> list[str] | None:
     """Expand ``all``; None stays None."""
     if names is None:
         return None
-    from benchmark.models.registry import MODELS
-
-    return [part for name in names for part in (MODELS if name == "all" else [name])]
+    return [part for name in names for part in (MODEL_TITLES if name == "all" else [name])]
 
 
 def dataset_names(names: Sequence[str] | None) -> list[str] | None:

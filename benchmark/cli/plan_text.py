@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from benchmark.commands.printing import say
+from benchmark.cli.printing import say
 
 if TYPE_CHECKING:
     from benchmark.data.audit.leaks import Leak
+    from benchmark.execution.ablation import Proof
     from benchmark.study.plan import Study
 
 
 _LEFT_TO_DEVICE = ("auto", "auto", "auto", None)
 
 
-def print_plan(console: Console, study: Study, time_first: bool) -> None:
+def print_plan(study: Study, time_first: bool) -> None:
     """Print what is going to be done: cells, recipes, split, test sets with their leaks, protocols, time."""
     request, info = study.request, study.info
     recipe = study.cells[0].recipe
@@ -46,7 +45,17 @@ def print_plan(console: Console, study: Study, time_first: bool) -> None:
         slowest = max(guess.per_model, key=guess.per_model.__getitem__)
         lines.append(f"estimate   about {as_text(guess.total_s)} (from timed steps; the slowest model is {slowest})")
     for line in lines:
-        say(console, line)
+        say(line)
+
+
+def proof_lines(proofs: Sequence[Proof]) -> list[str]:
+    """Say of each variant what it changes."""
+    lines = []
+    for proof in proofs:
+        name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
+        change = f", output changes by up to {proof.output_change:.3g}" if proof.drop else ""
+        lines.append(f"proof      {name}: {proof.num_params:,} parameters, {proof.gmacs:.3f} GMACs{change}")
+    return lines
 
 
 def _recipe_lines(study: Study) -> list[str]:

@@ -7,7 +7,7 @@ import re
 
 from benchmark.errors import BenchError
 
-_TEXT = '''"""{name}: a network of one's own, for bench run --models ./{stem}.py:build"""
+_TEXT = '''"""{name}: a network of your own, for bench run --models ./{stem}.py:build"""
 
 from torch import nn
 

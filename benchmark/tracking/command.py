@@ -1,24 +1,21 @@
-"""What `bench run`, `ablate` and `evaluate` leave on file about themselves, and the mirror that follows them."""
+"""A command in progress: what it leaves on file about itself, and the MLflow mirror that follows each cell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
-from benchmark.commands.printing import say
 from benchmark.store import io
 from benchmark.store.commands import Command, CommandStatus, read_commands, write_command
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
     from benchmark.store.schema import Record
-    from benchmark.study.events import Watcher
-    from benchmark.study.plan import Cell, Request
+    from benchmark.study.events import Events, Started
+    from benchmark.study.plan import Request
     from benchmark.tracking.mirror import Mirror
 
 
@@ -27,12 +24,13 @@ class Tracker:
     """A command in progress.
 
     Attributes:
+        notice: Told, in one line, when MLflow could not be updated.
         files: Tables and figures that it wrote.
         failed: Whether a cell of it failed.
-        in_hand: The cells that are being worked on.
+        in_hand: The cells that have started and not finished.
     """
 
-    console: Console
+    notice: Callable[[str], None]
     layout: ResultsLayout
     command: Command
     track: bool
@@ -78,21 +76,24 @@ class Tracker:
             self._mirror.sync(records, read_commands(self.layout))
         except Exception as error:  # the store is whole; a tracking server that is away must not fail a study
             self.track = False
-            warn_not_mirrored(self.console, error)
-
-
-def warn_not_mirrored(console: Console, error: Exception) -> None:
-    """One line; the records are complete all the same."""
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    say(console, f"warning: MLflow was not updated ({reason}); the records are complete, 'bench track' catches up")
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            self.notice(
+                f"warning: MLflow was not updated ({reason}); the records are complete, 'bench track' catches up"
+            )
 
 
 @contextmanager
 def tracked(
-    console: Console, layout: ResultsLayout, name: str, asked: dict[str, Any], *, track: bool, checkpoints: bool = False
+    layout: ResultsLayout,
+    name: str,
+    asked: dict[str, Any],
+    *,
+    track: bool,
+    checkpoints: bool = False,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Tracker]:
     """Keep a command on file from its start, and mirror each cell as soon as it is finished."""
-    tracker = Tracker(console, layout, Command.start(name, asked), track, checkpoints)
+    tracker = Tracker(notice, layout, Command.start(name, asked), track, checkpoints)
     write_command(layout, tracker.command)
     try:
         yield tracker
@@ -118,17 +119,17 @@ def asked_of(request: Request) -> dict[str, Any]:
 
 
 @dataclass
-class TrackingWatcher:
-    """A watcher that also tells a tracker of every finished cell."""
+class TrackedEvents:
+    """A events that also tells a tracker of every finished cell."""
 
-    inner: Watcher
+    inner: Events
     tracker: Tracker
 
-    def message(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Pass on."""
-        self.inner.message(text)
+        self.inner.notice(text)
 
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
+    def cell_started(self, cell: Started, number: int, total: int) -> None:
         """Pass on."""
         self.tracker.in_hand.add(cell.id)
         self.inner.cell_started(cell, number, total)

@@ -1,4 +1,4 @@
-"""`bench tables`, `bench audit published`."""
+"""`bench tables` and `bench compare`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import OptionalValue, app, integers, names
+from benchmark.cli.app import RESULTS, OptionalValue, app, integers, names
 from benchmark.cli.options import Json, Results
+from benchmark.cli.printing import print_json, print_tables, say
 from benchmark.errors import BenchError
 
 ALL_LEAKS = "exact,near,sequence"
 
 
-@app.command(cls=OptionalValue)
+@app.command(cls=OptionalValue, rich_help_panel=RESULTS)
 def tables(
     results: Results = Path("results"),
     latex: Annotated[bool, typer.Option("--latex", help="Write and print LaTeX.")] = False,
@@ -66,42 +67,47 @@ def tables(
 
     Example: bench tables --latex
     """
-    from benchmark.commands import tabulate
+    from benchmark.report.sheets.files import write_tables
+    from benchmark.report.tables.request import TableRequest, build
+    from benchmark.store.layout import ResultsLayout
 
     if leak_kinds != ALL_LEAKS and not exclude_leaked:
-        tabulate.note_ignored("--leak-kinds", "--exclude-leaked")
-    wanted = {"latex": latex, "markdown": markdown, "html": html, "csv": csv}
-    tabulate.tables(
-        tabulate.TableRequest(
-            results=results,
-            kind=_one_kind(
-                {
-                    "--ablation": ablation,
-                    "--efficiency": efficiency,
-                    "--published": published is not None,
-                    "--by": by is not None,
-                    "--worst": worst is not None,
-                }
-            ),
-            protocol=protocol,
-            models=names(models) if models else None,
-            datasets=names(datasets) if datasets else None,
-            recipe=recipe,
-            split=split,
-            seeds=integers(seeds, "--seeds") if seeds else None,
-            std=std,
-            ci=ci,
-            significance=significance,
-            rank=rank,
-            by=by,
-            worst=worst,
-            published=Path(published) if published is not None else None,
-            exclude=tuple(names(leak_kinds)) if exclude_leaked else (),
+        say("ignored: --leak-kinds has no effect without --exclude-leaked")
+    request = TableRequest(
+        results=results,
+        kind=_one_kind(
+            {
+                "--ablation": ablation,
+                "--efficiency": efficiency,
+                "--published": published is not None,
+                "--by": by is not None,
+                "--worst": worst is not None,
+            }
         ),
-        formats=[name for name, on in wanted.items() if on] or ["markdown"],
-        out=out,
-        as_json=as_json,
+        protocol=protocol,
+        models=names(models) if models else None,
+        datasets=names(datasets) if datasets else None,
+        recipe=recipe,
+        split=split,
+        seeds=integers(seeds, "--seeds") if seeds else None,
+        std=std,
+        ci=ci,
+        significance=significance,
+        rank=rank,
+        by=by,
+        worst=worst,
+        published=Path(published) if published is not None else None,
+        exclude=tuple(names(leak_kinds)) if exclude_leaked else (),
     )
+    wanted = {"latex": latex, "markdown": markdown, "html": html, "csv": csv}
+    formats = [name for name, on in wanted.items() if on] or ["markdown"]
+    made = build(request)
+    written = write_tables(made, out or ResultsLayout(results).tables, formats)
+    if as_json:
+        print_json([dict(row) for table in made for row in table.sheet.data])
+        return
+    print_tables(made, formats[0])
+    say("wrote " + ", ".join(str(path) for path in written))
 
 
 def _one_kind(asked: dict[str, bool]) -> str:
@@ -110,3 +116,28 @@ def _one_kind(asked: dict[str, bool]) -> str:
     if len(found) > 1:
         raise BenchError(f"give either {' or '.join(found)}; run the command once for each")
     return found[0].removeprefix("--") if found else "main"
+
+
+@app.command(rich_help_panel=RESULTS)
+def compare(
+    a: Annotated[str, typer.Argument(help="Before: a results folder, FOLDER@COMMIT, or @COMMIT in --results.")],
+    b: Annotated[str, typer.Argument(help="After: the same.")],
+    results: Results = Path("results"),
+    protocol: Annotated[str, typer.Option(help="Scoring protocol of the numbers.")] = "pranet",
+    recipe: Annotated[str | None, typer.Option(help="Only this recipe.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    top: Annotated[int, typer.Option(help="Images to name per model and test set.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Say what changed between two sets of results: configuration, numbers with paired intervals, images.
+
+    Example: bench compare results-before results
+    """
+    from benchmark.report.tables.compare import to_markdown
+    from benchmark.report.tables.sides import compare_folders
+
+    found = compare_folders(a, b, results=results, protocol=protocol, recipe=recipe, split=split, top=top)
+    if as_json:
+        print_json({"a": a, "b": b, **found.to_json()})
+    else:
+        print(to_markdown(found, a, b))

@@ -1,22 +1,32 @@
-"""`bench compare`: two results folders, or two commits of one; no torch."""
+"""The two sides of a comparison: results folders, or the records of one commit in a folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.commands.printing import print_json
 from benchmark.errors import BenchError
+from benchmark.report.records.select import choose
+from benchmark.report.tables.compare import Compared, Side, compare_results
+from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 
-def compare(
-    a: str, b: str, *, results: Path, protocol: str, recipe: str | None, split: str | None, top: int, as_json: bool
-) -> None:
-    """Print what changed from A to B."""
-    from benchmark.report.records.select import choose
-    from benchmark.report.tables.compare import Side, compare_results, to_markdown
-    from benchmark.report.tables.uncertainty import score_reader
+def compare_folders(
+    a: str, b: str, *, results: Path, protocol: str, recipe: str | None, split: str | None, top: int
+) -> Compared:
+    """Compare two sides.
 
+    Args:
+        a: Before: ``FOLDER``, ``FOLDER@COMMIT``, or ``@COMMIT`` of ``results``.
+        b: After: the same.
+        results: Folder of a side that names none.
+        protocol: Scoring protocol of the numbers.
+        recipe: Only this recipe.
+        split: Only this split.
+        top: Images to name per model and test set.
+    Raises:
+        BenchError: No records, an unknown commit, or a negative ``top``.
+    """
     if top < 0:
         raise BenchError(f"--top {top}: expected a number of images from 0 on")
     sides = []
@@ -28,11 +38,7 @@ def compare(
             commits = {str(r.environment.get("commit") or "unknown")[:8] for r in records}
             raise BenchError(f"{text}: no record of commit {commit}; the folder holds {', '.join(sorted(commits))}")
         sides.append(Side(text, choose(mine, recipe=recipe, split=split), score_reader(folder, protocol)))
-    found = compare_results(*sides, protocol=protocol, top=top)
-    if as_json:
-        print_json({"a": a, "b": b, **found.to_json()})
-    else:
-        print(to_markdown(found, a, b))
+    return compare_results(*sides, protocol=protocol, top=top)
 
 
 def _split(text: str, results: Path) -> tuple[Path, str]:

@@ -1,0 +1,188 @@
+"""`bench doctor`, `clean`, `export`, `init` and `measure`: what surrounds a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli import complete
+from benchmark.cli.app import RESULTS, TOOLS, app, names
+from benchmark.cli.options import CELL_HELP, CacheDir, DataRoot, Json, Results
+from benchmark.cli.printing import events, print_json, print_rows, say, tell
+from benchmark.errors import BenchError
+
+
+@app.command(rich_help_panel=TOOLS)
+def doctor(
+    data_root: DataRoot = None,
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    weights: Annotated[bool, typer.Option(help="Build each model from its ImageNet weights, without network.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Say what is here and what is missing: versions, devices, datasets, ImageNet weights, space, tools.
+
+    Each missing thing comes with how to get it. Exit code 1 where something is broken that every study needs.
+
+    Example: bench doctor --data-root ~/datasets
+    """
+    from dataclasses import asdict
+
+    from benchmark.maintenance.doctor import examine
+
+    if weights:
+        say("building each model from ImageNet weights (--no-weights leaves this out)")
+    findings = examine(data_root, results, cache_dir, weights=weights)
+    (print_json if as_json else print_rows)([asdict(one) for one in findings])
+    broken = [one.name for one in findings if one.state == "broken"]
+    if broken:
+        tell(f"broken: {', '.join(broken)}")
+    raise typer.Exit(int(bool(broken)))
+
+
+@app.command(rich_help_panel=TOOLS)
+def clean(
+    results: Results = Path("results"),
+    cache_dir: CacheDir = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only these kinds: unfinished, failed, locks, leftovers, outdated, caches.")
+    ] = None,
+    cell: Annotated[list[str] | None, typer.Option(help=f"Also this one, whatever its status. {CELL_HELP}")] = None,
+    older_than: Annotated[str, typer.Option(help="Only what was last written so long ago: 12h, 7d, 0.")] = "0",
+    caches: Annotated[
+        bool, typer.Option("--caches", help="Also pixels, plans and phantom; made again on use.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only shown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what can go, and with --yes remove it: unfinished trainings, failed cells, locks, leftovers, old caches.
+
+    A cell that another process holds is left alone. A record with status ok goes only where --cell names it.
+
+    Example: bench clean --older-than 7d
+    """
+    from benchmark.maintenance.clean import find_clutter, parse_age, remove
+
+    found = find_clutter(
+        results,
+        cache_dir,
+        kinds=names(only) if only else None,
+        cells=cell or [],
+        min_age_s=parse_age(older_than),
+        caches=caches,
+    )
+    gone = remove(found.items, results) if yes else []
+    rows = [
+        {"kind": one.kind, "path": str(one.path), "mb": round(one.num_bytes / 1e6, 1), "why": one.why}
+        for one in found.items
+    ]
+    if as_json:
+        print_json({"items": rows, "removed": [str(path) for path in gone], "left": found.left})
+        return
+    print_rows(rows)
+    for note in found.left:
+        say(f"left alone: {note}")
+    total = sum(one.num_bytes for one in found.items) / 1e6
+    verb = "removed" if yes else "would go (--yes removes them)"
+    say(f"{len(gone) if yes else len(rows)} things, {total:.1f} MB {verb}" if rows else "nothing to clean")
+
+
+@app.command(rich_help_panel=RESULTS)
+def export(
+    out: Annotated[Path, typer.Option(help="Folder of the export; it must not hold records yet.")],
+    results: Results = Path("results"),
+    protocols: Annotated[str | None, typer.Option(help="Keep these scoring protocols only, comma-separated.")] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Scores of single images and curves in single precision.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy a study's records without images, maps, weights and the machine's name, to publish beside a paper.
+
+    `bench tables`, `plots`, `compare` and `report` work on the copy alone; only what draws maps (`plots qualitative`,
+    `measure`) does not.
+
+    Example: bench export --out supplement --protocols pranet,half
+    """
+    from benchmark.maintenance.export import export_records
+
+    done = export_records(results, out, protocols=names(protocols) if protocols else None, compact=compact)
+    if as_json:
+        files = [path.relative_to(out).as_posix() for path in done.files]
+        print_json({"out": str(out), "cells": done.cells, "files": files, "num_bytes": done.num_bytes})
+        return
+    print(out)
+    size = f"{done.num_bytes / 1e6:.1f} MB"
+    say(f"{len(done.cells)} cells in {len(done.files)} files, {size}; no image, map or weight")
+
+
+@app.command(rich_help_panel=TOOLS)
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the model; the file is called after it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the file.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write a documented model file of ten lines that trains at once.
+
+    Example: bench init my-model
+    """
+    from benchmark.models.starter import model_file
+    from benchmark.store import io
+
+    stem, text = model_file(name)
+    path = out / f"{stem}.py"
+    if path.exists():
+        raise BenchError(f"{path} is there already; give another name or --out")
+    io.write_text(path, text)
+    model = f"{path}:build" if path.is_absolute() else f"./{path}:build"
+    command = f"bench run --models {model} --datasets phantom --recipe smoke"
+    if as_json:
+        print_json({"file": str(path), "model": model, "command": command})
+        return
+    print(path)
+    say(f"it trains at once: {command}")
+
+
+@app.command(rich_help_panel=RESULTS)
+def measure(
+    metric: Annotated[str, typer.Argument(help="FILE.py:function of a map (H, W) uint8 and a mask (H, W) bool.")],
+    results: Results = Path("results"),
+    models: Annotated[str | None, typer.Option(help="Only these models.", autocompletion=complete.models)] = None,
+    datasets: Annotated[
+        str | None, typer.Option(help="Only these test sets or groups.", autocompletion=complete.datasets)
+    ] = None,
+    data_root: DataRoot = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Compute a metric of your own on the maps that finished cells keep, per image and on average; nothing is trained.
+
+    The values are kept beside each cell's scores, in metrics/NAME-HASH.parquet, where HASH is of the file's text.
+
+    Example: bench measure ./my_metric.py:area_error --datasets phantom
+    """
+    from benchmark.data.listing.datasets import expand_datasets
+    from benchmark.scoring import custom_metric
+
+    loaded = custom_metric.load_metric(metric)
+    sets = expand_datasets(names(datasets), data_root) if datasets else None
+    with events() as shown:
+        measured = custom_metric.measure(
+            loaded,
+            results,
+            models=names(models) if models else None,
+            datasets=sets,
+            data_root=data_root,
+            cache_dir=cache_dir,
+            progress=shown.phase,
+        )
+    rows = custom_metric.summarise(measured, loaded)
+    if as_json:
+        files = [str(path) for path in measured.files]
+        print_json({"metric": loaded.name, "code": loaded.code, "rows": rows, "files": files, "left": measured.left})
+        return
+    print_rows(rows)
+    for line in measured.left:
+        say(f"left out: {line}")

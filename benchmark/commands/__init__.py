@@ -1,1 +1,0 @@
-"""What each command does between its parsed options and what it prints."""

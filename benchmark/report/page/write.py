@@ -1,0 +1,36 @@
+"""Write the page of a results folder to a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.report.page.page import PageOptions, build_page
+from benchmark.store import io
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that was written."""
+
+    file: Path
+    num_bytes: int
+
+
+def write_report(results: Path, out: Path | None = None, *, title: str | None = None, **options: Any) -> Page:
+    """Build the page from the records of a results folder and write it.
+
+    Args:
+        results: Results folder.
+        out: HTML file; RESULTS/report.html if None.
+        title: Heading; the default one if None.
+        **options: Further fields of ``PageOptions``.
+    """
+    records = io.read_records(results)
+    if title:
+        options["title"] = title
+    page = build_page(results, records, PageOptions(**options))
+    path = out or results / "report.html"
+    io.write_text(path, page)
+    return Page(path, len(page.encode()))

@@ -1,0 +1,132 @@
+"""Score maps that others made, or a released checkpoint, on test sets by name; both become records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark.data.listing.datasets import expand_datasets
+from benchmark.errors import BenchError
+from benchmark.scoring import map_records
+from benchmark.store.commands import Command, write_command
+from benchmark.store.layout import ResultsLayout
+from benchmark.store.schema import Record
+from benchmark.study.events import SILENT, Events
+
+if TYPE_CHECKING:
+    from benchmark.study.plan import Request
+
+Images = Literal["pranet", "all"]
+
+FIGURES: tuple[str, ...] = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
+FIGURES += ("maxDSC", "maxIoU", "meanEm", "dice_half", "iou_half")
+"""The keys of ``metrics`` in the JSON, in order; ``hd95`` and ``surface_dice`` follow where they were asked for."""
+
+
+def evaluate(
+    request: Request,
+    *,
+    predictions: Path | None = None,
+    datasets: Sequence[str] = (),
+    masks: Path | None = None,
+    name: str | None = None,
+    model: str | None = None,
+    checkpoint: Path | None = None,
+    images: Images = "pranet",
+    allow_partial: bool = False,
+    boundary: bool = False,
+    events: Events = SILENT,
+) -> list[dict[str, Any]]:
+    """Score maps or a checkpoint and write the record.
+
+    Args:
+        request: Protocol, engine, folders, device; recipe of the checkpoint.
+        predictions: Folder of maps; or
+        checkpoint: File of weights of ``model``.
+        datasets: Test sets; or
+        masks: Folder of masks, for maps alone.
+        name: Name of the method in tables; the folder's if None.
+        model: Network of the checkpoint.
+        images: ``pranet``: the images of PraNet's test lists; ``all``: every image.
+        allow_partial: Score the maps that exist.
+        boundary: Also HD95 and surface Dice.
+        events: Told of progress.
+    Returns:
+        One object per test set, as ``bench evaluate --json`` writes it.
+    Raises:
+        BenchError: Options that do not go together, or maps that are missing, surplus or unusable.
+    """
+    _check(predictions, datasets, masks, model, checkpoint, boundary)
+    protocol = request.printed.name
+    if masks is not None:
+        sets = [map_records.folder_set(masks)]
+    else:
+        root, cache = request.data_root, request.cache_dir
+        names = expand_datasets(datasets, root)
+        sets = [map_records.listed_set(one, root=root, part=images, cache_dir=cache) for one in names]
+    if checkpoint is not None:
+        assert model is not None, "checked"
+        from benchmark.scoring.released import evaluate_checkpoint
+
+        record = evaluate_checkpoint(model, checkpoint, sets, request=request, events=events)
+    else:
+        assert predictions is not None, "checked"
+        record = map_records.evaluate_maps(
+            predictions,
+            sets,
+            name=name or predictions.resolve().name,
+            results=request.results,
+            protocols=list(request.protocols.values()),
+            engine=request.engine,
+            allow_partial=allow_partial,
+            boundary=boundary,
+            cache_dir=request.cache_dir,
+            events=events,
+        )
+    _note_command(request, record, [one.name for one in sets])
+    return [_figures(record, one.name, protocol) for one in sets]
+
+
+def _check(
+    predictions: Path | None,
+    datasets: Sequence[str],
+    masks: Path | None,
+    model: str | None,
+    checkpoint: Path | None,
+    boundary: bool,
+) -> None:
+    if (predictions is None) == (checkpoint is None):
+        raise BenchError("give either --predictions DIR (maps) or --model NAME --checkpoint FILE")
+    if checkpoint is not None and model is None:
+        raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+    if checkpoint is not None and masks is not None:
+        raise BenchError("--masks holds no images for --checkpoint to look at; name a --dataset instead")
+    if checkpoint is not None and boundary:
+        raise BenchError("--boundary is for --predictions; give the maps that the checkpoint makes")
+    if bool(datasets) == (masks is not None):
+        raise BenchError("give either --dataset NAME or --masks DIR")
+
+
+def _note_command(request: Request, record: Record, datasets: list[str]) -> None:
+    """Leave on file which command made the record; `bench track` and `bench ui` take both to MLflow."""
+    layout = ResultsLayout(request.results)
+    asked = {"model": record.model_title, "datasets": datasets, "engine": request.engine}
+    command = Command.start("evaluate", asked).with_record(record)
+    write_command(layout, command.end("finished", layout, []))
+
+
+def _figures(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
+    """Return one object of the JSON: method, dataset, protocol, n, metrics; and what they rest on."""
+    result = record.tests[dataset]
+    figures = result.scores[protocol]
+    return {
+        "method": record.model_title,
+        "dataset": dataset,
+        "protocol": protocol,
+        "protocol_hash": record.protocols[protocol],
+        "engine": record.engine,
+        "n": result.n,
+        "of": result.of,
+        "metrics": {key: figures[key] for key in (*FIGURES, "hd95", "surface_dice") if key in figures},
+    }

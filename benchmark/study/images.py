@@ -1,0 +1,71 @@
+"""Which images a cell uses: those it trains on, those that choose its checkpoint, those it is scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.config import Recipe
+from benchmark.data.audit.leaks import Leak
+from benchmark.data.listing.items import Item
+from benchmark.data.pixels.shared import Progress, SharedPixels
+from benchmark.data.splits.partition import Split
+
+if TYPE_CHECKING:
+    from benchmark.data.pixels.pool import Pool
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """The images of one training, and where their pixels come from."""
+
+    train: Sequence[Item]
+    val: Sequence[Item]
+    pixels: SharedPixels
+
+    def pools(self, recipe: Recipe, progress: Progress | None = None) -> tuple[Pool, Pool]:
+        """Return the cached pixels to train on and those that choose the checkpoint."""
+        return (
+            self.pixels.pool(self.train, recipe, recipe.train_size, progress),
+            self.pixels.pool(self.val, recipe, recipe.image_size, progress),
+        )
+
+
+@dataclass(frozen=True)
+class TestImages:
+    """The images of one test set that a cell is scored on.
+
+    Attributes:
+        items: The images.
+        of: How many the whole set holds.
+        leaks: Images of the whole set that training has seen.
+    """
+
+    __test__ = False
+    items: Sequence[Item]
+    of: int
+    leaks: Sequence[Leak] = ()
+
+
+def training_images(split: Split, recipe: Recipe, pixels: SharedPixels) -> TrainingImages:
+    """Choose what a recipe trains on and validates on."""
+    train = subset(training_items(split, recipe), recipe.max_train_images)
+    return TrainingImages(train, subset(split.val, recipe.max_val_images), pixels)
+
+
+def training_items(split: Split, recipe: Recipe) -> Sequence[Item]:
+    """Return the training images, with the validation images where nothing is picked by them (``last_all``)."""
+    return (*split.train, *split.val) if recipe.select == "last_all" else split.train
+
+
+def subset(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """Return at most ``limit`` items, evenly spaced, so that every dataset and sequence keeps its share."""
+    return [items[i] for i in subset_positions(len(items), limit)]
+
+
+def subset_positions(count: int, limit: int | None) -> list[int]:
+    """Return which of ``count`` items ``subset`` takes."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [i * count // limit for i in range(limit)]

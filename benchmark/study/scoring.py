@@ -1,0 +1,29 @@
+"""How a cell is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.metrics import Protocol
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Engine and protocols of one scoring pass.
+
+    Attributes:
+        engine: ``fast`` or ``reference``.
+        protocols: All that are scored; they share maps.
+        cache_dir: Folder of the masks' plans; None for the user's.
+    """
+
+    engine: str
+    protocols: Sequence[Protocol]
+    cache_dir: Path | None = None
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Return each protocol's hash by its name, as a record states them."""
+        return {protocol.name: protocol.hash for protocol in self.protocols}
