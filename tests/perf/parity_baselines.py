@@ -48,6 +48,10 @@ NETWORKS = {
 }
 
 
+PAPERS_OWN = ("pranet", "sanet", "ldnet")
+"""Their biases and linear weights stay as torch starts them; the others' are enlarged, as a transformer's hide much."""
+
+
 def prepare_caranet(model: caranet.CaraNet, shared: ModuleType) -> None:
     """Give CaraNet's parts comparable sizes.
 
@@ -78,7 +82,7 @@ def main() -> None:
     for name in arguments.models.split(","):
         build, plain = NETWORKS[name]
         torch.manual_seed(0)
-        exact = shared.shake(build())
+        exact = (shared.stir if name in PAPERS_OWN else shared.shake)(build())
         if isinstance(exact, caranet.CaraNet):
             prepare_caranet(exact, shared)
         model = copy.deepcopy(exact).float().eval()
