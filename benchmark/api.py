@@ -126,7 +126,7 @@ def ablate(
         done = train_ablation(plan, placement=placement, track=track, events=events)
     for record in done.failed:
         raise BenchError(f"{record.cell} {record.status}: {record.error}; finished cells are kept")
-    return pd.DataFrame([{"dataset": table.dataset, **row} for table in done.tables for row in table.rows])
+    return pd.DataFrame([dict(row) for sheet in done.tables for row in sheet.data])
 
 
 def evaluate_maps(

@@ -23,13 +23,14 @@ def audit_published(
 ) -> None:
     """Check tables that papers print: ranges, Dice against IoU, claims of being best, the same number across papers.
 
-    A CSV needs the columns dataset, model and any of mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE.
+    A CSV needs the columns dataset, model and any of mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE. The exit code is 1
+    where an error was found.
 
     Example: bench audit published
     """
     from benchmark.report.literature.audit import audit_published as audit
     from benchmark.report.literature.audit import findings_json
-    from benchmark.report.literature.published import published_files, published_folder
+    from benchmark.report.literature.published import published_files, published_folder, unread_columns
 
     paths = list(files or []) or published_files(published_folder())
     findings = audit(paths, notes=notes)
@@ -37,7 +38,12 @@ def audit_published(
         io.write_text(json_file, findings_json(findings))
     for one in findings:
         print(f"{one.severity} ({one.rule}) in {one.table}, {one.dataset}, {one.model}: {one.message}")
+    for path in paths:
+        if unread := unread_columns(path):
+            say(f"{path.name}: columns that were not read: {', '.join(unread)}")
     say(f"{len(findings)} findings in {', '.join(path.name for path in paths)}")
+    if any(one.severity == "error" for one in findings):
+        raise typer.Exit(1)
 
 
 @audit_app.command("data")

@@ -25,7 +25,9 @@ def evaluate(
         typer.Option("--dataset", "--datasets", help="Test sets, comma-separated.", autocompletion=complete.datasets),
     ] = None,
     masks: Annotated[Path | None, typer.Option(help="Folder of masks, for a set of your own.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the method in tables.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the method in tables; the folder's, or the network's, if unset.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Network of a released checkpoint.", autocompletion=complete.models)
     ] = None,
@@ -73,7 +75,7 @@ def evaluate(
         idle |= {"--model": model is not None, "--device": device != "auto", "--set": bool(set_)}
         idle |= {"--recipe": recipe != "native"}
     else:
-        idle |= {"--name": name is not None, "--allow-partial": allow_partial}
+        idle |= {"--allow-partial": allow_partial}
     with events() as shown:
         rows = score(
             request,

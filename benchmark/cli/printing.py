@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.report.sheets.sheet import Printable, Sheet
-    from benchmark.report.tables.ablations import AblationTable
     from benchmark.study.events import Events
 
 
@@ -52,9 +51,9 @@ def events(*, as_json: bool = False) -> Iterator[Events]:
         yield events
 
 
-def print_tables(made: Sequence[Printable | AblationTable], form: str) -> None:
+def print_tables(made: Sequence[Printable], form: str) -> None:
     """Print every table; CSV rows with the same columns under one header."""
-    texts = [getattr(getattr(table, "sheet", table), f"to_{form}")() for table in made]
+    texts = [getattr(table.sheet, f"to_{form}")() for table in made]
     if form != "csv":
         print(*texts, sep="\n")
         return

@@ -149,7 +149,7 @@ def ablate(
             tell("no table: every variant must have finished; the same command goes on from here")
             return code
         if as_json:
-            print_json([{"dataset": table.dataset, **row} for table in done.tables for row in table.rows])
+            print_json([dict(row) for sheet in done.tables for row in sheet.data])
         else:
             print_tables(done.tables, "markdown")
             say("wrote " + ", ".join(map(str, done.files)))

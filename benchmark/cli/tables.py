@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -58,6 +59,15 @@ def tables(
         bool, typer.Option("--exclude-leaked", help="Also the figures without leaked test images.")
     ] = False,
     leak_kinds: Annotated[str, typer.Option(help="Leaks to exclude: exact, near, sequence.")] = ALL_LEAKS,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Let recipes share a table, told apart in a column.")
+    ] = False,
+    title: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL=TEXT", help="Print this name for a model; repeatable.")
+    ] = None,
+    short_captions: Annotated[
+        bool, typer.Option("--short-captions", help="Captions of one sentence; the details move into a note.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/tables if unset.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -98,6 +108,9 @@ def tables(
         worst=worst,
         published=Path(published) if published is not None else None,
         exclude=tuple(names(leak_kinds)) if exclude_leaked else (),
+        settings=settings,
+        titles=_titles(title or []),
+        short=short_captions,
     )
     wanted = {"latex": latex, "markdown": markdown, "html": html, "csv": csv}
     formats = [name for name, on in wanted.items() if on] or ["markdown"]
@@ -108,6 +121,14 @@ def tables(
         return
     print_tables(made, formats[0])
     say("wrote " + ", ".join(str(path) for path in written))
+
+
+def _titles(pairs: Sequence[str]) -> dict[str, str]:
+    """Turn ``bsanet=BSANet`` into a mapping."""
+    for pair in pairs:
+        if "=" not in pair.strip("="):
+            raise BenchError(f"--title {pair}: expected MODEL=TEXT, for example --title bsanet=BSANet")
+    return {model: text for model, _, text in (pair.partition("=") for pair in pairs)}
 
 
 def _one_kind(asked: dict[str, bool]) -> str:

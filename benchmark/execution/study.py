@@ -20,7 +20,7 @@ from benchmark.tracking.command import TrackedEvents, asked_of, tracked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmark.report.tables.ablations import AblationTable
+    from benchmark.report.sheets.sheet import Sheet
     from benchmark.report.tables.scores import Table
     from benchmark.store.schema import Record
     from benchmark.study.plan import Request, Study
@@ -61,7 +61,7 @@ class Ablation:
     """What an ablation led to; no tables where a cell failed, since every variant must have finished."""
 
     records: list[Record]
-    tables: list[AblationTable]
+    tables: list[Sheet]
     files: list[Path]
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.data.listing.datasets import expand_datasets
 from benchmark.errors import BenchError
+from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.scoring import map_records
 from benchmark.store.commands import Command, write_command
 from benchmark.store.layout import ResultsLayout
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Images = Literal["pranet", "all"]
 
-FIGURES: tuple[str, ...] = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
+FIGURES: tuple[str, ...] = MEASURE_KEYS
 FIGURES += ("maxDSC", "maxIoU", "meanEm", "dice_half", "iou_half")
 """The keys of ``metrics`` in the JSON, in order; ``hd95`` and ``surface_dice`` follow where they were asked for."""
 
@@ -46,7 +47,7 @@ def evaluate(
         checkpoint: File of weights of ``model``.
         datasets: Test sets; or
         masks: Folder of masks, for maps alone.
-        name: Name of the method in tables; the folder's if None.
+        name: Name of the method in tables; the folder's, or the network's, if None.
         model: Network of the checkpoint.
         images: ``pranet``: the images of PraNet's test lists; ``all``: every image.
         allow_partial: Score the maps that exist.
@@ -69,7 +70,7 @@ def evaluate(
         assert model is not None, "checked"
         from benchmark.scoring.released import evaluate_checkpoint
 
-        record = evaluate_checkpoint(model, checkpoint, sets, request=request, events=events)
+        record = evaluate_checkpoint(model, checkpoint, sets, request=request, events=events, name=name)
     else:
         assert predictions is not None, "checked"
         record = map_records.evaluate_maps(

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from benchmark.study.events import Events
 
 ORIGIN_MAPS = "maps by their authors"
+WORDS_FOR_MASKS = frozenset(
+    ("mask", "gt", "groundtruth", "truth", "label", "annotation", "segmentation", "test", "val", "validation", "data")
+)
+"""Names of folders that many datasets share, without plural: they tell no test set from another."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,18 @@ def folder_set(masks: Path) -> TestSet:
         raise BenchError(f"--masks {masks}: holds no mask (expected {', '.join(SUFFIXES)})")
     if len({item.id for item in items}) < len(items):
         raise BenchError(f"--masks {masks}: two files share a name; keep one mask per image")
-    return TestSet(_slug(masks.name), masks.name, items, len(items), (masks.name, masks.absolute().parent.name))
+    title = _telling_name(masks)
+    return TestSet(_slug(title), title, items, len(items), (masks.name, masks.absolute().parent.name))
+
+
+def _telling_name(masks: Path) -> str:
+    """Return the last folder of the path as given that is no word for masks: ``Kvasir/masks`` is Kvasir."""
+    names = [name for name in reversed(masks.parts) if name.strip("./\\")]
+    return next((name for name in names if _plain(name) not in WORDS_FOR_MASKS), masks.absolute().name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower()).removesuffix("s")
 
 
 def evaluate_maps(
@@ -109,6 +124,8 @@ def evaluate_maps(
     payload = {"maps": name, "engine": engine, "boundary": boundary, "protocols": {p.name: p.hash for p in protocols}}
     cell = cell_id(_slug(name), ablation=(), recipe="maps", config=config_hash(payload), seed=0)
     paths = ResultsLayout(results).cell(cell)
+    for one in sets:
+        _check_same_images(results, name, one, tests[one.name].fingerprint)
     tests, parts = _with_others(paths, tests, parts)
     record = make_record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
     _write_scores(paths, parts)
@@ -153,6 +170,23 @@ def _score_set(
         progress=lambda done, total: events.phase(f"score {one.name}", done, total),
     )
     return scored, chosen
+
+
+def _check_same_images(results: Path, name: str, one: TestSet, fingerprint: str) -> None:
+    """Refuse to score other images under a name that stands for some already: one would overwrite the other.
+
+    Raises:
+        BenchError: A record of the same name holds a test set of that name with other images.
+    """
+    for path in sorted(ResultsLayout(results).runs.glob(f"{_slug(name)}/maps-*/seed0/run.json")):
+        record = io.read_record(path)
+        old = record.tests.get(one.name)
+        whole = old is not None and old.of is None and one.of == len(one.items)
+        if record.model_title == name and old is not None and whole and old.fingerprint != fingerprint:
+            raise BenchError(
+                f"{one.title}: {name} has scores of a test set of that name on other images ({old.n} in "
+                f"{record.cell}); name the folder of masks otherwise, pass another --name, or delete that cell's folder"
+            )
 
 
 def _with_others(

@@ -32,6 +32,7 @@ def evaluate_checkpoint(
     *,
     request: Request,
     events: Events,
+    name: str | None = None,
 ) -> Record:
     """Score a released checkpoint with its authors' test-time processing (recipe ``native`` unless told otherwise).
 
@@ -47,7 +48,8 @@ def evaluate_checkpoint(
     network = build_network(spec, recipe, pretrained=False)
     weights = load_checkpoint(spec, network, checkpoint, say=events.notice)
     network.to(fabric.device)
-    config = config_hash({"model": spec.name, "recipe": recipe.hash, "weights": weights["sha256"]})
+    named = {} if name is None else {"name": name}  # two names are two records
+    config = config_hash({"model": spec.name, "recipe": recipe.hash, "weights": weights["sha256"], **named})
     cell = cell_id(spec.name, ablation=(), recipe="checkpoint", config=config, seed=0)
     layout = ResultsLayout(request.results)
     limit = recipe.max_test_images
@@ -65,7 +67,7 @@ def evaluate_checkpoint(
     record = make_record(
         cell,
         spec.name,
-        spec.title,
+        name or spec.title,
         list(request.protocols.values()),
         tests,
         engine=request.engine,

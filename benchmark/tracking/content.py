@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.store.commands import Command
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record, TestResult
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 FORMAT = 4
 """Part of every digest: raised when this file writes something else, so that mirrors are brought up to date."""
 MAIN_PROTOCOL = "pranet"
-FIGURES = ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")
+FIGURES = MEASURE_KEYS
 """What becomes metrics; the others are in the run's ``run.json``, since MLflow draws a chart for every metric."""
 _LONGEST_PARAM = 6000
 _LONGEST_TAG = 5000

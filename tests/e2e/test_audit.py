@@ -23,7 +23,7 @@ IMPOSSIBLE = [
 
 def test_the_audit_finds_its_tables_from_any_folder(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "results" / "published").mkdir(parents=True)  # an empty one of the user's own is not in the way
-    done = bench("audit", "published", "--json", "findings.json")
+    done = bench("audit", "published", "--json", "findings.json", code=1)
     findings = json.loads((tmp_path / "findings.json").read_text(encoding="utf-8"))
     assert all(list(one) == ["table", "dataset", "model", "rule", "message"] for one in findings)
     assert len(done.stdout.splitlines()) == len(findings)
@@ -36,9 +36,20 @@ def test_the_audit_finds_its_tables_from_any_folder(bench: Bench, tmp_path: Path
 
 def test_a_table_of_ones_own(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("dataset,model,mDSC,mIoU\nKvasir,Net,0.90,0.95\n", encoding="utf-8")
-    done = bench("audit", "published", "mine.csv")
+    done = bench("audit", "published", "mine.csv", code=1)
     assert done.stdout.count("\n") == 1 and "iou-above-dice" in done.stdout and "Net" in done.stdout
     assert "cannot read it" in bench("audit", "published", "absent.csv", code=2).stderr
+
+
+def test_columns_that_are_not_read_are_named(bench: Bench, tmp_path: Path) -> None:
+    rows = {"mdice": "mDice,mIoU,MAE", "renamed": "Dice,IoU,MAE", "right": "mDSC,mIoU,MAE"}
+    for name, head in rows.items():
+        (tmp_path / f"{name}.csv").write_text(f"dataset,model,{head}\nkvasir,A,0.50,0.90,0.03\n", encoding="utf-8")
+    said = bench("audit", "published", "mdice.csv", "renamed.csv").stderr
+    assert "mdice.csv: columns that were not read: mDice (meant as mDSC?)" in said
+    assert "renamed.csv: columns that were not read: Dice (meant as mDSC?), IoU (meant as mIoU?)" in said
+    done = bench("audit", "published", "right.csv", code=1)
+    assert "iou-above-dice" in done.stdout and "not read" not in done.stderr
 
 
 @pytest.mark.slow
@@ -62,5 +73,5 @@ def test_a_wheel_carries_the_published_numbers(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and str(site) in done.stderr, done.stderr
+    assert done.returncode == 1 and str(site) in done.stderr, done.stderr
     assert "Table 4, CVC-EndoScene, LDNet" in done.stdout

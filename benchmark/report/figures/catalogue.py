@@ -19,6 +19,7 @@ from benchmark.report.figures.size import size
 from benchmark.report.records.select import set_title
 from benchmark.report.statistics.ranks import average_ranks
 from benchmark.report.statistics.resampling import mean_intervals, paired_comparisons
+from benchmark.report.tables.rows import printed
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -197,7 +198,8 @@ def _ranks(evidence: Evidence, options: Options) -> Figure:
     import pandas as pd
 
     blocks = evidence.blocks()
-    scores = pd.DataFrame({b.dataset: dict(zip(b.models, b.scores.mean(axis=(1, 2)), strict=True)) for b in blocks}).T
+    means = {b.dataset: dict(zip(b.models, b.scores.mean(axis=(1, 2)), strict=True)) for b in blocks}
+    scores = pd.DataFrame(means).T.map(lambda value: float(printed(value)))  # ranked as the table ranks: as printed
     found = average_ranks(scores, higher_is_better=evidence.measure.higher_is_better)
     return compare_plots.ranks(found, note=f"By {evidence.measure.key}. {evidence.note()}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.errors import BenchError
-from benchmark.report.figures.style import add_note, look, new_figure, plain_log_ticks, styled, titles
+from benchmark.report.figures.style import add_note, look, new_figure, plain_log_ticks, styled, titles, wrapped
 from benchmark.report.records.names import dataset_title
 from benchmark.report.statistics.ranks import Ranks
 
@@ -36,11 +36,12 @@ def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note
     models = list(titles(list(dict.fromkeys(comparisons["model"]))))
     reference = str(comparisons["reference"].iloc[0])
     with styled():
-        figure, panels = new_figure(0.72 + len(sets) * (0.22 + 0.17 * len(models)), len(sets), 1, sharex=True)
+        line = 0.05 + 0.12 * max(wrapped(title).count("\n") + 1 for title in titles(models).values())
+        figure, panels = new_figure(0.72 + len(sets) * (0.22 + line * len(models)), len(sets), 1, sharex=True)
         for axes, name in zip(panels, sets, strict=True):
             _forest_panel(axes, comparisons[comparisons["dataset"] == name], models)
             axes.set_title(dataset_title(str(name)), loc="left")
-        words = f"{label} from {titles([reference])[reference]}\n(filled: Holm p < 0.05)"
+        words = wrapped(f"{label} from {titles([reference])[reference]}", 46) + "\n(filled: Holm p < 0.05)"
         panels[-1].set_xlabel(words, loc="right")  # beside long names of models there is more room to the left
         add_note(figure, note)
     return figure
@@ -58,7 +59,7 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, models: Sequence[str]) -> None
         holds = bool(row["p_holm"] < 0.05)
         face = style["color"] if holds else "white"
         axes.plot(row["difference"], y, marker=style["marker"], color=style["color"], markerfacecolor=face, ms=4.5)
-    axes.set_yticks(range(len(models)), list(titles(models).values()))
+    axes.set_yticks(range(len(models)), [wrapped(title) for title in titles(models).values()])
     axes.set_ylim(len(models) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
 
@@ -138,7 +139,8 @@ def ranks(found: Ranks, *, note: str = "") -> Figure:
     models = list(found.average)
     names = titles(models)
     with styled():
-        height = 0.9 + 0.17 * len(models) + 0.1 * len(groups_not_apart(found))
+        line = 0.05 + 0.12 * max(wrapped(name).count("\n") + 1 for name in names.values())
+        height = 0.9 + line * len(models) + 0.1 * len(groups_not_apart(found))
         figure, (axes,) = new_figure(height)
         for y, (model, rank) in enumerate(found.average.items()):
             style = look(model, models)
@@ -147,7 +149,7 @@ def ranks(found: Ranks, *, note: str = "") -> Figure:
         for i, (first, last) in enumerate(groups_not_apart(found)):
             span = [found.average[first], found.average[last]]
             axes.plot(span, [-0.9 - 0.45 * i] * 2, color="#222222", lw=2.2, solid_capstyle="butt")
-        axes.set_yticks(range(len(models)), [names[model] for model in models])
+        axes.set_yticks(range(len(models)), [wrapped(names[model]) for model in models])
         axes.set_ylim(len(models) - 0.5, -1.1 - 0.45 * len(groups_not_apart(found)))
         axes.set_xlim(0.8, len(models) + 0.2)
         axes.set_xticks(range(1, len(models) + 1))

@@ -14,9 +14,10 @@ from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics.measures import COLUMNS, MEASURES, Measure
 from benchmark.report.records import select
 from benchmark.report.records.blocks import Block, make_blocks
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import MODEL_TITLES, dataset_order
 from benchmark.report.records.protocols import resolve_protocol
-from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, row_title
+from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, mark_other_images, row_title
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import Record
@@ -73,7 +74,7 @@ class Evidence:
         """The seeds that every model must have on a test set."""
         if self.seeds is not None:
             return tuple(sorted(self.seeds))
-        found = [r for r in select.concerning(self.records, dataset) if not select.is_foreign(r)]
+        found = [r for r in select.concerning(self.records, dataset, self.protocol) if not is_foreign(r)]
         return tuple(sorted({r.seed for r in found}))
 
     def rows(self, dataset: str) -> list[Member]:
@@ -82,14 +83,16 @@ class Evidence:
         Raises:
             BenchError: The records cannot share a table.
         """
-        found = select.concerning(self.records, dataset)
+        found = select.concerning(self.records, dataset, self.protocol)
         select.check_comparable(found, dataset, self.protocol)
         seeds = self.wanted_seeds(dataset)
+        grouped = group_cells(found, models=None, kind=self.kind)
+        rows = [make_row(cells, key, dataset, self.protocol, seeds) for key, cells in grouped.items()]
         members = []
-        for key, cells in group_cells(found, models=None, kind=self.kind).items():
-            row = make_row(cells, key, dataset, self.protocol, seeds)
+        for row, cells in zip(mark_other_images(rows), grouped.values(), strict=True):
             used = sorted((r for r in cells if row.foreign or r.seed in seeds), key=lambda r: r.seed)
-            members.append(Member(record_name(used[0]) if used else row.title, row, tuple(used)))
+            name = record_name(used[0]) + (f" ({row.setting})" if row.setting else "") if used else row.title
+            members.append(Member(name, row, tuple(used)))
         return members
 
     def members(self, dataset: str) -> list[Member]:
@@ -153,7 +156,7 @@ class Evidence:
                 found[member.row.title] = f"{column} is missing or not a number for some images"
                 continue
             ids = set(frames[0]["id"]) if ids is None else ids
-            if any(set(f["id"]) != ids for f in frames):
+            if member.row.other_images or any(set(f["id"]) != ids for f in frames):
                 found[member.row.title] = "scored on other images"
         return found
 
@@ -183,7 +186,7 @@ class Evidence:
         found: dict[str, list[Record]] = {}
         for record in self.records:
             wanted = self.seeds is None or record.seed in self.seeds
-            if record.status == "ok" and not select.is_foreign(record) and wanted:
+            if record.status == "ok" and not is_foreign(record) and wanted:
                 found.setdefault(record_name(record), []).append(record)
         return found
 
@@ -194,7 +197,7 @@ class Evidence:
 
     def note(self, datasets: Sequence[str] = ()) -> str:
         """What a figure must state: protocol, split, recipe, seeds, weights, who is left out, synthetic images."""
-        ours = [r for r in self.records if not select.is_foreign(r)]
+        ours = [r for r in self.records if not is_foreign(r)]
         members = [m for d in datasets or self.datasets for m in self._quiet_rows(d)]
         shown = [m.row for m in members if m.row.reason is None]
         hashes = {str(r.protocols.get(self.protocol, "")) for r in self.records} - {""}
@@ -290,14 +293,14 @@ def _of_kind(records: Sequence[Record], kind: Kind) -> list[Record]:
     ablated = {r.model for r in records if r.ablation}
     if not ablated:
         raise BenchError("no ablated cell among the results; run 'bench ablate' first")
-    return [r for r in records if r.model in ablated and not select.is_foreign(r)]
+    return [r for r in records if r.model in ablated and not is_foreign(r)]
 
 
 def record_name(record: Record) -> str:
     """What figures call the model of a record."""
     model = record.model
     title = str(record.model_title or model)
-    if select.is_foreign(record):
+    if is_foreign(record):
         return f"{title}†"
     if record.ablation:
         return row_title(model, record.ablation, title)

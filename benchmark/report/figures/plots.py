@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.errors import BenchError
 from benchmark.report.figures.comparisons import cost, forest, ranks
-from benchmark.report.figures.style import NOTE_PT, add_note, look, new_figure, styled, titles
+from benchmark.report.figures.style import NOTE_PT, add_note, look, new_figure, styled, titles, wrapped
 from benchmark.report.records.blocks import Block, Floats
 from benchmark.report.records.names import dataset_title
 
@@ -112,7 +112,7 @@ def distribution(block: Block, *, label: str = "mDSC of one image", note: str = 
             for part in (line for lines in box.values() for line in lines):
                 part.set(color="#222222", linewidth=0.8, zorder=5)
             axes.plot(values.mean(), row, marker="D", color="white", markeredgecolor="#000000", ms=4, zorder=6)
-        axes.set_yticks(range(len(names)), list(names.values()))
+        axes.set_yticks(range(len(names)), [wrapped(name) for name in names.values()])
         axes.set_ylim(len(names) - 0.45, -0.55)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,11 @@ def titles(models: Sequence[str]) -> dict[str, str]:
     return {name: MODEL_TITLES.get(name) or model_title(name) for name in ordered}
 
 
+def wrapped(title: str, width: int = 22) -> str:
+    """Return a long name on several lines, so that it leaves room for the drawing."""
+    return textwrap.fill(title, width, break_long_words=True)
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw and save inside this."""
@@ -107,8 +113,6 @@ def add_note(figure: Figure, note: str) -> None:
     The figure grows by their height, so that the axes keep theirs.
     """
     if note:
-        import textwrap
-
         # 70 characters of 6 pt fit one column's width
         lines = textwrap.wrap(note, int(70 * figure.get_figwidth() / COLUMN_IN))
         figure.set_figheight(figure.get_figheight() + 0.05 + len(lines) * NOTE_PT * 1.2 / 72)

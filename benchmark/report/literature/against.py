@@ -12,6 +12,7 @@ from benchmark.metrics.measures import MEASURES, Measure
 from benchmark.report.literature.published import PublishedRow
 from benchmark.report.literature.rules import half_unit
 from benchmark.report.records import select
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import DATASET_TITLES
 from benchmark.report.sheets.escape import label
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
@@ -107,7 +108,7 @@ def differences(
 
     Maps and checkpoints by a model's authors count as trained in their way: with their split, recipe and weights.
     """
-    theirs = select.is_foreign(record)
+    theirs = is_foreign(record)
     split = "pranet" if theirs else record.split.name
     recipe = "native" if theirs else select.recipe_label(record)
     pretrained = "yes" if theirs or row.weights.startswith("pretrained") else "no"

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,15 @@ from benchmark.metrics.measures import MEASURE_KEYS
 
 Severity = Literal["error", "warning", "note"]
 REQUIRED = ("dataset", "model")
+_ALIASES = {
+    "mDSC": {"dice", "dsc", "dic", "dicescore", "dicecoefficient"},
+    "mIoU": {"iou", "jaccard", "jac", "intersectionoverunion"},
+    "S_alpha": {"salpha", "smeasure", "sm", "structuremeasure"},
+    "F_beta_w": {"fbetaw", "wfm", "fwbeta", "weightedfmeasure", "wfmeasure", "wf"},
+    "E_phi_max": {"ephimax", "maxem", "emax", "maxephi", "emeasure", "maxe"},
+    "MAE": {"mae", "absoluteerror"},
+}
+"""Other names of the measures, in small letters."""
 _BLANK = {"", "-", "–", "—", "n/a"}
 
 
@@ -111,6 +120,21 @@ def read_published(path: Path) -> list[PublishedRow]:
     if not rows:
         raise BenchError(f"{path}: no rows below the header; expected one row per dataset and model")
     return rows
+
+
+def unread_columns(path: Path) -> list[str]:
+    """Return the columns of a CSV that are not read, each with the column that it probably stands for."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file), [])
+    known = {*REQUIRED, *MEASURE_KEYS, *(f.name for f in fields(PublishedRow)), "note", "notes"}
+    unread = [name for name in header if name.strip() and name not in known]
+    return [f"{name} (meant as {meant}?)" if (meant := _meant(name)) else name for name in unread]
+
+
+def _meant(name: str) -> str:
+    plain = re.sub(r"[^a-z]", "", name.lower())
+    bare = plain.removeprefix("mean").removeprefix("avg")
+    return next((key for key, words in _ALIASES.items() if {plain, bare, bare.removeprefix("m")} & words), "")
 
 
 def _columns() -> str:

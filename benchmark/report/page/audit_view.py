@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.report.records import select
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.select import set_title
 from benchmark.report.tables.captions import commit_label
 from benchmark.report.tables.leaks import LEAK_KINDS
@@ -18,7 +19,7 @@ SHORT_EPOCHS = 20
 
 def study_labels(records: Sequence[Record]) -> dict[str, Any]:
     """Heading, facts and warnings of records that may stand side by side."""
-    ours = [r for r in records if not select.is_foreign(r)]
+    ours = [r for r in records if not is_foreign(r)]
     if not ours:
         return {"heading": "Maps and checkpoints by others", "facts": [], "warnings": []}
     name, seed, _ = select.split_label(ours[0]).split(":")
@@ -61,14 +62,14 @@ def data_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """One row per split and test set: images, leaks, gaps."""
     rows: dict[str, dict[str, Any]] = {}
     for record in records:
-        split = "maps or weights by others" if select.is_foreign(record) else _split(record)
+        split = "maps or weights by others" if is_foreign(record) else _split(record)
         for name in dict.fromkeys([*record.tests, *record.missing]):
             row = rows.setdefault(json.dumps([split, name]), {"split": split, "set": set_title(records, name)})
             test = record.tests.get(name)
             if test is not None:
                 row |= {"n": test.n, "of": test.of, "fingerprint": test.fingerprint[:8]}
                 if "leaks" not in row or test.leaked is not None:  # older records counted less
-                    row["leaks"] = _leaks(test, foreign=select.is_foreign(record))
+                    row["leaks"] = _leaks(test, foreign=is_foreign(record))
             notes = row.setdefault("notes", {})
             for key, found in (("missing", record.missing), ("partial", record.partial)):
                 if name in found:

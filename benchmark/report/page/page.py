@@ -18,7 +18,7 @@ from benchmark.report.figures.style import svg
 from benchmark.report.page.album import MAX_IMAGES, album
 from benchmark.report.page.audit_view import cell_states, data_rows, environments, study_labels
 from benchmark.report.page.reproduce import checkouts, commands
-from benchmark.report.records import select
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.select import check_records, group_studies
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.scores import Table
@@ -115,7 +115,7 @@ def _study(
     for kind in kinds:
         try:
             evidence = gather(results, records, protocol=protocol, kind=kind)  # type: ignore[arg-type]
-            seeds = {r.seed for r in records if not select.is_foreign(r)}
+            seeds = {r.seed for r in records if not is_foreign(r)}
             tables = build_tables(evidence.records, protocol=protocol, kind=kind, std=len(seeds) > 1)  # type: ignore[arg-type]
         except BenchError as error:
             made["problems"].append(str(error))

@@ -12,6 +12,7 @@ from typing import Any
 from benchmark.config import load_recipe, recipe_names
 from benchmark.data.listing.datasets import GROUPS
 from benchmark.report.records import select
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import MODEL_TITLES, model_order
 from benchmark.store.schema import Record
 
@@ -54,7 +55,7 @@ def checkouts(records: Sequence[Record]) -> list[str]:
 
 def _key(record: Record) -> Any:
     """What must be equal for cells to come from one command; the origin keeps each foreign record by itself."""
-    if select.is_foreign(record):
+    if is_foreign(record):
         return ["foreign", record.cell]
     sets = [*record.tests, *record.missing]
     model = record.model if record.ablation else ""
@@ -65,7 +66,7 @@ def _key(record: Record) -> Any:
 def _command(records: Sequence[Record]) -> Command:
     first = records[0]
     cells = tuple(record.cell for record in records)
-    if select.is_foreign(first):
+    if is_foreign(first):
         return Command(_evaluate(first), cells, _foreign_notes(first))
     name, changes, text = _recipe(first)
     ablated = bool(first.ablation)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-from benchmark.config import load_recipe, recipe_names
 from benchmark.errors import BenchError
+from benchmark.report.records.identity import RowKey, changed_fields, is_foreign, row_keys, same_cell
 from benchmark.report.records.names import dataset_title
 from benchmark.store.schema import Record
 
@@ -23,32 +21,32 @@ def check_records(records: Sequence[Record]) -> None:
         raise BenchError("no results to tabulate: the folder holds no record; run 'bench run' first or pass --results")
 
 
-def is_foreign(record: Record) -> bool:
-    """Return whether others made the maps, outside this harness: no recipe or split of ours applies."""
-    return bool(record.origin)
-
-
-def concerning(records: Sequence[Record], dataset: str) -> list[Record]:
+def concerning(records: Sequence[Record], dataset: str, protocol: str) -> list[Record]:
     """Return the records that belong to the table of a test set.
 
-    These are the ones that scored it or say why they could not, and cells of the same split that failed
-    before they came to any test set.
+    These are the ones that scored it or say why they could not, and cells of the same split and recipe that failed
+    before they came to any test set. Of foreign maps that were scored several times, the latest scores count.
     """
     named = [r for r in records if dataset in r.tests or dataset in r.missing]
-    splits = {split_label(r) for r in named if not is_foreign(r)}
-    return [r for r in records if r in named or (_is_bare(r) and split_label(r) in splits)]
+    studies = {(split_label(r), recipe_label(r)) for r in named if not is_foreign(r)}
+    wanted = {id(r) for r in named} - {id(r) for r in superseded(records, dataset, protocol)}
+    return [r for r in records if id(r) in wanted or (_is_bare(r) and (split_label(r), recipe_label(r)) in studies)]
+
+
+def superseded(records: Sequence[Record], dataset: str, protocol: str) -> list[Record]:
+    """Return the records of foreign maps that another repeats: same name, origin and test set, scored later."""
+    latest: dict[str, Record] = {}
+    older = []
+    scored = (r for r in records if is_foreign(r) and dataset in r.tests)
+    for record in sorted(scored, key=lambda r: (protocol in r.tests[dataset].scores, r.created)):
+        key = same_cell(record)
+        older += [latest[key]] if key in latest else []
+        latest[key] = record
+    return older
 
 
 def _is_bare(record: Record) -> bool:
     return not (record.tests or record.missing or is_foreign(record))
-
-
-@lru_cache(maxsize=512)
-def _packaged(name: str, model: str) -> str | None:
-    """Return the packaged recipe as JSON text, None for a recipe from a file of the user's own."""
-    if name not in recipe_names():
-        return None
-    return json.dumps(load_recipe(name, model=model).model_dump(mode="json"))
 
 
 def recipe_label(record: Record) -> str:
@@ -57,15 +55,9 @@ def recipe_label(record: Record) -> str:
     A recipe may give each model its own fields, so hashes differ between models that share a recipe. What
     must be equal is the name and what was changed from the packaged file.
     """
-    name = record.recipe_name
-    text = _packaged(name, record.model)
-    if text is None:
-        return name
-    base = json.loads(text)
-    fields = record.recipe
-    changed = {k: v for k, v in fields.items() if k in base and k != "name" and base[k] != v}
-    inside = ",".join(f"{k}={json.dumps(v)}" for k, v in sorted(changed.items()))
-    return f"{name}[{inside}]" if inside else name
+    changed = changed_fields(record)
+    inside = ",".join(f"{k}={json.dumps(v)}" for k, v in sorted((changed or {}).items()))
+    return f"{record.recipe_name}[{inside}]" if inside else record.recipe_name
 
 
 def split_label(record: Record) -> str:
@@ -119,23 +111,36 @@ def require_one(
     labels = sorted({label(r) for r in records if not is_foreign(r)})
     if len(labels) > 1:
         shown = " and ".join(labels) if len(labels) == 2 else ", ".join(labels)
+        hint = ", or tell them apart in a column with --settings" if option == "--recipe" else ""
         raise BenchError(
             f"{dataset}: records of {len(labels)} {what} cannot share a table: {shown}; "
-            f"choose one with {option} {labels[0]!r}"
+            f"choose one with {option} {labels[0]!r}{hint}"
         )
 
 
-def check_comparable(records: Sequence[Record], dataset: str, protocol: str) -> None:
+def check_comparable(
+    records: Sequence[Record], dataset: str, protocol: str, *, by_recipe: bool = False
+) -> dict[str, RowKey]:
     """Refuse records that cannot share the table of ``dataset``.
 
+    Args:
+        records: Of the table.
+        dataset: Test set.
+        protocol: Whose scores.
+        by_recipe: Several recipes may share the table, told apart by their settings.
+    Returns:
+        The row of each record, by cell.
     Raises:
         BenchError: They differ in split, recipe, protocol version or test images, or one cell is there twice.
     """
     require_one(records, split_label, what="splits", option="--split", dataset=dataset)
-    require_one(records, recipe_label, what="recipes", option="--recipe", dataset=dataset)
+    if not by_recipe:
+        require_one(records, recipe_label, what="recipes", option="--recipe", dataset=dataset)
     _check_protocol(records, dataset, protocol)
     _check_images(records, dataset)
-    _check_twice(records, dataset)
+    keys = row_keys(records, by_recipe=by_recipe)
+    _check_twice(records, keys, dataset)
+    return keys
 
 
 def _check_protocol(records: Sequence[Record], dataset: str, protocol: str) -> None:
@@ -167,7 +172,7 @@ def _check_images(records: Sequence[Record], dataset: str) -> None:
 
 
 def newest(records: Sequence[Record]) -> tuple[list[Record], dict[str, list[str]]]:
-    """Keep the newest of the records that differ in nothing but the code that made them.
+    """Keep the newest of our records that differ in nothing but the code that made them; foreign ones all stay.
 
     Returns:
         The records kept, in order, and by model the cells left out.
@@ -175,29 +180,23 @@ def newest(records: Sequence[Record]) -> tuple[list[Record], dict[str, list[str]
     best: dict[str, Record] = {}
     dropped: dict[str, list[str]] = {}
     for record in records:
-        key = json.dumps([_same_cell(record), is_foreign(record)], sort_keys=True)
+        key = str(id(record)) if is_foreign(record) else same_cell(record)
         older, best[key] = sorted((best.get(key, record), record), key=_age)
         if older is not best[key]:
             dropped.setdefault(record.model, []).append(older.cell)
-    kept = [record for record in records if any(record is one for one in best.values())]
-    return kept, dropped
-
-
-def _same_cell(record: Record) -> list[Any]:
-    split = record.split.model_dump()
-    one = (record.model, record.model_options, record.ablation, record.recipe_name, record.recipe_hash)
-    return [*one, split, record.seed]
+    kept = {id(record) for record in best.values()}
+    return [record for record in records if id(record) in kept], dropped
 
 
 def _age(record: Record) -> tuple[bool, str]:
-    """A finished cell goes before an unfinished one, then the later one."""
+    """Sort key: a finished cell goes before an unfinished one, then the later one."""
     return record.status == "ok", record.created
 
 
-def _check_twice(records: Sequence[Record], dataset: str) -> None:
-    seen: dict[tuple[Any, ...], str] = {}
+def _check_twice(records: Sequence[Record], keys: Mapping[str, RowKey], dataset: str) -> None:
+    seen: dict[tuple[RowKey, int], str] = {}
     for record in records:
-        key = (record.model, tuple(record.ablation), record.seed, is_foreign(record))
+        key = (keys[record.cell], record.seed)
         if key in seen:
             raise BenchError(
                 f"{dataset}: two records of {record.model} with seed {record.seed}: "

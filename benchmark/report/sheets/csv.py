@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from benchmark.report.sheets import escape
+
+_NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?")
 
 
 def to_csv(data: Iterable[Mapping[str, Any]]) -> str:
@@ -25,5 +28,10 @@ def to_csv(data: Iterable[Mapping[str, Any]]) -> str:
 def _csv_value(value: Any) -> Any:
     """Round to six decimals: below any measure's repeatability, and short enough to read."""
     if isinstance(value, str):
-        return escape.one_line(value)
+        return _as_text(escape.one_line(value))
     return f"{value:.6f}" if isinstance(value, float) else value
+
+
+def _as_text(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run as a formula: names come from strangers."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) and not _NUMBER.fullmatch(text) else text

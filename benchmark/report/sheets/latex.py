@@ -30,14 +30,28 @@ _SIZES = (
 
 
 def to_latex(sheet: Grid) -> str:
-    """Return a ``table`` environment for an article that loads booktabs, in a size that fits its text width."""
+    """Return a ``table`` environment in a size that fits an article's text width; a comment names its package.
+
+    Columns that do not fit even in the smallest size continue below, with the first column repeated.
+    """
     size, stacked = _fit(sheet)
+    panels = _panels(sheet, size, stacked)
     lines = [
+        r"% needs \usepackage{booktabs}",
         r"\begin{table}[tbp]",
         r"  \centering",
         rf"  \caption{{{escape.latex(sheet.caption)}}}",
         rf"  \label{{tab:{sheet.stem}}}",
         *([rf"  {size.command}\setlength{{\tabcolsep}}{{{size.gap:g}pt}}"] if size.command else []),
+        *(line for k, panel in enumerate(panels) for line in _tabular(panel, size, stacked, first=k == 0)),
+        *(rf"  \par\smallskip{{\footnotesize {escape.latex(note)}\par}}" for note in sheet.notes),
+    ]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _tabular(sheet: Grid, size: _Size, stacked: bool, *, first: bool) -> list[str]:
+    return [
+        *([] if first else [r"  \par\medskip"]),
         r"  \begin{tabular}{" + "".join(column.align for column in sheet.columns) + "}",
         r"    \toprule",
         "    " + " & ".join(column.latex or escape.latex(column.plain) for column in sheet.columns) + r" \\",
@@ -45,9 +59,22 @@ def to_latex(sheet: Grid) -> str:
         *(line for row in sheet.rows for line in _latex_row(row, size, stacked)),
         r"    \bottomrule",
         r"  \end{tabular}",
-        *(rf"  \par\smallskip{{\footnotesize {escape.latex(note)}\par}}" for note in sheet.notes),
     ]
-    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _panels(sheet: Grid, size: _Size, stacked: bool) -> list[Grid]:
+    """Part the columns into as few tables as the line allows, each with the first column."""
+    parts: list[list[int]] = [[]]
+    for column in range(1, len(sheet.columns)):
+        if parts[-1] and _width(_columns(sheet, [0, *parts[-1], column]), size, stacked) > _LINE_PT:
+            parts.append([])
+        parts[-1].append(column)
+    return [_columns(sheet, [0, *part]) for part in parts] if len(parts) > 1 else [sheet]
+
+
+def _columns(sheet: Grid, chosen: Sequence[int]) -> Grid:
+    columns = tuple(sheet.columns[i] for i in chosen)
+    return Grid(sheet.stem, sheet.caption, columns, tuple(tuple(row[i] for i in chosen) for row in sheet.rows))
 
 
 def _fit(sheet: Grid) -> tuple[_Size, bool]:

@@ -3,63 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics.measures import COLUMNS, MEASURES
 from benchmark.report.records.blocks import make_blocks
 from benchmark.report.records.names import dataset_title
-from benchmark.report.sheets import escape
+from benchmark.report.sheets.csv import to_csv
+from benchmark.report.sheets.files import write_tables
+from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.statistics.resampling import paired_comparisons
-from benchmark.report.tables.rows import row_title
+from benchmark.report.tables.captions import caption, gather_facts
+from benchmark.report.tables.rows import group_cells, make_row, printed, row_title
 from benchmark.store.io import write_text
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-@dataclass(frozen=True)
-class AblationTable:
-    """Rows of one test set.
-
-    Attributes:
-        dataset: Test set.
-        caption: What the numbers are: protocol, split, recipe, seeds, images.
-        rows: One per variant: ``variant``, ``drop``, cost columns, and per measure ``<m>``, ``<m>_difference``,
-            ``<m>_low``, ``<m>_high``, ``<m>_p_holm`` (the last four absent for the full model).
-    """
-
-    dataset: str
-    caption: str
-    rows: tuple[dict[str, Any], ...]
-
-    def to_markdown(self) -> str:
-        """A table with one line per variant; differences with their 95 % interval below each score."""
-        heads = ["Variant", *(f"{m.plain} {m.arrow}" for m in MEASURES), "Params (M)", "GMACs", "Latency (ms)"]
-        lines = [escape.markdown(self.caption), "", _line(heads), _line([":--", *["--:"] * (len(heads) - 1)])]
-        for row in self.rows:
-            cells = [f"{row[m.key]:.3f}{_difference(row, m.key, '<br>{} [{}, {}]')}" for m in MEASURES]
-            lines.append(_line([escape.markdown(row["variant"]), *cells, *_cost(row)]))
-        return "\n".join(lines) + "\n"
-
-    def to_latex(self) -> str:
-        """A booktabs table that compiles as it stands inside an article."""
-        heads = ["Variant", *(m.latex for m in MEASURES), "Params (M)", "GMACs", "ms"]
-        lines = [
-            r"\begin{table}[htbp]",
-            r"\centering\scriptsize\setlength{\tabcolsep}{2pt}",
-            rf"\caption{{{escape.latex(self.caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
-            r"\toprule",
-            " & ".join(heads) + r" \\",
-            r"\midrule",
-        ]
-        for row in self.rows:
-            cells = [_latex_cell(row, m.key) for m in MEASURES]
-            lines.append(" & ".join([escape.latex(row["variant"]), *cells, *_cost(row)]) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+_COSTS = (("num_params", "Params (M)", 1e-6, 2), ("gmacs", "GMACs", 1.0, 2), ("latency_ms", "Latency (ms)", 1.0, 0))
+"""Field of a row, head of its column, factor and decimals."""
 
 
 def ablation_tables(
@@ -68,7 +32,7 @@ def ablation_tables(
     costs: Mapping[tuple[str, ...], Mapping[str, float]],
     *,
     protocol: str = "pranet",
-) -> tuple[list[AblationTable], pd.DataFrame]:
+) -> tuple[list[Sheet], pd.DataFrame]:
     """Compare the variants of one model with its full form, per test set.
 
     Args:
@@ -102,27 +66,32 @@ def ablation_tables(
             for key in ("difference", "low", "high", "p_holm"):
                 target[f"{measure}_{key}"] = line[key]
     sets = list(dict.fromkeys(dataset for dataset, _ in found))
-    tables = []
+    sheets = []
     for dataset in sets:
-        made = tuple(
-            {"variant": name, "drop": ",".join(drop) or "none", **costs.get(drop, {}), **found[(dataset, name)]}
+        lines = [
+            {"dataset": dataset, "variant": name, "drop": ",".join(drop) or "none"}
+            | dict(costs.get(drop, {}))
+            | found[(dataset, name)]
             for drop, name in names.items()
-        )
-        tables.append(AblationTable(dataset, _caption(records, dataset, protocol), made))
-    return tables, forest
+        ]
+        sheets.append(_sheet(records, dataset, protocol, lines))
+    return sheets, forest
 
 
-def write_ablation(tables: Sequence[AblationTable], folder: Path, model: str) -> list[Path]:
+def write_ablation(sheets: Sequence[Sheet], folder: Path, model: str) -> list[Path]:
     """Write ``ablation-<model>-<dataset>.md`` and ``.tex``, and ``ablation-<model>.csv`` with every row and column."""
-    import pandas as pd
-
-    texts = {folder / f"ablation-{model}-{t.dataset}.md": t.to_markdown() for t in tables}
-    texts |= {folder / f"ablation-{model}-{t.dataset}.tex": t.to_latex() for t in tables}
-    everything = [{"dataset": t.dataset, **row} for t in tables for row in t.rows]
-    texts[folder / f"ablation-{model}.csv"] = pd.DataFrame(everything).to_csv(index=False, float_format="%.6g")
-    for path, text in texts.items():
-        write_text(path, text)
-    return list(texts)
+    keys = list(dict.fromkeys(key for sheet in sheets for row in sheet.data for key in row))
+    named = [
+        replace(
+            sheet,
+            stem=f"ablation-{model}-{sheet.data[0]['dataset']}",
+            data=tuple({key: row.get(key) for key in keys} for row in sheet.data),
+        )
+        for sheet in sheets
+    ]
+    every = folder / f"ablation-{model}.csv"
+    write_text(every, to_csv([row for sheet in named for row in sheet.data]))
+    return [*write_tables(named, folder, ["markdown", "latex"]), every]
 
 
 def _title(record: Record) -> str:
@@ -131,41 +100,44 @@ def _title(record: Record) -> str:
     return f"{record.model_title or record.model} (full)"
 
 
-def _caption(records: Sequence[Record], dataset: str, protocol: str) -> str:
-    first = records[0]
-    test, split = first.tests[dataset], first.split
-    seeds = sorted({r.seed for r in records})
-    weights = "ImageNet weights" if first.recipe.get("pretrained") else "random initialisation"
-    synthetic = "synthetic " if first.synthetic else ""
-    return (
-        f"Ablation of {first.model_title} on {dataset_title(dataset, test.title)} "
-        f"({test.n} {synthetic}images). "
-        f"Protocol {protocol} ({first.protocols[protocol]}). Split {split.name} (seed {split.seed}). "
-        f"Recipe {first.recipe_name} ({first.recipe_hash}). Seeds {', '.join(map(str, seeds))}. "
-        f"Weights: {weights}. "
-        "Below each score: difference from the full model with its 95 % interval from paired per-image differences."
+def _sheet(records: Sequence[Record], dataset: str, protocol: str, lines: Sequence[Mapping[str, Any]]) -> Sheet:
+    heads = [Column("Variant", align="l"), *(Column(f"{m.plain} {m.arrow}", m.latex) for m in MEASURES)]
+    heads += [Column(head) for _, head, _, _ in _COSTS]
+    return Sheet(
+        stem=f"ablation-{dataset}",
+        caption=_caption(records, dataset, protocol),
+        columns=tuple(heads),
+        rows=tuple(_cells(line) for line in lines),
+        data=tuple(lines),
     )
 
 
-def _difference(row: Mapping[str, Any], key: str, form: str) -> str:
-    if f"{key}_difference" not in row:
+def _cells(line: Mapping[str, Any]) -> tuple[Cell, ...]:
+    scores = (Cell(printed(line[m.key]), below=_difference(line, m.key), value=line[m.key]) for m in MEASURES)
+    return (Cell(line["variant"]), *scores, *(_cost(line, *one) for one in _COSTS))
+
+
+def _difference(line: Mapping[str, Any], key: str) -> str:
+    if f"{key}_difference" not in line:
         return ""
-    return form.format(*(f"{row[f'{key}_{part}']:+.3f}" for part in ("difference", "low", "high")))
+    difference, low, high = (f"{line[f'{key}_{part}']:+.3f}" for part in ("difference", "low", "high"))
+    return f"{difference} [{low}, {high}]".replace("-", "−")
 
 
-def _latex_cell(row: Mapping[str, Any], key: str) -> str:
-    below = _difference(row, key, r"\tiny ${}$ [${}$, ${}$]")
-    return rf"\shortstack[r]{{{row[key]:.3f}\\{below}}}" if below else f"{row[key]:.3f}"
+def _cost(line: Mapping[str, Any], key: str, head: str, factor: float, digits: int) -> Cell:
+    value = line.get(key)
+    return Cell() if value is None else Cell(f"{value * factor:.{digits}f}", value=float(value))
 
 
-def _cost(row: Mapping[str, Any]) -> list[str]:
-    forms = {
-        "num_params": lambda v: f"{v / 1e6:.2f}",
-        "gmacs": lambda v: f"{v:.2f}",
-        "latency_ms": lambda v: f"{v:.0f}",
-    }
-    return [form(row[key]) if key in row else "" for key, form in forms.items()]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _caption(records: Sequence[Record], dataset: str, protocol: str) -> str:
+    """What every table states: protocol, split, recipe with what was changed, seeds, weights, leaks."""
+    seeds = tuple(sorted({r.seed for r in records}))
+    grouped = group_cells(records, models=None, kind="ablation")
+    rows = [make_row(cells, key, dataset, protocol, seeds) for key, cells in grouped.items()]
+    first = records[0]
+    facts = gather_facts(records, rows, dataset, protocol, seeds)
+    text = caption(f"Ablation of {first.model_title}", dataset_title(dataset, first.tests[dataset].title), facts)
+    return (
+        f"{text} Below each score: difference from the full model with its 95 % interval from paired per-image "
+        "differences."
+    )

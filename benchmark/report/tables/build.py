@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics.measures import MEASURES
 from benchmark.report.records import select
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import DATASET_TITLES, MODEL_TITLES, dataset_order, dataset_title, model_order
 from benchmark.report.tables.captions import gather_facts
-from benchmark.report.tables.rows import Kind, group_cells, make_row, mark_best, notes
+from benchmark.report.tables.rows import Kind, group_cells, make_row, mark_best, mark_other_images, notes
 from benchmark.report.tables.scores import Table
 from benchmark.report.tables.uncertainty import ScoreReader, find_reference, reference_row, weigh
 from benchmark.store.schema import Record
@@ -33,6 +34,8 @@ def build_tables(
     std: bool = False,
     ci: bool = False,
     significance: str | None = None,
+    settings: bool = False,
+    titles: Mapping[str, str] | None = None,
     read: ScoreReader | None = None,
 ) -> list[Table]:
     """Build one table per test set.
@@ -50,6 +53,8 @@ def build_tables(
         ci: Print the 95 % interval below each mean.
         significance: Mark what differs from this model (in an ablation: from the full form of the same model); the
             empty text stands for BSANet, None for no marks.
+        settings: Let several recipes share a table, told apart in a column.
+        titles: Printed names by model, instead of the usual ones.
         read: Where per-image scores come from; needed for ``ci`` and ``significance``.
     Returns:
         Tables in the paper's order (Kvasir, ETIS, CVC-ColonDB, CVC-EndoScene, then others).
@@ -67,13 +72,15 @@ def build_tables(
         reference = "" if kind == "ablation" else find_reference(significance, sorted(present, key=model_order))
     tables = [
         _build(
-            select.concerning(chosen, dataset),
+            chosen,
             dataset,
             protocol,
             models=models,
             seeds=seeds,
             kind=kind,
             std=std,
+            settings=settings,
+            titles=titles or {},
             left_out=left_out,
         )
         for dataset in wanted
@@ -107,7 +114,7 @@ def _of_kind(records: Sequence[Record], kind: Kind) -> list[Record]:
     ablated = {r.model for r in records if r.ablation}
     if not ablated:
         raise BenchError("no ablated cell among the results; run 'bench ablate' first")
-    return [r for r in records if r.model in ablated and not select.is_foreign(r)]
+    return [r for r in records if r.model in ablated and not is_foreign(r)]
 
 
 def _check_names(
@@ -131,7 +138,7 @@ def _check_names(
 
 
 def _build(
-    records: Sequence[Record],
+    chosen: Sequence[Record],
     dataset: str,
     protocol: str,
     *,
@@ -139,21 +146,27 @@ def _build(
     seeds: Sequence[int] | None,
     kind: Kind,
     std: bool,
+    settings: bool,
+    titles: Mapping[str, str],
     left_out: Mapping[str, list[str]],
 ) -> Table:
-    select.check_comparable(records, dataset, protocol)
-    ours = [r for r in records if not select.is_foreign(r)]
+    records = select.concerning(chosen, dataset, protocol)
+    select.check_comparable(records, dataset, protocol, by_recipe=settings)
+    ours = [r for r in records if not is_foreign(r)]
     wanted_seeds = tuple(sorted(set(seeds) if seeds is not None else {r.seed for r in ours}))
     rows = [
         make_row(found, key, dataset, protocol, wanted_seeds)
-        for key, found in group_cells(records, models=models, kind=kind).items()
+        for key, found in group_cells(records, models=models, kind=kind, by_recipe=settings).items()
     ]
+    rows = [replace(row, title=titles.get(row.model, row.title)) for row in mark_other_images(rows)]
     title = next((r.tests[dataset].title for r in records if dataset in r.tests), None)
     older = [
         f"Left out, made by older code: {', '.join(cells)}"
         for model, cells in left_out.items()
         if any(row.model == model for row in rows)
     ]
+    earlier = [r.cell for r in select.superseded(chosen, dataset, protocol) if protocol in r.tests[dataset].scores]
+    older += [f"Left out, scored again later: {', '.join(earlier)}"] if earlier else []
     marks = {(i, m.key): mark for m in MEASURES for i, mark in mark_best(rows, m).items()}
     return Table(
         dataset=dataset,
@@ -163,6 +176,7 @@ def _build(
         facts=gather_facts(records, rows, dataset, protocol, wanted_seeds),
         notes=(*notes(rows), *_incomplete(records), *older),
         show_std=std,
+        show_settings=settings or any(row.setting for row in rows),
         marks=marks,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.report.records import select
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.tables.leaks import count_kinds, describe_leaks
 from benchmark.report.tables.rows import Row
 from benchmark.store.schema import Record
@@ -45,7 +46,7 @@ def gather_facts(
     records: Sequence[Record], rows: Sequence[Row], dataset: str, protocol: str, seeds: tuple[int, ...]
 ) -> Facts:
     """Collect what the records of one test set have in common."""
-    ours = [r for r in records if not select.is_foreign(r)]
+    ours = [r for r in records if not is_foreign(r)]
     tests = [r.tests[dataset] for r in ours or records if dataset in r.tests]
     hashes = [r.protocols[protocol] for r in records if protocol in r.protocols]
     digests = sorted({r.recipe_hash[:8] for r in ours})
@@ -55,10 +56,10 @@ def gather_facts(
         protocol=protocol,
         protocol_hash=hashes[0][:8] if hashes else "",
         split=f"{name} (seed {seed})" if name and seed else name,
-        recipe=select.recipe_label(ours[0]) if ours else "",
+        recipe=_join_recipes(ours),
         recipe_hash=digests[0] if len(digests) == 1 else "",
         seeds=seeds,
-        n=tests[0].n if tests else None,
+        n=tests[0].n if len({test.n for test in tests}) == 1 else None,
         of=tests[0].of if tests else None,
         synthetic=any(r.synthetic for r in records if dataset in r.tests),
         weights=_join_weights(rows),
@@ -117,6 +118,13 @@ def _seeds(seeds: Sequence[int], with_std: bool) -> str:
         return f"Seed {seeds[0]}"
     spread = " and standard deviation" if with_std else ""
     return f"Seeds {', '.join(map(str, seeds))} (mean{spread})"
+
+
+def _join_recipes(records: Sequence[Record]) -> str:
+    labels = {select.recipe_label(record) for record in records}
+    if len(labels) < 2:
+        return "".join(labels)
+    return f"{' and '.join(dict.fromkeys(record.recipe_name for record in records))} (see column Setting)"
 
 
 def _join_weights(rows: Sequence[Row]) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 from benchmark.errors import BenchError
 from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS
 from benchmark.report.records.blocks import Block
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import dataset_order, model_order
-from benchmark.report.records.select import is_foreign, newest
+from benchmark.report.records.select import newest
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.statistics.resampling import caution, compare, holm, resample
 from benchmark.report.tables.rows import printed, row_title

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchError
-from benchmark.report.records import select
+from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import model_order, model_title
 from benchmark.report.sheets.escape import label
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
@@ -58,7 +58,7 @@ def efficiency_sheets(
     Raises:
         BenchError: Nothing was profiled or recorded of the models wanted.
     """
-    ours = [r for r in records if r.status == "ok" and not r.ablation and not select.is_foreign(r)]
+    ours = [r for r in records if r.status == "ok" and not r.ablation and not is_foreign(r)]
     found = dict.fromkeys([*(r.model for r in ours), *(str(c["model"]) for c in profile)])
     wanted = sorted(models if models is not None else found, key=model_order)
     if not set(wanted) & set(found):

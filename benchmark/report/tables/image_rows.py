@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from benchmark.errors import BenchError
 from benchmark.metrics.aggregate import MISS_BELOW
 from benchmark.metrics.measures import COLUMNS
-from benchmark.report.records import select
 from benchmark.report.tables.build import build_tables
-from benchmark.report.tables.rows import Row, group_cells
+from benchmark.report.tables.rows import Row
 from benchmark.report.tables.scores import Table
 from benchmark.store.io import read_scores
 from benchmark.store.layout import ResultsLayout
@@ -53,6 +52,7 @@ def image_rows(
     recipe: str | None = None,
     split: str | None = None,
     seeds: Sequence[int] | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> Iterator[ImageRows]:
     """Yield the images behind each row of the tables that ``build_tables`` makes of the same arguments.
 
@@ -64,16 +64,20 @@ def image_rows(
         BenchError: As ``build_tables``; or the rows of a cell are unreadable or lack an image of its record.
     """
     tables = build_tables(
-        records, protocol=protocol, models=models, datasets=datasets, recipe=recipe, split=split, seeds=seeds
+        records,
+        protocol=protocol,
+        models=models,
+        datasets=datasets,
+        recipe=recipe,
+        split=split,
+        seeds=seeds,
+        titles=titles,
     )
-    full = [r for r in records if not r.ablation]
-    kept, _ = select.newest(select.choose(full, recipe=recipe, split=split))
+    by_cell = {record.cell: record for record in records}
     load = lru_cache(maxsize=4)(lambda cell: read_scores(ResultsLayout(results).cell(cell).scores))
     for table in tables:
-        cells = group_cells(select.concerning(kept, table.dataset), models=models, kind="main")
         for row in table.rows:
-            found = cells[(row.model, row.ablation, row.foreign)]
-            used = [r for r in found if row.n is not None and (row.foreign or r.seed in row.seeds)]
+            used = [by_cell[cell] for cell in row.cells] if row.n is not None else []
             parts = [_part(load(r.cell), r, table.dataset, protocol, results) for r in used]
             yield ImageRows(table, row, _join(parts) if parts else None)
 

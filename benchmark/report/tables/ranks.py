@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError
 from benchmark.metrics.measures import MEASURES, Measure
+from benchmark.report.records.identity import RowKey
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.statistics.ranks import Ranks, average_ranks
 from benchmark.report.tables.rows import Row, printed_row
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.report.tables.scores import Table
-
-RowName = tuple[str, tuple[str, ...], bool]
 
 
 def rank_sheet(tables: Sequence[Table]) -> Sheet:
@@ -31,9 +30,9 @@ def rank_sheet(tables: Sequence[Table]) -> Sheet:
     Raises:
         BenchError: Fewer than two rows have numbers on every set.
     """
-    names = {_name(row): row for table in tables for row in table.rows}
+    names = {row.key: row for table in tables for row in table.rows}
     used = [table for table in tables if any(_has_all(row) for row in table.rows)]
-    present = {(table.dataset, _name(row)) for table in used for row in table.rows if _has_all(row)}
+    present = {(table.dataset, row.key) for table in used for row in table.rows if _has_all(row)}
     lacking = {name: [t for t in used if (t.dataset, name) not in present] for name in names}
     ranked = [name for name in names if used and not lacking[name]]
     if len(ranked) < 2:
@@ -58,18 +57,14 @@ def rank_sheet(tables: Sequence[Table]) -> Sheet:
     )
 
 
-def _name(row: Row) -> RowName:
-    return row.model, row.ablation, row.foreign
-
-
 def _has_all(row: Row) -> bool:
     return row.is_ranked and all(row.values.get(m.key) is not None for m in MEASURES)
 
 
-def _scores(used: Sequence[Table], ranked: Sequence[RowName], measure: Measure) -> pd.DataFrame:
+def _scores(used: Sequence[Table], ranked: Sequence[RowKey], measure: Measure) -> pd.DataFrame:
     import pandas as pd
 
-    by_set = {t.dataset: {str(_name(row)): printed_row(row, measure.key) for row in t.rows} for t in used}
+    by_set = {t.dataset: {str(row.key): printed_row(row, measure.key) for row in t.rows} for t in used}
     return pd.DataFrame(by_set).T[[str(name) for name in ranked]]
 
 
@@ -98,7 +93,7 @@ def _warnings(ranks: dict[str, Ranks]) -> list[str]:
     return [*([f"{first.warning[0].upper()}{first.warning[1:]}"] if first.warning else []), *verdict]
 
 
-def _row(row: Row, name: RowName, ranks: dict[str, Ranks]) -> tuple[Cell, ...]:
+def _row(row: Row, name: RowKey, ranks: dict[str, Ranks]) -> tuple[Cell, ...]:
     cells = []
     for measure in MEASURES:
         average = ranks[measure.key].average
@@ -108,7 +103,7 @@ def _row(row: Row, name: RowName, ranks: dict[str, Ranks]) -> tuple[Cell, ...]:
     return (Cell(row.title, sup="†" if row.foreign else ""), *cells)
 
 
-def _line(row: Row, name: RowName, ranks: dict[str, Ranks], used: Sequence[Table]) -> dict[str, Any]:
+def _line(row: Row, name: RowKey, ranks: dict[str, Ranks], used: Sequence[Table]) -> dict[str, Any]:
     facts = used[0].facts
     return {
         "model": row.model,

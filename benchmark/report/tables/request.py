@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
-    from benchmark.report.sheets.sheet import Printable
+    from benchmark.report.sheets.sheet import Printable, Sheet
     from benchmark.store.schema import Record
 
 Records = Sequence["Record"]
@@ -39,6 +39,9 @@ class TableRequest:
     worst: int | None = None
     exclude: Sequence[str] = ()
     published: Path | None = None
+    settings: bool = False
+    titles: Mapping[str, str] = field(default_factory=dict)
+    short: bool = False
 
     @property
     def choice(self) -> dict[str, Any]:
@@ -50,10 +53,12 @@ class TableRequest:
             "recipe": self.recipe,
             "split": self.split,
             "seeds": self.seeds,
+            "titles": self.titles,
         }
 
 
-_REFINEMENTS = dict.fromkeys(("main", "ablation"), ("std", "ci", "significance", "rank", "exclude-leaked"))
+_OF_SCORES = ("std", "ci", "significance", "rank", "exclude-leaked", "settings", "short-captions")
+_REFINEMENTS = dict.fromkeys(("main", "ablation"), _OF_SCORES)
 """Kind of table -> options that refine it; the others refuse them."""
 
 
@@ -61,6 +66,7 @@ def _check_options(request: TableRequest) -> None:
     known = _REFINEMENTS.get(request.kind, ())
     asked: dict[str, bool] = {"std": request.std, "ci": request.ci, "significance": request.significance is not None}
     asked |= {"rank": request.rank, "exclude-leaked": bool(request.exclude)}
+    asked |= {"settings": request.settings, "short-captions": request.short}
     if request.kind == "efficiency":
         asked |= {"datasets": request.datasets is not None, "seeds": request.seeds is not None}
     for name in (name for name, on in asked.items() if on and name not in known):
@@ -95,6 +101,7 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
         std=request.std,
         ci=request.ci,
         significance=request.significance,
+        settings=request.settings,
         read=score_reader(request.results, request.protocol),
         **request.choice,
     )
@@ -102,7 +109,14 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
         from benchmark.report.tables.without_leaked import with_clean
 
         made = with_clean(made, records, ResultsLayout(request.results), request.exclude)
-    return [*made, rank_sheet(made)] if request.rank else [*made]
+    sheets: list[Printable] = [*made, rank_sheet(made)] if request.rank else [*made]
+    return [with_short_caption(one.sheet) for one in sheets] if request.short else sheets
+
+
+def with_short_caption(sheet: Sheet) -> Sheet:
+    """Return the table with a caption of one sentence; the details stand in the first note."""
+    first, stop, details = sheet.caption.partition(". ")
+    return replace(sheet, caption=f"{first}{stop.strip()}", notes=(details, *sheet.notes)) if details else sheet
 
 
 def _strata(request: TableRequest, records: Records) -> list[Printable]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from benchmark.metrics.measures import MEASURE_KEYS, Measure
+from benchmark.report.records.identity import RowKey, digest, is_foreign, row_keys
 from benchmark.report.records.names import MODEL_TITLES, model_order, model_title
-from benchmark.report.records.select import is_foreign
 from benchmark.report.sheets.sheet import Mark
 from benchmark.store.schema import Record
 
 Kind = Literal["main", "ablation"]
 DIGITS = 3  # as the paper prints; best and second are decided on these digits
-DIGEST_DIGITS = 12
-RowKey = tuple[str, tuple[str, ...], bool]  # model, parts left out, maps by others
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,9 @@ class Row:
         reason: Why cells are blank.
         cells: The records that the row averages, in the order of ``seeds``.
         clean: The row without leaked test images, where that was asked for.
+        setting: What tells it from other rows of the same model; mostly empty.
+        fingerprint: Of the images that were scored.
+        other_images: They are not the images of the other rows, so the row is not ranked.
     """
 
     model: str
@@ -72,11 +73,24 @@ class Row:
     reason: str | None = None
     cells: tuple[str, ...] = ()
     clean: Clean | None = None
+    setting: str = ""
+    fingerprint: str = ""
+    other_images: bool = False
+
+    @property
+    def key(self) -> RowKey:
+        """What tells the row from the others of a table, the same on every test set."""
+        return RowKey(self.model, self.ablation, self.foreign, self.title if self.foreign else "", self.setting)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether foreign maps cover only a part of the images."""
+        return self.foreign and self.of is not None and self.n != self.of
 
     @property
     def is_ranked(self) -> bool:
-        """A row over only a part of the images is shown, but takes no part in best and second."""
-        return not (self.foreign and self.of is not None and self.n != self.of)
+        """A row over other images, or a part of them, is shown, but takes no part in best and second."""
+        return not (self.is_partial or self.other_images)
 
 
 def printed(value: float) -> str:
@@ -105,18 +119,20 @@ def mark_best(rows: Sequence[Row], measure: Measure) -> dict[int, Mark]:
     return {i: names[value] for i, value in shown.items() if value in names}
 
 
-def group_cells(records: Sequence[Record], *, models: Sequence[str] | None, kind: Kind) -> dict[RowKey, list[Record]]:
+def group_cells(
+    records: Sequence[Record], *, models: Sequence[str] | None, kind: Kind, by_recipe: bool = False
+) -> dict[RowKey, list[Record]]:
     """Group records into rows, in the order of the table."""
     cells: dict[RowKey, list[Record]] = {}
+    keys = row_keys(records, by_recipe=by_recipe)
     for record in records:
         if models is None or record.model in models:
-            key = (record.model, tuple(record.ablation), is_foreign(record))
-            cells.setdefault(key, []).append(record)
-    present = {(model, foreign) for model, _, foreign in cells}
+            cells.setdefault(keys[record.cell], []).append(record)
+    present = {key.model for key in cells}
     for model in models or () if kind == "main" else ():
-        if (model, False) not in present and (model, True) not in present:
-            cells[(model, (), False)] = []
-    return dict(sorted(cells.items(), key=lambda item: (model_order(item[0][0]), len(item[0][1]), item[0])))
+        if model not in present:
+            cells[RowKey(model)] = []
+    return dict(sorted(cells.items(), key=lambda item: (model_order(item[0].model), len(item[0].ablation), item[0])))
 
 
 def row_title(model: str, ablation: Sequence[str], recorded: str | None) -> str:
@@ -128,14 +144,14 @@ def row_title(model: str, ablation: Sequence[str], recorded: str | None) -> str:
 
 
 def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str, seeds: tuple[int, ...]) -> Row:
-    model, ablation, foreign = key
-    title = row_title(model, ablation, records[0].model_title or model if records else None)
+    model, ablation, foreign = key[:3]
+    title = key.title or row_title(model, ablation, records[0].model_title or model if records else None)
     used = list(records) if foreign else [r for r in records if r.seed in seeds]
     used.sort(key=lambda r: r.seed)
     reason = _why_blank(used, dataset, protocol, () if foreign else seeds)
     if reason is not None:
         blank: dict[str, float | None] = dict.fromkeys(MEASURE_KEYS)
-        return Row(model, ablation, title, blank, blank, foreign=foreign, reason=reason)
+        return Row(model, ablation, title, blank, blank, foreign=foreign, reason=reason, setting=key.setting)
     tests = [r.tests[dataset] for r in used]
     columns = {key: [_number(t.scores[protocol].get(key)) for t in tests] for key in MEASURE_KEYS}
     lacking = [key for key, column in columns.items() if None in column]
@@ -149,13 +165,15 @@ def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str
         of=tests[0].of,
         seeds=tuple(r.seed for r in used),
         foreign=foreign,
-        origin=(used[0].origin or "") + _digest(used[0]) if foreign else "",
+        origin=(used[0].origin or "") + digest(used[0]) if foreign else "",
         recipe_hash=used[0].recipe_hash,
         weights=_weights(used[0]),
         num_params=used[0].num_params,
         num_leaked=max((t.num_leaked for t in tests), default=0),
         reason=f"no number for {', '.join(lacking)}" if lacking else None,
         cells=tuple(r.cell for r in used),
+        setting=key.setting,
+        fingerprint=tests[0].fingerprint,
     )
 
 
@@ -205,27 +223,46 @@ def _weights(record: Record) -> str:
     asked = bool(record.recipe.get("pretrained"))
     if not pretrained.get("used", bool(name) or asked):
         return "random initialisation"
-    return f"pretrained {name}{_digest(record)}" if name else "pretrained on ImageNet"
+    return f"pretrained {name}{digest(record)}" if name else "pretrained on ImageNet"
 
 
-def _digest(record: Record) -> str:
-    """The first digits of the weight file's sha256, in brackets; the record holds them all."""
-    digest = str(record.pretrained.get("sha256") or "")
-    return f" (sha256 {digest[:DIGEST_DIGITS]})" if digest else ""
+def mark_other_images(rows: Sequence[Row]) -> list[Row]:
+    """Tell which rows were scored on other images than ours; where all are foreign and differ, that is every row."""
+    ours = {row.fingerprint for row in rows if row.fingerprint and not row.foreign}
+    known = ours or {row.fingerprint for row in rows if row.fingerprint and not row.is_partial}
+    if ours or len(known) > 1:
+        agreed = ours if len(ours) == 1 else set()
+        return [
+            replace(row, other_images=row.foreign and not row.is_partial and row.fingerprint not in agreed)
+            if row.fingerprint
+            else row
+            for row in rows
+        ]
+    return list(rows)
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """Return one line per reason for blanks, and one per row over maps that others made."""
+    """Return one line per reason for blanks, and one per row over foreign maps."""
     by_reason: dict[str, list[str]] = {}
     for row in rows:
         if row.reason:
-            by_reason.setdefault(row.reason, []).append(row.title)
+            by_reason.setdefault(row.reason, []).append(_named(row))
     lines = []
     for reason, titles in by_reason.items():
         who = "all rows" if len(titles) == len(rows) > 1 else ", ".join(titles)
         lines.append(f"Blank, {who}: {reason}")
-    for row in rows:
-        if row.foreign:
-            part = "" if row.of is None or row.n == row.of else f", {row.n} of {row.of} images, not ranked"
-            lines.append(f"† {row.title}: {row.origin}{part}")
-    return lines
+    return [*lines, *(_foreign_note(row, rows) for row in rows if row.foreign)]
+
+
+def _named(row: Row) -> str:
+    return f"{row.title} ({row.setting})" if row.setting else row.title
+
+
+def _foreign_note(row: Row, rows: Sequence[Row]) -> str:
+    facts = [row.origin]
+    if row.is_partial:
+        facts.append(f"{row.n} of {row.of} images, not ranked")
+    elif row.other_images:
+        whose = "ours were" if any(not one.foreign and one.fingerprint for one in rows) else "the other rows were"
+        facts.append(f"scored on other images than {whose} ({row.n} images), not ranked")
+    return f"† {row.title}: {', '.join(facts)}"

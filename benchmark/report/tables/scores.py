@@ -29,6 +29,7 @@ class Table:
     facts: Facts
     notes: tuple[str, ...] = ()
     show_std: bool = False
+    show_settings: bool = False
     show_ci: bool = False
     show_tests: bool = False
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
@@ -72,18 +73,33 @@ def score_sheet(table: Table) -> Sheet:
     return Sheet(
         stem=table.stem,
         caption=score_caption(table),
-        columns=(Column("Model", align="l"), *measures),
+        columns=(Column("Model", align="l"), *_setting_column(table), *measures),
         rows=tuple(line for i, row in enumerate(table.rows) for line in _lines(table, i, row)),
-        notes=table.notes,
+        notes=(*table.notes, *_no_spread(table)),
         data=tuple(csv_rows(table)),
         combined="tables" if table.kind == "main" else "ablations",
     )
 
 
+def _no_spread(table: Table) -> list[str]:
+    """Say why no standard deviation stands there, where one was asked for."""
+    single = [row.title for row in table.rows if row.n is not None and len(row.seeds) == 1 and not row.foreign]
+    if not table.show_std or not single:
+        return []
+    who = "" if len(single) == sum(row.n is not None and not row.foreign for row in table.rows) else f", {single}"
+    who = who and f", {', '.join(single)}"
+    return [f"No standard deviation{who}: one seed; it needs two, such as --seeds 0,1"]
+
+
+def _setting_column(table: Table) -> tuple[Column, ...]:
+    return (Column("Setting", align="l"),) if table.show_settings else ()
+
+
 def score_caption(table: Table) -> str:
     """Return the caption: the facts, and what the marks mean."""
     what = "Results" if table.kind == "main" else "Ablation"
-    sentences = [caption(what, table.title, table.facts, with_std=table.show_std)]
+    spread = table.show_std and any(value is not None for row in table.rows for value in row.std.values())
+    sentences = [caption(what, table.title, table.facts, with_std=spread)]
     if table.marks:
         sentences.append("Best in bold, second underlined.")
     if table.uncertainty.intervals:
@@ -115,12 +131,14 @@ def _lines(table: Table, i: int, row: Row) -> Iterator[tuple[Cell, ...]]:
     yield _cells(table, i, row)
     clean = row.clean
     if clean is not None and not clean.same:
-        yield (Cell(CLEAN_TITLE), *(_figure(table, clean, key, clean.marks.get(key)) for key in MEASURE_KEYS))
+        blank = (Cell(),) if table.show_settings else ()
+        yield (Cell(CLEAN_TITLE), *blank, *(_figure(table, clean, key, clean.marks.get(key)) for key in MEASURE_KEYS))
 
 
 def _cells(table: Table, i: int, row: Row) -> tuple[Cell, ...]:
     head = Cell(row.title, sup="†" if row.foreign else "")
-    return (head, *(_weighed(table, i, key) for key in MEASURE_KEYS))
+    setting = (Cell(row.setting),) if table.show_settings else ()
+    return (head, *setting, *(_weighed(table, i, key) for key in MEASURE_KEYS))
 
 
 def _weighed(table: Table, i: int, key: str) -> Cell:
@@ -154,6 +172,7 @@ def csv_rows(table: Table) -> list[dict[str, Any]]:
             "dataset_title": table.title,
             "model_title": row.title,
             "ablation": "+".join(row.ablation),
+            "setting": row.setting,
             "protocol": facts.protocol,
             "protocol_hash": facts.protocol_hash,
             "split": "" if row.foreign else facts.split,

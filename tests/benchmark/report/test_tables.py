@@ -151,10 +151,10 @@ def test_a_wanted_model_without_a_record_is_a_blank_row(make_record: Any) -> Non
     assert table.notes == ("Blank, U-Net: not run with seed 0",)
 
 
-def test_a_score_that_is_absent_or_not_finite_is_a_blank_cell(make_record: Any) -> None:
-    scores = dict.fromkeys(KEYS, 0.5)
-    record = make_record("unet", tests={"kvasir": {**scores, "mDSC": float("nan")}})
-    del record.tests["kvasir"].scores["pranet"]["MAE"]
+def test_a_score_that_is_absent_is_a_blank_cell(make_record: Any) -> None:
+    record = make_record("unet", tests={"kvasir": dict.fromkeys(KEYS, 0.5)})
+    for key in ("mDSC", "MAE"):
+        del record.tests["kvasir"].scores["pranet"][key]
     row = build_tables([record])[0].rows[0]
     assert (row.values["mDSC"], row.values["MAE"], row.values["mIoU"]) == (None, None, 0.5)
     assert row.reason == "no number for mDSC, MAE"
@@ -293,7 +293,89 @@ def test_weights_are_named_whatever_the_record_says_of_them(
 
 def test_the_same_cell_twice_is_refused(make_record: Any) -> None:
     with pytest.raises(BenchError, match="two records of unet with seed 0"):
-        build_tables([make_record("unet"), make_record("unet", model_options={"width": 8})])
+        build_tables([make_record("unet"), make_record("unet", recipe_hash="22221111", cell="unet/quick-2/seed0")])
+
+
+@pytest.mark.parametrize(
+    ("change", "settings"),
+    [
+        ({"model_options": {"width": 8}}, ["default", "width=8"]),
+        ({"pretrained": {"name": "b", "sha256": "ff"}}, ["a (sha256 00)", "b (sha256 ff)"]),
+    ],
+)
+def test_one_model_with_other_weights_or_options_has_two_rows(make_record: Any, change: Any, settings: Any) -> None:
+    first = {} if "model_options" in change else {"pretrained": {"name": "a", "sha256": "00"}}
+    old = make_record("unet", **first)
+    new = make_record("unet", cell="unet/quick-2/seed0", created="2025-02-01T00:00:00Z", **change)
+    (table,) = build_tables([old, new, make_record("bsanet")])
+    assert [row.setting for row in table.rows] == [*settings, ""] and not any("older" in note for note in table.notes)
+    assert table.sheet.columns[1].plain == "Setting" and table.sheet.rows[1][1].text == settings[1]
+
+
+def test_two_recipes_share_a_table_with_a_column_that_tells_them_apart(make_record: Any) -> None:
+    records = [
+        make_record("unet", recipe={"epochs": e, "pretrained": False}, recipe_hash=f"{e}", cell=f"unet/quick-{e}/seed0")
+        for e in (5, 50)
+    ]
+    with pytest.raises(BenchError, match="--settings"):
+        build_tables(records)
+    (table,) = build_tables(records, settings=True)
+    assert [row.setting for row in table.rows] == ["epochs=5", "epochs=50"]
+    assert "Recipe quick (see column Setting)" in table.sheet.caption
+
+
+def _foreign(make_record: Any, name: str, **fields: Any) -> Record:
+    facts = {"model_title": name, "origin": "maps by their authors", "cell": f"{name}/maps-1/seed0", **fields}
+    return make_record("theirs", split={"name": ""}, **facts)
+
+
+def test_rows_on_other_images_are_shown_but_not_ranked(make_record: Any) -> None:
+    ours = [make_record("unet", tests={"kvasir": 0.6}), make_record("bsanet", tests={"kvasir": 0.7})]
+    (table,) = build_tables([*ours, _foreign(make_record, "A", tests={"kvasir": 0.9}, fingerprint="x", n=6)])
+    assert "† A: maps by their authors, scored on other images than ours were (6 images), not ranked" in table.notes
+    assert [table.marks.get((i, "mDSC")) for i in range(3)] == ["second", None, "best"]
+
+
+def test_foreign_rows_that_disagree_on_the_images_are_not_ranked_at_all(make_record: Any) -> None:
+    records = [_foreign(make_record, "A", n=8), _foreign(make_record, "B", fingerprint="x", n=6)]
+    (table,) = build_tables(records)
+    assert not table.marks and all("other images than the other rows were" in note for note in table.notes)
+    assert "images)" not in table.sheet.caption.partition(".")[0]
+
+
+def test_two_evaluations_of_one_name_join_or_say_which_was_repeated(make_record: Any) -> None:
+    plain = _foreign(make_record, "A", tests={"kvasir": 0.7})
+    boundary = _foreign(make_record, "A", tests={"colondb": 0.7}, cell="A/maps-2/seed0")
+    assert [(t.dataset, t.notes[0][:3]) for t in build_tables([plain, boundary])] == [
+        ("kvasir", "† A"),
+        ("colondb", "† A"),
+    ]
+    later = _foreign(make_record, "A", tests={"kvasir": 0.8}, cell="A/maps-3/seed0", created="2025-02-01T00:00:00Z")
+    (table,) = build_tables([plain, later])
+    assert [row.values["mDSC"] for row in table.rows] == [0.8]
+    assert "Left out, scored again later: A/maps-1/seed0" in table.notes
+
+
+def test_names_of_one_slug_and_checkpoints_of_one_network_are_rows_of_their_own(make_record: Any) -> None:
+    (table,) = build_tables([_foreign(make_record, "My net"), _foreign(make_record, "my-net")])
+    assert _titles(table) == ["My net", "my-net"]
+    weights = [
+        _foreign(make_record, "PraNet", origin=f"checkpoint {n}", cell=f"p/{n}/seed0") for n in ("a.pth", "b.pth")
+    ]
+    (table,) = build_tables(weights)
+    assert [row.setting for row in table.rows] == ["checkpoint a.pth", "checkpoint b.pth"]
+
+
+def test_a_failed_attempt_with_another_recipe_stays_out(make_record: Any) -> None:
+    bad = make_record(
+        "unet", tests={}, status="failed", recipe={"epochs": 5}, recipe_hash="5", cell="unet/quick-5/seed0"
+    )
+    assert _titles(build_tables([make_record("unet"), bad])[0]) == ["U-Net"]
+
+
+def test_names_can_be_replaced(make_record: Any) -> None:
+    table = build_tables([make_record("bsanet")], titles={"bsanet": "Net_1"})[0]
+    assert _titles(table) == ["Net_1"] and r"Net\_1" in table.to_latex()
 
 
 def test_unknown_names_get_the_nearest_match(make_record: Any) -> None:

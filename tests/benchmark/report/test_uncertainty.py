@@ -140,8 +140,8 @@ def test_a_number_that_an_image_lacks_is_named_and_the_rest_stays(make_results: 
     root = make_results({"bsanet": 0.8})
     path = next((root / "runs" / "unet").rglob("run.json"))
     text = json.loads(path.read_text(encoding="utf-8"))
-    text["tests"]["kvasir"]["scores"]["pranet"]["S_alpha"] = float("nan")
-    path.write_text(json.dumps(text), encoding="utf-8")  # as a foreign tool would write it
+    del text["tests"]["kvasir"]["scores"]["pranet"]["S_alpha"]
+    path.write_text(json.dumps(text), encoding="utf-8")
     (table,) = _tables(root, ci=True, significance="")
     assert table.rows[0].values["S_alpha"] is None
     assert "U-Net: no interval for S_alpha: an image has no number" in table.notes

@@ -1,0 +1,124 @@
+"""What makes two records rows of their own: title and origin of foreign maps, weights, options, setting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from benchmark.config import load_recipe, recipe_names
+from benchmark.report.records.names import MODEL_TITLES
+from benchmark.store.schema import Record
+
+DIGEST_DIGITS = 12
+
+
+class RowKey(NamedTuple):
+    """Which row of a table a record belongs to; records of one key are its seeds.
+
+    Attributes:
+        model: Registry name. ablation: Parts left out.
+        foreign: The maps or the weights were made by others.
+        title: Printed name of foreign maps, which may share a registry name; empty for what was trained here.
+        setting: What tells the row from others of the same model: weights, options, checkpoint, recipe. Mostly empty.
+    """
+
+    model: str
+    ablation: tuple[str, ...] = ()
+    foreign: bool = False
+    title: str = ""
+    setting: str = ""
+
+
+def is_foreign(record: Record) -> bool:
+    """Return whether others made the maps, outside this harness: no recipe or split of ours applies."""
+    return bool(record.origin)
+
+
+def row_keys(records: Sequence[Record], *, by_recipe: bool = False) -> dict[str, RowKey]:
+    """Return the row of each record, by cell.
+
+    Args:
+        records: Of one table.
+        by_recipe: Records of several recipes are rows of their own.
+    """
+    groups: dict[RowKey, list[Record]] = {}
+    for record in records:
+        groups.setdefault(_plain_key(record), []).append(record)
+    recipes = _recipe_settings([r for r in records if not is_foreign(r)]) if by_recipe else {}
+    found: dict[str, RowKey] = {}
+    for key, members in groups.items():
+        facts = [_facts(record) for record in members]
+        varying = [name for name in facts[0] if len({fact[name] for fact in facts} - {""}) > 1]
+        for record, fact in zip(members, facts, strict=True):
+            parts = [recipes.get(record.cell, ""), *(fact[name] for name in varying)]
+            found[record.cell] = key._replace(setting=", ".join(part for part in parts if part))
+    return found
+
+
+def same_cell(record: Record) -> str:
+    """Return what two records share that differ in nothing but the code that made them."""
+    key = _plain_key(record)
+    settings = [record.recipe_name, record.recipe_hash, record.split.model_dump(), record.seed]
+    return json.dumps([*key, *settings, sorted(_facts(record).items())], sort_keys=True)
+
+
+def digest(record: Record) -> str:
+    """Return the first digits of the weight file's sha256, in brackets; the record holds them all."""
+    found = str(record.pretrained.get("sha256") or "")
+    return f" (sha256 {found[:DIGEST_DIGITS]})" if found else ""
+
+
+def _plain_key(record: Record) -> RowKey:
+    foreign = is_foreign(record)
+    title = MODEL_TITLES.get(record.model, "")
+    if record.model_title.lower() not in (record.model, title.lower()):
+        title = record.model_title
+    return RowKey(record.model, tuple(record.ablation), foreign, (title or record.model_title) if foreign else "")
+
+
+def _facts(record: Record) -> dict[str, str]:
+    """What may differ between two rows of one model, in the words of a table."""
+    if is_foreign(record):
+        return {"origin": f"{record.origin}{digest(record)}"}
+    options = ", ".join(f"{key}={value}" for key, value in sorted(record.model_options.items())) or "default"
+    weights = f"{record.pretrained.get('name') or ''}{digest(record)}".strip()
+    return {"weights": weights, "options": options}
+
+
+def changed_fields(record: Record) -> dict[str, Any] | None:
+    """Return the recipe fields that differ from the packaged recipe's; None for a recipe of the user's own."""
+    base = _packaged(record.recipe_name, record.model)
+    if base is None:
+        return None
+    return {k: v for k, v in record.recipe.items() if k in base and k != "name" and base[k] != v}
+
+
+@lru_cache(maxsize=512)
+def _packaged(name: str, model: str) -> dict[str, Any] | None:
+    """Return the packaged recipe's fields, None for a recipe from a file of the user's own."""
+    return load_recipe(name, model=model).model_dump(mode="json") if name in recipe_names() else None
+
+
+def _recipe_settings(records: Sequence[Record]) -> dict[str, str]:
+    """Return, by cell, what tells its recipe from those of the other records, as short as can be."""
+    changes = {record.cell: changed_fields(record) or {} for record in records}
+    fields = list(dict.fromkeys(field for one in changes.values() for field in one))
+    varying = [f for f in fields if len({_shown(record.recipe.get(f)) for record in records}) > 1]
+    names = {record.recipe_name for record in records}
+    own = {r.recipe_name: {x.recipe_hash for x in records if x.recipe_name == r.recipe_name} for r in records}
+    found = {}
+    for record in records:
+        parts = [record.recipe_name] if len(names) > 1 else []
+        if changed_fields(record) is None and len(own[record.recipe_name]) > 1:
+            parts = [f"{record.recipe_name}-{record.recipe_hash[:8]}"]
+        parts += [f"{field}={_shown(record.recipe.get(field))}" for field in varying]
+        found[record.cell] = ", ".join(parts)
+    return found
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}:{_shown(item)}" for key, item in value.items())
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)

@@ -1,0 +1,35 @@
+"""The table of an ablation: it says what every table says, and fits the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from made_results import write_results
+
+from benchmark.report.sheets.latex import _LINE_PT, _SIZES, _panels, _width
+from benchmark.report.tables.ablations import ablation_tables, write_ablation
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
+
+
+def test_caption_width_and_files(tmp_path: Path) -> None:
+    facts = {"recipe": {"epochs": 3, "pretrained": False}, "environment": {"commit": "c0ffee00"}}
+    write_results(tmp_path, {"bsanet": 0.8}, **facts)
+    for drop in (["isam"], ["fsam"], ["isam", "fsam", "arm", "rendering"]):
+        cell = "bsanet-" + "-".join(drop)
+        for seed in (0, 1):
+            write_results(
+                tmp_path, {"bsanet": 0.7}, seeds=(seed,), ablation=drop, cell=f"{cell}/quick-1/seed{seed}", **facts
+            )
+    records = io.read_records(tmp_path)
+    rows = [io.read_scores(ResultsLayout(tmp_path).cell(r.cell).scores) for r in records]
+    costs = {tuple(r.ablation): {"num_params": 1e7, "gmacs": 12.5, "latency_ms": 31.0} for r in records}
+    (sheet,), _ = ablation_tables(records, rows, costs)
+    for part in ("Recipe quick[epochs=3", "Weights: random initialisation", "training set", "Commit c0ffee00"):
+        assert part in sheet.caption
+    panels = _panels(sheet, _SIZES[-1], True)
+    assert all(_width(panel, _SIZES[-1], True) <= _LINE_PT for panel in panels) and len(panels) > 1
+    assert [c.plain for p in panels for c in p.columns[1:]] == [c.plain for c in sheet.columns[1:]]
+    assert sheet.to_latex().count(r"\toprule") == len(panels)
+    names = {path.name for path in write_ablation([sheet], tmp_path / "t", "bsanet")}
+    assert names == {"ablation-bsanet-kvasir.md", "ablation-bsanet-kvasir.tex", "ablation-bsanet.csv"}
