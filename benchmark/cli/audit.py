@@ -10,7 +10,6 @@ import typer
 from benchmark.cli.app import audit_app
 from benchmark.cli.options import CacheDir, DataRoot, SplitSeed
 from benchmark.cli.printing import say
-from benchmark.store import io
 
 
 @audit_app.command("published")
@@ -35,6 +34,8 @@ def audit_published(
     paths = list(files or []) or published_files(published_folder())
     findings = audit(paths, notes=notes)
     if json_file is not None:
+        from benchmark.store import io
+
         io.write_text(json_file, findings_json(findings))
     for one in findings:
         print(f"{one.severity} ({one.rule}) in {one.table}, {one.dataset}, {one.model}: {one.message}")
@@ -77,9 +78,12 @@ def audit_data(
     else:
         found = audit_datasets(wanted, data_root, cache_dir=cache_dir, progress=progress)
     if json_file is not None:
+        from benchmark.store import io
+
         io.write_json(json_file, to_json(found))
     if html_file is not None:
         from benchmark.data.audit.page import to_html
+        from benchmark.store import io
 
         io.write_text(html_file, to_html(found))
     print(to_text(found))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from browser import chromium, visit  # noqa: F401 (fixtures)
 from harness import NET, TINY, Bench, bench_executable
+from preloaded import Preloaded
 from spread_study import alone, start  # noqa: F401 (fixtures)
 
 
@@ -19,20 +21,39 @@ def environment(shared_cache: Path) -> dict[str, str]:
     return {**kept, "BENCH_CACHE_DIR": str(shared_cache), "COLUMNS": "200"}
 
 
+@pytest.fixture(scope="session")
+def run_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Run `bench` in a folder with an environment and wait for its end; the libraries are imported already."""
+    if os.environ.get("BENCH_TEST_EXEC"):
+        yield run_installed
+        return
+    server = Preloaded(tmp_path_factory.mktemp("preloaded"))
+
+    def call(arguments: list[str], *, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        run = server.run if server.serves(env) else run_installed
+        return run(arguments, cwd=cwd, env=env, timeout=900)
+
+    yield call
+    server.close()
+
+
+def run_installed(
+    arguments: list[str], *, cwd: Path, env: dict[str, str], timeout: float = 900
+) -> subprocess.CompletedProcess[str]:
+    """Run the installed script itself."""
+    command = [bench_executable(), *arguments]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
+
+
 @pytest.fixture
-def bench(tmp_path: Path, environment: dict[str, str]) -> Bench:
+def bench(
+    tmp_path: Path, environment: dict[str, str], run_bench: Callable[..., subprocess.CompletedProcess[str]]
+) -> Bench:
     """Run `bench` in an empty folder; `code` is the exit code expected (None: any)."""
     (tmp_path / "tiny_net.py").write_text(NET)
 
     def call(*arguments: str, code: int | None = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [bench_executable(), *arguments],
-            cwd=tmp_path,
-            env={**environment, **variables},
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
+        done = run_bench(list(arguments), cwd=tmp_path, env={**environment, **variables})
         if code is not None:
             assert done.returncode == code, f"exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done

@@ -1,0 +1,218 @@
+"""The command `bench` in a fresh process that need not import its libraries first.
+
+Importing torch, Lightning, pandas and MLflow takes several seconds, and the end-to-end tests call `bench` many hundred
+times. One process imports them once and forks for every call; the child runs the entry point that the installed script
+runs, in the folder, with the environment, arguments and output files of the call, and ends as any process does. What
+the import itself decides (environment variables that libraries read, start-up time, signals while starting) is tested
+by real calls of the script: `BENCH_TEST_EXEC=1` makes all calls such.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import contextlib
+import gc
+import json
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+_FREE = ("BENCH_", "COLUMNS", "LINES", "SLOW")
+"""Environment variables that are read while a command runs, never when a library is imported."""
+
+
+class Preloaded:
+    """A process that has everything imported, and forks for every call."""
+
+    def __init__(self, folder: Path) -> None:
+        self._address = str(folder / "socket")
+        self._environment = {key: value for key, value in os.environ.items() if not _is_free(key)}
+        command = [sys.executable, __file__, self._address]
+        self._process = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL)
+
+    def serves(self, environment: Mapping[str, str]) -> bool:
+        """Whether a call differs from the imports' environment in nothing that an import reads."""
+        mine, its = self._environment, environment
+        return not [key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key) and not _is_free(key)]
+
+    def run(
+        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float = 900
+    ) -> subprocess.CompletedProcess[str]:
+        """Call `bench` and wait for its end, as ``subprocess.run`` does."""
+        with tempfile.TemporaryFile("w+b") as out, tempfile.TemporaryFile("w+b") as err, self._connect() as server:
+            call = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
+            server.sendall(len(call).to_bytes(8, "big"))
+            socket.send_fds(server, [b"f"], [out.fileno(), err.fileno()])
+            server.sendall(call)
+            pid = int.from_bytes(_receive(server, 8), "big")
+            server.settimeout(timeout)
+            try:
+                status = int.from_bytes(_receive(server, 8), "big")
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise subprocess.TimeoutExpired(list(arguments), timeout) from None
+            out.seek(0)
+            err.seek(0)
+            texts = (stream.read().decode("utf-8", "backslashreplace") for stream in (out, err))
+            return subprocess.CompletedProcess(["bench", *arguments], os.waitstatus_to_exitcode(status), *texts)
+
+    def close(self) -> None:
+        """End the process; calls that still run go on."""
+        self._process.kill()
+        self._process.wait()
+
+    def _connect(self) -> socket.socket:
+        end = time.monotonic() + 300
+        while True:
+            server = socket.socket(socket.AF_UNIX)
+            try:
+                server.connect(self._address)
+                return server
+            except OSError:
+                server.close()
+                if self._process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError(
+                        "the preloaded process does not answer; its imports failed (see above)"
+                    ) from None
+                time.sleep(0.1)
+
+
+def _is_free(name: str) -> bool:
+    return name.startswith(_FREE) or name.startswith("PYTEST_")
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    content = b""
+    while len(content) < size:
+        part = connection.recv(size - len(content))
+        if not part:
+            raise ConnectionError("the other side has gone")
+        content += part
+    return content
+
+
+def _import_everything() -> None:
+    """Load what commands load, but the compiled passes: which of them is used is asked at run time."""
+    import importlib
+    import pkgutil
+
+    import benchmark
+
+    for module in pkgutil.walk_packages(benchmark.__path__, "benchmark."):
+        if not module.name.endswith(("__main__", "cli.reference", "metrics.kernels", "ray_cluster", "slurm")):
+            importlib.import_module(module.name)
+    for name in ("bsanet.model", "baselines.unet", "baselines.unetplusplus", "baselines.pranet", "baselines.weights"):
+        importlib.import_module(name)
+    for name in (
+        "mlflow",
+        "optuna",
+        "pandas",
+        "pyarrow.parquet",
+        "matplotlib.figure",
+        "jinja2",
+        "scipy.stats",
+        "numba",
+    ):
+        importlib.import_module(name)
+
+
+def _serve(address: str) -> tuple[list[str], str, dict[str, str]]:
+    """Fork for every call; returns in each child, with its call."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(16)
+    waiting: dict[int, socket.socket] = {}
+    while True:
+        ready, _, _ = select.select([listener], [], [], 0.005 if waiting else 0.5)
+        if ready:
+            connection, _ = listener.accept()
+            try:
+                call, handles = _read_call(connection)
+            except (ConnectionError, ValueError):
+                connection.close()
+                continue
+            pid = os.fork()
+            if pid == 0:
+                listener.close()
+                for other in (connection, *waiting.values()):
+                    other.close()
+                for handle, target in zip(handles, (1, 2), strict=True):
+                    os.dup2(handle, target)
+                    os.close(handle)
+                return call["arguments"], call["cwd"], call["env"]
+            for handle in handles:
+                os.close(handle)
+            waiting[pid] = connection
+            with contextlib.suppress(OSError):
+                connection.sendall(pid.to_bytes(8, "big"))
+        for pid, status in _ended(waiting):
+            with contextlib.suppress(OSError), waiting.pop(pid) as connection:
+                connection.sendall(status.to_bytes(8, "big"))
+        if os.getppid() == 1:  # the tests have gone
+            sys.exit()
+
+
+def _read_call(connection: socket.socket) -> tuple[dict, list[int]]:
+    size = int.from_bytes(_receive(connection, 8), "big")
+    _, extra, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(2 * array.array("i").itemsize))
+    handles = array.array("i")
+    for _, _, content in extra:
+        handles.frombytes(content[: len(content) - len(content) % handles.itemsize])
+    return json.loads(_receive(connection, size)), list(handles)
+
+
+def _ended(waiting: Mapping[int, socket.socket]) -> Iterator[tuple[int, int]]:
+    for child in list(waiting):
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            yield pid, status
+
+
+def _end(code: object) -> NoReturn:
+    """End as the interpreter does, but leave the memory to the system: to free module by module would copy it first."""
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined] # waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    _import_everything()
+    gc.collect()
+    gc.freeze()  # a collection in a child would touch, and so copy, every object
+    arguments, folder, environment = _serve(sys.argv[1])
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    random.seed()
+    sys.argv = ["bench", *arguments]
+    if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+        del sys.path[0]  # the installed script sees neither the tests nor the current folder
+    from benchmark.cli import main
+
+    try:
+        main()
+    except SystemExit as end:
+        _end(end.code)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        traceback.print_exc()
+        _end(1)
+    _end(0)
