@@ -1,1 +1,1 @@
-"""The five rivals: one paper, one self-contained file. Imports torch, timm and segmentation-models-pytorch only."""
+"""The rivals: one paper, one self-contained file. Imports torch, timm and segmentation-models-pytorch only."""

@@ -132,9 +132,25 @@ def res2net50(
         ValueError: If the weights cannot be had, or do not fit.
     Source: Gao et al., Res2Net, TPAMI 2021; ImageNet weights expect RGB with ImageNet mean and std.
     """
-    path = weights or (hub_file("res2net50d") if pretrained else None)  # first: missing weights are to fail fast
+    return _res2net("res2net50d", num_classes, pretrained, weights)
+
+
+def res2net101(
+    *, num_classes: int, pretrained: bool = False, weights: str | None = None
+) -> tuple[nn.Module, WeightsInfo | None]:
+    """Build Res2Net-101 v1b 26w4s (timm's ``res2net101d``): as ``res2net50`` with 23 blocks in layer3.
+
+    The authors' ImageNet file is ``res2net101_v1b_26w_4s-0812c246.pth``.
+    """
+    return _res2net("res2net101d", num_classes, pretrained, weights)
+
+
+def _res2net(
+    timm_name: str, num_classes: int, pretrained: bool, weights: str | None
+) -> tuple[nn.Module, WeightsInfo | None]:
+    path = weights or (hub_file(timm_name) if pretrained else None)  # first: missing weights are to fail fast
     # timm zeroes the last BN weight of each block by default; the authors start all of them at one
-    trunk = timm.create_model("res2net50d", pretrained=False, num_classes=num_classes, zero_init_last=False)
+    trunk = timm.create_model(timm_name, pretrained=False, num_classes=num_classes, zero_init_last=False)
     if path is None:
         return trunk, None
     return trunk, load_encoder(trunk, path, ignore=("fc.",) if num_classes == 0 else ())

@@ -24,7 +24,7 @@ from baselines.blocks import (
     res2net50,
 )
 from baselines.ldnet_blocks import Decoder, EfficientSelfAttention, KernelUpdater, LesionCrossAttention, apply_kernel
-from baselines.losses import bce, dice, wide
+from baselines.losses import bce, dice, probability_bce
 
 SWITCHES: dict[str, str] = {
     "esa": "efficient self-attention on the encoder's features: without it they enter the decoder as they are "
@@ -179,20 +179,6 @@ class FirstOnly(nn.Module):
 
     def forward(self, x: Tensor, logits: Tensor) -> Tensor:
         return x
-
-
-def probability_bce(logits: Tensor, mask: Tensor) -> Tensor:
-    """BCE computed from float32 probabilities, as the original does: equal to ``bce`` until a probability rounds to
-    0 or 1 (a logit of about 17); from there the logarithm is held at -100 and the gradient is zero.
-
-    Args:
-        logits: Raw scores, (B, 1, H, W).
-        mask: Ground truth in [0, 1], (B, 1, H, W).
-    Returns:
-        Scalar in [0, 100].
-    """
-    with torch.autocast(logits.device.type, enabled=False):  # torch refuses this loss under autocast
-        return F.binary_cross_entropy(wide(logits).sigmoid(), wide(mask))
 
 
 def build(

@@ -27,6 +27,20 @@ def bce(logits: Tensor, mask: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(wide(logits), wide(mask))
 
 
+def probability_bce(logits: Tensor, mask: Tensor) -> Tensor:
+    """BCE computed from float32 probabilities, as LDNet and FCBFormer do: equal to ``bce`` until a probability
+    rounds to 0 or 1 (a logit of about 17); from there the logarithm is held at -100 and the gradient is zero.
+
+    Args:
+        logits: Raw scores, (B, 1, H, W).
+        mask: Ground truth in [0, 1], (B, 1, H, W).
+    Returns:
+        Scalar in [0, 100].
+    """
+    with torch.autocast(logits.device.type, enabled=False):  # torch refuses this loss under autocast
+        return F.binary_cross_entropy(wide(logits).sigmoid(), wide(mask))
+
+
 def dice(logits: Tensor, mask: Tensor, *, smooth_top: float = 1.0, smooth_bottom: float = 1.0) -> Tensor:
     """Soft Dice loss per image, 1 - (2 S(pG) + top) / (S(p) + S(G) + bottom), mean over images.
 
@@ -36,7 +50,7 @@ def dice(logits: Tensor, mask: Tensor, *, smooth_top: float = 1.0, smooth_bottom
         smooth_top: Constant of the numerator; with 0 an empty mask costs 1 however good the map is.
         smooth_bottom: Constant of the denominator, > 0.
     Returns:
-        Scalar in [0, 1].
+        Scalar in [0, 1]; with ``smooth_top`` above ``smooth_bottom`` it can be negative.
     """
     prob, mask = wide(logits).sigmoid(), wide(mask)
     inter = (prob * mask).sum((1, 2, 3))
@@ -72,6 +86,21 @@ def edge_weight(mask: Tensor) -> Tensor:
     return 1 + EDGE_GAIN * (mean - mask).abs()
 
 
+def weighted_bce(logits: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross entropy of each image weighted per pixel: S(w * bce) / S(w).
+
+    Args:
+        logits: Raw scores, (B, 1, H, W).
+        mask: Ground truth in [0, 1], (B, 1, H, W).
+        weight: Weight w >= 0 of each pixel, (B, 1, H, W), such as ``edge_weight(mask)``.
+    Returns:
+        (B,), >= 0.
+    """
+    pixel = F.binary_cross_entropy_with_logits(wide(logits), wide(mask), reduction="none")
+    dims = (1, 2, 3)
+    return (weight * pixel).sum(dims) / weight.sum(dims)
+
+
 def structure_loss(logits: Tensor, mask: Tensor, *, legacy_bce: bool = False, weight: Tensor | None = None) -> Tensor:
     """Edge-weighted BCE plus edge-weighted IoU, averaged over the batch.
 
@@ -92,11 +121,7 @@ def structure_loss(logits: Tensor, mask: Tensor, *, legacy_bce: bool = False, we
     logits, mask = wide(logits), wide(mask)
     weight = edge_weight(mask) if weight is None else weight
     dims = (1, 2, 3)
-    if legacy_bce:
-        cross = F.binary_cross_entropy_with_logits(logits, mask)
-    else:
-        pixel = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
-        cross = (weight * pixel).sum(dims) / weight.sum(dims)
+    cross = bce(logits, mask) if legacy_bce else weighted_bce(logits, mask, weight)
     prob = logits.sigmoid()
     inter = (weight * prob * mask).sum(dims)
     union = (weight * (prob + mask)).sum(dims) - inter

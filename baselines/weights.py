@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -100,7 +101,7 @@ def load_checkpoint(
             raise ValueError(f"weight file {path.name}: no key begins with {strip_prefix!r} (--strip-prefix)")
     else:
         state = _unwrapped(own, state, lambda text: say(f"{path.name}: {text}"))
-    _load_exactly(model, state, path.name, say)
+    load_state(model, state, path.name, say)
     return WeightsInfo(name=path.name, sha256=file_sha256(path))
 
 
@@ -140,7 +141,7 @@ def load_encoder(encoder: nn.Module, path: str | Path, *, ignore: tuple[str, ...
     """
     path = Path(path)
     state = {key: value for key, value in read_state_dict(path).items() if not key.startswith(ignore)}
-    _load_exactly(encoder, state, path.name)
+    load_state(encoder, state, path.name)
     return WeightsInfo(name=describe(path), sha256=file_sha256(path))
 
 
@@ -156,7 +157,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_numpy_numbers()):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"weight file {path.name}: refused, as it is not a plain state dict of tensors and opening it could "
@@ -165,6 +167,13 @@ def _read_torch(path: Path) -> Any:
     except (RuntimeError, EOFError, OSError, KeyError, AttributeError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"weight file {path.name}: not a readable torch file ({reason})") from error
+
+
+def _numpy_numbers() -> list[Any]:
+    """Name what pickled NumPy numbers are made of, such as scores beside FCBFormer's weights; no code."""
+    scalar = np.float64(0).__reduce__()[0]
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray")  # before NumPy 2 and since
+    return [*((scalar, f"{module}.scalar") for module in modules), np.dtype, *(type(np.dtype(c)) for c in "?bhilqefd")]
 
 
 def _unwrap(content: Any) -> dict[str, Any]:
@@ -185,9 +194,10 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _load_exactly(
+def load_state(
     model: nn.Module, state: dict[str, Tensor], name: str, say: Callable[[str], None] = lambda _: None
 ) -> None:
+    """Load a state dict strictly, apart from what ``load_checkpoint`` forgives; ``name`` is for messages."""
     own = model.state_dict()
     state = _fill_aliases(own, state)
     counters = [key for key in state if key not in own and key.rpartition(".")[2] in COUNTERS]

@@ -15,7 +15,23 @@ from benchmark.errors import BenchError, unknown_name
 from benchmark.untrusted import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 Augmentation = Literal[
-    "hflip", "vflip", "rot90", "rotate", "zoom", "crop", "jitter", "colour_exchange", "colour_exchange_wrap"
+    "hflip",
+    "vflip",
+    "rot90",
+    "rotate",
+    "rotate_always",
+    "zoom",
+    "crop",
+    "jitter",
+    "colour_exchange",
+    "colour_exchange_wrap",
+    "blur",
+    "colour_jitter",
+    "affine",
+    "rescale",
+    "rotate_whole",
+    "enhance",
+    "mask_edge",
 ]
 
 
@@ -36,10 +52,13 @@ class Recipe(BaseModel):
     resize: Literal["antialias", "linear"] = Field(
         "antialias", description="Image resampling: reducing bilinear (Pillow) or two-tap bilinear (OpenCV)."
     )
-    masks: Literal["binary", "soft", "nearest"] = Field(
-        "binary", description="Training masks: thresholded, grey as resampled, or nearest-neighbour grey."
+    masks: Literal["binary", "soft", "soft_linear", "nearest"] = Field(
+        "binary",
+        description="Training masks: thresholded, grey as resampled, grey by two-tap bilinear, or nearest grey.",
     )
-    normalize: Literal["imagenet", "none"] = Field("imagenet", description="Mean/std applied after scaling to [0, 1].")
+    normalize: Literal["imagenet", "half", "none"] = Field(
+        "imagenet", description="Mean/std applied after scaling to [0, 1]; half: both 0.5, so [-1, 1]."
+    )
     augmentation: tuple[Augmentation, ...] = Field(
         (), description="Named pieces, in this order; colour exchange comes first."
     )
@@ -62,11 +81,19 @@ class Recipe(BaseModel):
     weight_decay: float = Field(0.0, ge=0, description="Weight decay on all parameters.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum (sgd only).")
     nesterov: bool = Field(False, description="Nesterov momentum (sgd only).")
-    schedule: Literal["constant", "cosine", "poly", "step"] = Field("constant", description="Learning-rate schedule.")
+    schedule: Literal["constant", "cosine", "poly", "step", "plateau"] = Field(
+        "constant",
+        description="Learning-rate schedule; plateau: step_factor whenever select_metric has not risen for a while.",
+    )
     warmup_epochs: float = Field(0.0, ge=0, description="Linear warm-up, epochs.")
+    warmup_by: Literal["step", "epoch"] = Field(
+        "step", description="Set the warm-up's rate at every step, or once an epoch: the first epoch's is then 0."
+    )
     poly_power: float = Field(0.9, gt=0, description="Power of the poly schedule.")
     step_epochs: tuple[int, ...] = Field((), description="Epochs (1-based) at whose start lr is multiplied.")
-    step_factor: float = Field(0.5, gt=0, le=1, description="Factor of the step schedule.")
+    step_factor: float = Field(0.5, gt=0, le=1, description="Factor of the step and plateau schedules.")
+    plateau_epochs: int = Field(10, ge=0, description="Epochs without a rise that schedule = plateau waits for.")
+    min_lr: float = Field(0.0, ge=0, description="Rate below which schedule = plateau does not go.")
     clip_value: float | None = Field(None, gt=0, description="Clamp every gradient element to +-this.")
     clip_norm: float | None = Field(None, gt=0, description="Clip the gradient's global norm.")
     loss: Literal["bce_dice", "bce", "dice", "structure", "native"] = Field(
@@ -110,9 +137,11 @@ class Recipe(BaseModel):
     select_metric: Literal["val_dice_half", "val_mdsc", "val_iou_mean"] = Field(
         "val_dice_half", description="Validation score that picks the checkpoint; never a test score."
     )
-    postprocess: Literal["none", "minmax", "pcs"] = Field(
+    postprocess: Literal["none", "resize_prob", "minmax", "minmax_floor", "pcs"] = Field(
         "none",
-        description="Test-time processing: min-max of the probabilities, or SANet's probability correction.",
+        description="Test-time processing: the probabilities resized to the mask instead of the logits (SSFormer), "
+        "min-max of the probabilities, the same cut to 8 bit without rounding (PraNet-V2), or SANet's probability "
+        "correction.",
     )
 
     tuned_trials: int | None = Field(
@@ -143,7 +172,10 @@ class Recipe(BaseModel):
         return self.load_size or self.image_size
 
 
-_LATER = ("tuned_trials", "micro_batch", "compile", "tf32", "cudnn_benchmark")
+_LATER = (
+    *("tuned_trials", "micro_batch", "compile", "tf32", "cudnn_benchmark"),
+    *("warmup_by", "plateau_epochs", "min_lr"),
+)
 _BEFORE_AUTO: dict[str, Any] = {"precision": "32-true", "channels_last": False}
 
 
@@ -209,10 +241,13 @@ _NEEDS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
     "nesterov": ("optimizer = sgd", lambda r: r.optimizer == "sgd"),
     "poly_power": ("schedule = poly", lambda r: r.schedule == "poly"),
     "step_epochs": ("schedule = step", lambda r: r.schedule == "step"),
-    "step_factor": ("schedule = step", lambda r: r.schedule == "step"),
+    "step_factor": ("schedule = step or plateau", lambda r: r.schedule in ("step", "plateau")),
+    "plateau_epochs": ("schedule = plateau", lambda r: r.schedule == "plateau"),
+    "min_lr": ("schedule = plateau", lambda r: r.schedule == "plateau"),
+    "warmup_by": ("warmup_epochs above 0", lambda r: r.warmup_epochs > 0),
     "scales": ("multi_scale = each or draw", lambda r: r.multi_scale != "none"),
     "scale_weights": ("multi_scale = draw", lambda r: r.multi_scale == "draw"),
-    "select_metric": ("select = best", lambda r: r.select == "best"),
+    "select_metric": ("select = best or schedule = plateau", lambda r: r.select == "best" or r.schedule == "plateau"),
 }
 """Field -> what else must be set for it to change anything."""
 

@@ -10,9 +10,9 @@ Candidates = list[tuple[str, str]]
 
 def models(incomplete: str) -> Candidates:
     """The six, their variants, and those of other packages."""
-    from benchmark.models.registry import MODELS, VARIANTS
+    from benchmark.models.registry import FIELD, MODELS, VARIANTS
 
-    known = {spec.name: spec.title for spec in (*MODELS.values(), *VARIANTS.values())}
+    known = {spec.name: spec.title for spec in (*MODELS.values(), *FIELD.values(), *VARIANTS.values())}
     return _listed(incomplete, {"all": "the paper's six", **known})
 
 

@@ -208,9 +208,9 @@ def models(
         else:
             print("\n".join(f"{key:12} {value}" for key, value in facts.items()))
         return
-    from benchmark.models.registry import MODELS, VARIANTS
+    from benchmark.models.registry import FIELD, MODELS, VARIANTS
 
-    known = (*MODELS.values(), *VARIANTS.values())
+    known = (*MODELS.values(), *FIELD.values(), *VARIANTS.values())
     rows = [{"name": spec.name, "title": spec.title, "summary": spec.summary} for spec in known]
     if as_json:
         print_json(rows)

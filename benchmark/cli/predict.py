@@ -118,8 +118,12 @@ def _print_plan(network: Network, count: int, threshold: float) -> None:
     recipe = network.recipe
     say(f"network    {network.title} at {recipe.image_size} px, {network.fabric.device}")
     say(f"input      {count} images and videos; polyp where the probability is above {threshold:g}")
-    if recipe.postprocess != "none":
-        how = "stretched to [0, 1] in each image" if recipe.postprocess == "minmax" else "corrected as SANet's (pcs)"
+    if recipe.postprocess not in ("none", "resize_prob"):
+        how = (
+            "stretched to [0, 1] in each image"
+            if recipe.postprocess.startswith("minmax")
+            else "corrected as SANet's (pcs)"
+        )
         say(f"note       probabilities are {how}, as in this network's test: they are no confidence")
     if network.synthetic:
         say("note       trained on synthetic images: what it predicts says nothing about real polyps")

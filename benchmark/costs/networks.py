@@ -14,6 +14,7 @@ from benchmark.costs.profile import count_macs
 from benchmark.costs.training_step import affordable_batch, measure_step, timed_call
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
+from benchmark.models.summary import live_parameters
 from benchmark.runtime.device import make_fabric
 from benchmark.study.plan import Cell
 
@@ -105,7 +106,7 @@ def measure_network(cell: Cell, *, device: str) -> Network:
     return Network(
         cell=cell,
         num_cells=1,
-        num_params=sum(p.numel() for p in model.parameters()),
+        num_params=live_parameters(model),
         forward_gmacs=gmacs,
         step_gmacs=step.gmacs,
         forward_s=float(np.median(times)) / batch,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError
 from benchmark.models.registry import ModelSpec, build_model
+from benchmark.models.summary import live_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +27,7 @@ class Cost:
     """One model at one input size and batch.
 
     Attributes:
-        num_params: Unique parameters.
+        num_params: Unique parameters, without those that the network declares dead (``benchmark.models.summary``).
         gmacs: 1e9 multiply-adds of one image's forward pass (convolutions, linear layers, matrix products; torch's flop
             counter divided by two).
         latency_ms: Median time of one forward pass of the whole batch, after warm-up.
@@ -118,7 +119,7 @@ def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str, r
         title=spec.title,
         size_px=size,
         batch=batch,
-        num_params=sum(p.numel() for p in model.parameters()),
+        num_params=live_parameters(model),
         gmacs=round(gmacs, 4),
         latency_ms=round(float(np.median(times)) * 1e3, 2),
         latency_p95_ms=round(float(np.percentile(times, 95)) * 1e3, 2),

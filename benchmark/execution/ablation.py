@@ -12,6 +12,7 @@ from benchmark.config import derive_seed
 from benchmark.costs.profile import count_macs
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
+from benchmark.models.summary import live_parameters
 from benchmark.study.plan import Cell
 
 if TYPE_CHECKING:
@@ -104,4 +105,4 @@ def _look(cell: Cell) -> tuple[Proof, Tensor]:
     with torch.no_grad():
         output = model(image)[0]
         gmacs = count_macs(model, image) / 1e9
-    return Proof(cell.ablation, sum(p.numel() for p in model.parameters()), round(gmacs, 6), 0.0), output
+    return Proof(cell.ablation, live_parameters(model), round(gmacs, 6), 0.0), output

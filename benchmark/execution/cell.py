@@ -13,7 +13,7 @@ from benchmark.config import derive_seed
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network, run_environment
 from benchmark.models.registry import switches
-from benchmark.models.summary import model_summary
+from benchmark.models.summary import live_parameters, model_summary
 from benchmark.runtime.device import make_fabric
 from benchmark.runtime.load import Sampler
 from benchmark.scoring.test_sets import score_network
@@ -137,7 +137,7 @@ class CellJob:
         pretrained = recipe.pretrained and self.trained is None
         model = build_network(cell.spec, recipe, drop=cell.ablation, weights=cell.weights, pretrained=pretrained)
         facts: dict[str, Any] = {
-            "num_params": sum(p.numel() for p in model.parameters()),
+            "num_params": live_parameters(model),
             "parts": list(switches(cell.spec)),
             "pretrained": _weights_used(model),
             "environment": run_environment(fabric, cell.spec),

@@ -88,6 +88,68 @@ MODELS: dict[str, ModelSpec] = {
         ),
     )
 }
+FIELD: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            "caranet",
+            "CaraNet",
+            "baselines.caranet:build",
+            "context axial reverse attention (2022)",
+            encoder="res2net101d",
+        ),
+        ModelSpec(
+            "hardnet_mseg",
+            "HarDNet-MSEG",
+            "baselines.hardnet_mseg:build",
+            "partial decoder on HarDNet-68 (2021)",
+            encoder="hardnet68",
+        ),
+        ModelSpec(
+            "pranet_v2",
+            "PraNet-V2 (PVTv2-B2)",
+            "baselines.pranet_v2:build",
+            "dual-supervised reverse attention (2025)",
+            encoder="pvt_v2_b2",
+        ),
+        ModelSpec(
+            "pranet_v2_res2net",
+            "PraNet-V2 (Res2Net)",
+            "baselines.pranet_v2:build_res2net",
+            "dual-supervised reverse attention (2025)",
+            encoder="res2net50d",
+        ),
+        ModelSpec(
+            "polyp_pvt",
+            "Polyp-PVT",
+            "baselines.polyp_pvt:build",
+            "camouflage identification and similarity aggregation on PVTv2 (2021)",
+            encoder="pvt_v2_b2",
+        ),
+        ModelSpec(
+            "fcbformer",
+            "FCBFormer",
+            "baselines.fcbformer:build",
+            "PVTv2 beside a full-resolution U-Net (MIUA 2022)",
+            encoder="pvt_v2_b3",
+        ),
+        ModelSpec(
+            "ssformer_s",
+            "SSFormer-S",
+            "baselines.ssformer:build_s",
+            "stepwise feature fusion on MiT-b2 (MICCAI 2022)",
+            encoder="mit_b2",
+        ),
+        ModelSpec(
+            "ssformer_l",
+            "SSFormer-L",
+            "baselines.ssformer:build_l",
+            "stepwise feature fusion on MiT-b4 (MICCAI 2022)",
+            encoder="mit_b4",
+        ),
+    )
+}
+"""Published rivals beyond the paper's own tables."""
 VARIANTS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
@@ -106,17 +168,16 @@ def get_spec(name: str, *, files: bool = True) -> ModelSpec:
     """Find a model by name, without importing it.
 
     Args:
-        name: One of the six, a variant, ``smp:<architecture>:<encoder>``, an entry point of the group
-            ``bench.models``, or ``FILE.py:function``.
+        name: One of the six, a rival of the field, a variant, ``smp:<architecture>:<encoder>``, an entry point of the
+            group ``bench.models``, or ``FILE.py:function``.
         files: Whether it may be a file, which is run: only where the user typed it, never for a name out of a record.
     Raises:
         BenchError: Unknown name (with the nearest match), or a file that does not exist.
     """
     name = name if ".py" in name else name.replace("++", "plusplus")
-    if name in MODELS:
-        return MODELS[name]
-    if name in VARIANTS:
-        return VARIANTS[name]
+    for table in (MODELS, FIELD, VARIANTS):
+        if name in table:
+            return table[name]
     if name.startswith("smp:"):
         return _smp_spec(name)
     outside = _entry_points()
@@ -124,7 +185,7 @@ def get_spec(name: str, *, files: bool = True) -> ModelSpec:
         return ModelSpec(name, name, outside[name], "from another package")
     if ".py" in name and files:
         return _file_spec(name)
-    raise unknown_name("model", name, [*MODELS, *VARIANTS, *outside])
+    raise unknown_name("model", name, [*MODELS, *FIELD, *VARIANTS, *outside])
 
 
 def expand_models(names: list[str]) -> list[ModelSpec]:

@@ -25,6 +25,16 @@ def model_summary(model: nn.Module, title: str) -> str:
     return "\n".join([head, "", *lines, "", str(model), ""])
 
 
+def live_parameters(model: nn.Module) -> int:
+    """Parameters of a network, each once, without those that it says nothing reads.
+
+    A network whose released file carries tensors that its forward pass never uses names them by the start of their
+    keys in ``dead_prefixes``.
+    """
+    dead = tuple(getattr(model, "dead_prefixes", ()))
+    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith(dead))
+
+
 def count(module: nn.Module) -> int:
     """Parameters of a module, each once."""
     return sum(p.numel() for p in module.parameters())

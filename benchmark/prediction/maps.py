@@ -58,8 +58,9 @@ def predict_at(
                 one = own(x[i : i + 1], size).float()
         else:
             assert logits is not None
-            one = F.interpolate(logits[i : i + 1], size, mode="bilinear", align_corners=False)
-        prob = postprocess(one[0, 0], recipe.postprocess)
+            before = logits[i : i + 1].sigmoid() if recipe.postprocess == "resize_prob" else logits[i : i + 1]
+            one = F.interpolate(before, size, mode="bilinear", align_corners=False)
+        prob = one[0, 0] if recipe.postprocess == "resize_prob" else postprocess(one[0, 0], recipe.postprocess)
         if not torch.isfinite(prob).all():
             raise BenchError("the network's output is not a number for a test image: its weights have diverged")
         maps.append((prob * 255).round().to(torch.uint8).cpu().numpy())
@@ -71,9 +72,9 @@ def postprocess(logits: Tensor, how: str) -> Tensor:
 
     Args:
         logits: Raw scores.
-        how: ``none`` (sigmoid), ``minmax`` (sigmoid, then stretched to [0, 1], as PraNet's test script) or ``pcs``
-            (SANet's probability correction: positive scores divided by the share of positive pixels, negative ones
-            by theirs; then sigmoid).
+        how: ``none`` (sigmoid), ``minmax`` (sigmoid, then stretched to [0, 1], as PraNet's test script),
+            ``minmax_floor`` (the same, then down to a multiple of 1/255, as PraNet-V2 does) or ``pcs`` (SANet: positive
+            scores divided by the share of positive pixels, negative ones by that of negative pixels; then sigmoid).
     """
     if how == "pcs":
         positive, negative = logits > 0, logits < 0
@@ -81,8 +82,10 @@ def postprocess(logits: Tensor, how: str) -> Tensor:
         logits = torch.where(positive & (share_up > 0), logits / share_up, logits)
         logits = torch.where(negative & (share_down > 0), logits / share_down, logits)
     prob = logits.sigmoid()
-    if how == "minmax":
+    if how in ("minmax", "minmax_floor"):
         prob = (prob - prob.min()) / (prob.max() - prob.min() + 1e-8)
+    if how == "minmax_floor":
+        prob = (prob * 255).floor() / 255
     return prob
 
 

@@ -25,7 +25,7 @@ from benchmark.runtime.signals import hold_back
 from benchmark.training.batch_norm import convert
 from benchmark.training.batches import Batches, epoch_positions
 from benchmark.training.ledger import DivergedError, Ledger, StepLoss
-from benchmark.training.optim import make_optimizer, set_lr
+from benchmark.training.optim import make_optimizer, plateau_rate, set_lr
 from benchmark.training.resident import Resident, fits
 from benchmark.training.share import Share
 from benchmark.training.state import Keeper, TrainState
@@ -110,12 +110,13 @@ def train(
                     state.add_loss(one.loss, one.num_images, time.perf_counter() - begun)
                     on_step(epoch, one.step + 1, steps, one.loss, state.images_per_s)
 
+            plateau = _plateau(recipe, state, fabric)
             model.train()
             if state.step == 0:
                 torch.manual_seed(derive_seed("noise", seed, epoch))
             try:
                 for batch in batches.of_epoch(positions, first=state.step, seed=seed, epoch=epoch):
-                    set_lr(optimizer, recipe, epoch - 1 + batch.step / len(positions))
+                    set_lr(optimizer, recipe, epoch - 1 + batch.step / len(positions), plateau=plateau)
                     share.seed_noise(seed, epoch, batch.step)
                     result = step_on(batch.images, batch.masks, batch.generator, count=batch.num_images)
                     ledger.add(batch.step, batch.num_images, result)
@@ -157,6 +158,14 @@ def train(
                 keeper.save(state)
 
     return _end(state, model, compute, batches, begun)
+
+
+def _plateau(recipe: Recipe, state: TrainState, fabric: Fabric) -> float | None:
+    """The epoch's rate where validation steers it; the first process, which alone has the scores, tells the others."""
+    if recipe.schedule != "plateau":
+        return None
+    scores = [row[recipe.select_metric] for row in state.history if row]
+    return float(fabric.broadcast(plateau_rate(recipe, scores)))
 
 
 def _cause(epoch: int, step: int, batches: list[np.ndarray], train_set: Pool) -> dict[str, Any]:

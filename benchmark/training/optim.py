@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -44,6 +44,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe, *, fused: bool = False) -> 
 def learning_rate(recipe: Recipe, progress: float) -> float:
     """Return the rate after ``progress`` epochs (fractional, 0 at the start)."""
     if progress < recipe.warmup_epochs:
+        if recipe.warmup_by == "epoch":
+            return recipe.lr * math.floor(progress) / recipe.warmup_epochs
         return recipe.lr * (progress + 1e-3) / recipe.warmup_epochs
     if recipe.schedule == "cosine":
         done = (progress - recipe.warmup_epochs) / max(recipe.epochs - recipe.warmup_epochs, 1e-9)
@@ -55,9 +57,26 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
     return recipe.lr
 
 
-def set_lr(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) -> None:
-    """Set every group's rate for this step."""
-    rate = learning_rate(recipe, progress)
+def plateau_rate(recipe: Recipe, scores: Sequence[float]) -> float:
+    """Return the rate after the epochs with these validation scores, by torch's ``ReduceLROnPlateau``.
+
+    Args:
+        recipe: Its ``step_factor`` applies when ``plateau_epochs`` in a row did not beat the best by a ten-thousandth
+            of it, and the count starts again; ``min_lr`` is the floor.
+        scores: One per finished epoch; higher is better.
+    """
+    optimizer = torch.optim.SGD([torch.zeros(())], lr=recipe.lr)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, "max", factor=recipe.step_factor, patience=recipe.plateau_epochs, min_lr=recipe.min_lr
+    )
+    for score in scores:
+        scheduler.step(score)
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def set_lr(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float, *, plateau: float | None = None) -> None:
+    """Set every group's rate for this step; ``plateau`` is what ``plateau_rate`` gave for this epoch."""
+    rate = learning_rate(recipe, progress) if plateau is None else plateau
     for group in optimizer.param_groups:
         group["lr"] = rate * group["scale"]
 

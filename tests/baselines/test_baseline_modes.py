@@ -6,7 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from baselines import ldnet, pranet, sanet, unet, unetplusplus
+from baselines import (
+    caranet,
+    fcbformer,
+    hardnet_mseg,
+    ldnet,
+    polyp_pvt,
+    pranet,
+    pranet_v2,
+    sanet,
+    ssformer,
+    unet,
+    unetplusplus,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -16,6 +28,14 @@ BUILDERS = {
     "ldnet": ldnet.build,
     "ldnet-lean": lambda: ldnet.build(lean=True),
     "ldnet-legacy": lambda: ldnet.build(legacy_bce=True),
+    "caranet": caranet.build,
+    "hardnet_mseg": hardnet_mseg.build,
+    "pranet_v2": pranet_v2.build,
+    "pranet_v2-difference": lambda: pranet_v2.build_res2net(softmax=False),
+    "polyp_pvt": polyp_pvt.build,
+    "fcbformer": fcbformer.build,
+    "fcbformer-legacy": lambda: fcbformer.build(legacy_bce=True),
+    "ssformer_s": ssformer.build_s,
     "unet": unet.build,
     "unetplusplus:classic": unetplusplus.build_classic,
 }
@@ -36,7 +56,10 @@ def test_a_training_step_under_autocast_stays_near_float32(name: str) -> None:
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("name", ["pranet", "sanet", "ldnet", "unet", "unetplusplus:classic"])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in sorted(BUILDERS) if "-" not in name],
+)
 def test_the_forward_is_one_graph(name: str) -> None:
     torch.manual_seed(0)
     model: nn.Module = BUILDERS[name]().eval()

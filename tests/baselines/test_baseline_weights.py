@@ -8,13 +8,14 @@ import pickle
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from baselines import encoders, hub, ldnet, pranet, sanet, unet
+from baselines import caranet, encoders, hub, ldnet, pranet, pranet_v2, sanet, ssformer, unet
 from baselines.weights import load_checkpoint, read_state_dict
 
 
@@ -49,6 +50,19 @@ def test_plain_wrapped_and_prefixed_files_load(
     content = {wrapper: state, "epoch": 19} if wrapper else state
     path = tmp_path / "weights.pth"
     torch.save(content, path, _use_new_zipfile_serialization=new_format)
+    assert loads_into_small(path, source)
+
+
+@pytest.mark.parametrize("module", [b"numpy._core.multiarray", b"numpy.core.multiarray"])
+def test_numbers_of_numpy_beside_the_weights_do_no_harm(tmp_path: Path, source: Small, module: bytes) -> None:
+    """As FCBFormer's files may hold their scores, from NumPy 1 or 2."""
+    scores = {"test_measure_mean": np.float64(0.9), "test_measure_std": np.float32(0.1), "epoch": np.int64(7)}
+    path = tmp_path / "weights.pt"
+    content = {"epoch": 7, "model_state_dict": source.state_dict(), "loss": 0.1, **scores}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    found = path.read_bytes()
+    assert b"numpy._core.multiarray" in found
+    path.write_bytes(found.replace(b"numpy._core.multiarray", module))
     assert loads_into_small(path, source)
 
 
@@ -179,7 +193,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_official_style_checkpoints_load(tmp_path: Path) -> None:
-    for build in (pranet.build, ldnet.build):
+    for build in (pranet.build, ldnet.build, ssformer.build_s):
         torch.manual_seed(1)
         trained = build()
         path = tmp_path / "official.pth"
@@ -210,6 +224,7 @@ def imagenet_like(tmp_path: Path, state: dict[str, Tensor], with_fc: bool) -> Pa
         (pranet.build, "resnet.layer4.2.conv3.weight"),
         (sanet.build, "bkbone.layer4.2.conv3.weight"),
         (ldnet.build, "encoder5.2.conv3.weight"),
+        (pranet_v2.build_res2net, "backbone.layer4.2.conv3.weight"),
     ],
 )
 def test_local_imagenet_file_lands_in_the_encoder(
@@ -228,6 +243,12 @@ def test_pranet_wants_the_classifier_in_the_imagenet_file(tmp_path: Path, trunk_
         pranet.build(weights=str(path))
 
 
+def test_a_file_of_the_shallower_res2net_is_refused(tmp_path: Path, trunk_state: dict[str, Tensor]) -> None:
+    path = imagenet_like(tmp_path, trunk_state, with_fc=True)
+    with pytest.raises(ValueError, match=r"does not fit ResNet: \d+ missing: layer3\.6\.conv1\.weight"):
+        caranet.build(weights=str(path))
+
+
 def test_without_weights_the_trunk_starts_as_published() -> None:
     torch.manual_seed(0)
     model = sanet.build()
@@ -244,10 +265,13 @@ def test_without_weights_the_trunk_starts_as_published() -> None:
         lambda: pranet.build(pretrained=True),
         lambda: sanet.build(pretrained=True),
         lambda: ldnet.build(pretrained=True),
+        lambda: caranet.build(pretrained=True),
+        lambda: pranet_v2.build(pretrained=True),
+        lambda: pranet_v2.build_res2net(pretrained=True),
         lambda: unet.build(pretrained=True),
         lambda: unet.build(encoder="tu-res2net50d", pretrained=True),
     ],
-    ids=["pranet", "sanet", "ldnet", "unet", "unet-timm"],
+    ids=["pranet", "sanet", "ldnet", "caranet", "pranet_v2", "pranet_v2_res2net", "unet", "unet-timm"],
 )
 @pytest.mark.parametrize("how", ["switched off", "unreachable"])
 def test_offline_and_not_cached_is_told_within_a_second(

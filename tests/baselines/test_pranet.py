@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from baselines import pranet
 from baselines.losses import structure_loss
-from baselines.pranet import ConvUnit, PartialDecoder, PraNet
+from baselines.pranet import PraNet
+from baselines.pranet_blocks import ConvUnit, PartialDecoder
 
 State = dict[str, Tensor]
 Norm = Callable[[State, str, Tensor], Tensor]

@@ -17,7 +17,7 @@ from benchmark.data.splits.choose import Split
 from benchmark.errors import BenchError
 from benchmark.models.registry import build_model
 from benchmark.study.images import training_items
-from benchmark.training.optim import learning_rate, make_optimizer
+from benchmark.training.optim import learning_rate, make_optimizer, plateau_rate
 from benchmark.training.steps import _scales
 
 FACTS = {
@@ -78,6 +78,71 @@ FACTS = {
         "postprocess": "none",
     },
 }
+FACTS |= {
+    "caranet": {
+        **FACTS["pranet"],
+        "batch_size": 6,
+        "epochs": 9,
+        "augmentation": ("rotate_always", "vflip", "hflip"),
+    },
+    "hardnet_mseg": {**FACTS["pranet"], "epochs": 99},
+    "pranet_v2": {**FACTS["pranet"], "batch_size": 8, "epochs": 29, "postprocess": "minmax_floor"},
+    "pranet_v2_res2net": {**FACTS["pranet"], "batch_size": 8, "epochs": 29, "postprocess": "minmax_floor"},
+}
+FACTS |= {
+    "polyp_pvt": {
+        **FACTS["pranet"],
+        "epochs": 99,
+        "optimizer": "adamw",
+        "weight_decay": 1e-4,
+        "schedule": "constant",
+    },
+    "fcbformer": {
+        "image_size": 352,
+        "batch_size": 16,
+        "drop_last": True,
+        "epochs": 200,
+        "optimizer": "adamw",
+        "lr": 1e-4,
+        "weight_decay": 0.01,
+        "schedule": "plateau",
+        "step_factor": 0.5,
+        "plateau_epochs": 10,
+        "min_lr": 1e-6,
+        "clip_value": None,
+        "clip_norm": None,
+        "augmentation": ("blur", "colour_jitter", "hflip", "vflip", "affine"),
+        "masks": "soft_linear",
+        "resize": "antialias",
+        "normalize": "half",
+        "multi_scale": "none",
+        "select": "best",
+        "select_metric": "val_dice_half",
+        "postprocess": "none",
+    },
+    "ssformer_s": {
+        "image_size": 352,
+        "batch_size": 32,
+        "drop_last": False,
+        "epochs": 2000,
+        "optimizer": "adamw",
+        "lr": 1e-4,
+        "weight_decay": 0.01,
+        "schedule": "step",
+        "clip_value": None,
+        "clip_norm": None,
+        "augmentation": ("rescale", "hflip", "vflip", "rotate_whole", "enhance", "mask_edge"),
+        "masks": "soft",
+        "resize": "antialias",
+        "normalize": "imagenet",
+        "multi_scale": "none",
+        "select": "best",
+        "select_metric": "val_dice_half",
+        "postprocess": "resize_prob",
+    },
+}
+FACTS["ssformer_l"] = FACTS["ssformer_s"]
+FOLLOWERS = ("caranet", "hardnet_mseg", "pranet_v2", "pranet_v2_res2net", "polyp_pvt")  # of PraNet's training code
 
 
 @pytest.mark.parametrize("model", sorted(FACTS))
@@ -87,8 +152,15 @@ def test_fields_are_the_published_ones(model: str) -> None:
     assert recipe.loss == "native" and recipe.pretrained
 
 
-def test_pranet_uses_every_batch_at_three_sizes_in_order() -> None:
-    recipe = load_recipe("native", model="pranet")
+@pytest.mark.parametrize("model", FOLLOWERS)
+def test_pranets_followers_keep_one_rate(model: str) -> None:
+    recipe = load_recipe("native", model=model)
+    assert {learning_rate(recipe, epoch + 0.5) for epoch in range(recipe.epochs)} == {1e-4}
+
+
+@pytest.mark.parametrize("model", ["pranet", *FOLLOWERS])
+def test_pranet_and_its_followers_use_every_batch_at_three_sizes_in_order(model: str) -> None:
+    recipe = load_recipe("native", model=model)
     image, mask = torch.rand(1, 3, 352, 352), torch.rand(1, 1, 352, 352)
     sides = [
         transforms.scale_batch(image, mask, factor, align_corners=True)[0].shape[-1]
@@ -162,6 +234,33 @@ def test_the_classic_networks_differ_in_their_start_alone(name: str, model: str)
     assert classic == usual.model_copy(update={"pretrained": False})
 
 
+def test_fcbformers_rate_is_halved_when_validation_has_not_risen_for_more_than_ten_epochs() -> None:
+    recipe = load_recipe("native", model="fcbformer")
+    rising = [0.1, 0.2, 0.3]
+    assert plateau_rate(recipe, []) == plateau_rate(recipe, [*rising, *[0.3] * 10]) == 1e-4
+    assert plateau_rate(recipe, [*rising, *[0.3] * 11]) == 5e-5
+    assert plateau_rate(recipe, [*rising, *[0.3] * 11, 0.31, *[0.3] * 10]) == 5e-5
+    assert plateau_rate(recipe, [*rising, *[0.3] * 200]) == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize("model", ["ssformer_s", "ssformer_l"])
+def test_ssformers_first_epoch_has_no_rate_and_every_two_hundredth_a_tenth(model: str) -> None:
+    recipe = load_recipe("native", model=model)
+    rates = [learning_rate(recipe, epoch - 1 + 0.5) for epoch in (1, 2, 201, 202, 401, 402, 2000)]
+    assert rates == pytest.approx([0, 1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-13])
+
+
+@pytest.mark.parametrize(("model", "option"), [("polyp_pvt", "legacy_bce"), ("ssformer_s", "double_sigmoid")])
+def test_a_quirk_of_the_loss_is_on_as_released_and_goes_off_by_a_setting(model: str, option: str) -> None:
+    with torch.device("meta"):  # the losses need no weights
+        released = build_model(model, **load_recipe("native", model=model).model_options)
+        intended = build_model(model, **{option: False})
+    outputs = tuple(torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) for _ in range(3))
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[..., 20:40, 20:50] = 1
+    assert abs(released.loss(outputs, mask) - intended.loss(outputs, mask)) > 1e-3
+
+
 def test_last_all_trains_on_the_validation_images_too() -> None:
     split = Split("pranet", 0, ("a", "b"), ("c",), {})  # type: ignore[arg-type]
     recipe = load_recipe("native", model="pranet")
@@ -195,9 +294,11 @@ def test_a_size_that_fits_no_encoder_is_refused_with_the_nearest() -> None:
         validate_recipe({"image_size": 250}, where="--set")
 
 
-def test_pranets_cross_entropy_is_released_or_intended_by_a_setting() -> None:
-    released = build_model("pranet", **load_recipe("native", model="pranet").model_options)
-    intended = build_model("pranet", legacy_bce=False)
+@pytest.mark.parametrize("name", ["pranet", "caranet", "hardnet_mseg"])
+def test_pranets_cross_entropy_is_released_or_intended_by_a_setting(name: str) -> None:
+    with torch.device("meta"):  # the losses need no weights
+        released = build_model(name, **load_recipe("native", model=name).model_options)
+        intended = build_model(name, legacy_bce=False)
     g = torch.Generator().manual_seed(0)
     outputs = tuple(torch.randn(2, 1, 64, 64, generator=g) for _ in range(4))
     mask = torch.zeros(2, 1, 64, 64)

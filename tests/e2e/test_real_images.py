@@ -65,14 +65,23 @@ def test_data_list_and_check_know_what_is_there(bench: Bench, root: Path, data_r
 @pytest.mark.slow
 def test_native_recipes_train_every_baseline_on_real_kvasir_images(bench: Bench, root: Path, tmp_path: Path) -> None:
     """Each author's own steps (three scales, clamped gradients, colour exchange, crops...), small and from scratch."""
-    small = ("image_size=96", "epochs=1", "batch_size=4", "max_train_images=8", "max_val_images=2", "max_test_images=2")
+    small = ("image_size=96", "epochs=1", "batch_size=4", "max_train_images=4", "max_val_images=2", "max_test_images=2")
     options = [part for pair in (*small, "pretrained=false") for part in ("--set", pair)]
     models = "unet,unetplusplus,pranet,sanet,ldnet"
+    models += ",caranet,hardnet_mseg,pranet_v2,pranet_v2_res2net"
+    models += ",polyp_pvt,fcbformer,ssformer_s,ssformer_l"
     run = ("run", "--models", models, "--datasets", "kvasir", "--data-root", str(root), "--recipe", "native")
     bench(*run, *options, "--set", "load_size=128", "--no-track", "--no-time-first")
     records = {r["model"]: r for r in map(_read, (tmp_path / "results" / "runs").rglob("run.json"))}
     assert {name: record["status"] for name, record in records.items()} == dict.fromkeys(models.split(","), "ok")
-    assert records["pranet"]["recipe"]["multi_scale"] == "each" and records["pranet"]["recipe"]["clip_value"] == 0.5
+    for name in ("pranet", "caranet", "hardnet_mseg", "pranet_v2", "pranet_v2_res2net"):
+        assert records[name]["recipe"]["multi_scale"] == "each" and records[name]["recipe"]["clip_value"] == 0.5
+    assert records["caranet"]["recipe"]["augmentation"][0] == "rotate_always"
+    assert records["pranet_v2"]["recipe"]["postprocess"] == "minmax_floor"
+    assert records["hardnet_mseg"]["num_params"] == 17_423_837, "without what the released file carries for nothing"
+    assert records["fcbformer"]["recipe"]["schedule"] == "plateau"
+    assert records["ssformer_l"]["recipe"]["warmup_by"] == "epoch"
+    assert records["polyp_pvt"]["recipe"]["optimizer"] == "adamw"
     assert "colour_exchange" in records["sanet"]["recipe"]["augmentation"]
     assert (
         records["ldnet"]["recipe"]["normalize"] == "none"

@@ -94,7 +94,7 @@ def open_cache(
     Args:
         items: What to hold; the order is kept.
         size: Side of the square images in pixels.
-        mask_mode: How masks are reduced: "binary", "soft" or "nearest".
+        mask_mode: How masks are reduced, one of ``MaskMode``.
         resize: "antialias" or "linear".
         cache_dir: Folder for the files; None for the user's cache folder.
         progress: Called with (done, total) while building.

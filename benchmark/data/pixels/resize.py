@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 Resize = Literal["antialias", "linear"]
 """antialias: Pillow's bilinear, which averages when it shrinks. linear: two taps a direction, as OpenCV's."""
 
-MaskMode = Literal["binary", "soft", "nearest"]
+MaskMode = Literal["binary", "soft", "soft_linear", "nearest"]
 """binary: cut at 127, resized, cut at one half: 0 or 255. soft: the grey mask resized, edges kept soft (PraNet).
-nearest: the nearest pixel's grey value, as it is (SANet)."""
+soft_linear: the same by two taps a direction, however the image is resized (FCBFormer). nearest: the nearest pixel's
+grey value, as it is (SANet)."""
 
 
 def resize_image(pixels: Pixels, size: int, resize: Resize) -> Pixels:
@@ -30,6 +31,8 @@ def resize_mask(grey: Pixels, size: int, mode: MaskMode, resize: Resize) -> Pixe
     """Resize a mask (H, W) uint8 to (size, size) uint8."""
     if mode == "soft":
         return resize_image(grey, size, resize)
+    if mode == "soft_linear":
+        return linear(grey, size)
     if mode == "nearest":
         rows, columns = (np.arange(size) * length // size for length in grey.shape)
         return np.ascontiguousarray(grey[rows][:, columns])

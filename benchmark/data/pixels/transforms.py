@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.data.pixels.draws import Draws, Rows, to_device
+from benchmark.data.pixels.field_pieces import FIELD_PIECES
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_SCALING = {"imagenet": (IMAGENET_MEAN, IMAGENET_STD), "half": ((0.5,) * 3, (0.5,) * 3)}
 _ROTATION_DEGREES = 90.0
 _ZOOM_RANGE = (0.9, 1.1)
 _JITTER = 0.2
@@ -32,10 +34,10 @@ def to_float(images: Tensor, masks: Tensor, *, planar: bool = False) -> tuple[Te
 
 
 def normalize(images: Tensor, how: str) -> Tensor:
-    """Subtract the ImageNet mean and divide by its deviation (``imagenet``), or leave [0, 1] as it is (``none``)."""
+    """Subtract a mean and divide by a deviation: ImageNet's (``imagenet``) or 0.5 (``half``); ``none`` does nothing."""
     if how == "none":
         return images
-    constants = (torch.tensor(values, dtype=images.dtype).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    constants = (torch.tensor(values, dtype=images.dtype).view(3, 1, 1) for values in _SCALING[how])
     mean, std = (to_device(values, images.device) for values in constants)
     if images.is_cuda:
         return (images - mean) / std
@@ -130,10 +132,21 @@ def quarter_turns(batch: Tensor, quarters: Tensor, dims: tuple[int, int]) -> Ten
 
 
 def _rotate(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-    count = len(images)
     on = draws.coins()
-    degrees = (draws.uniform() * 2 - 1) * _ROTATION_DEGREES
-    radians = torch.deg2rad(torch.where(on, degrees, 0.0))
+    return _turn_by(images, masks, torch.where(on, _draw_degrees(draws), 0.0))
+
+
+def _rotate_always(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    return _turn_by(images, masks, _draw_degrees(draws))
+
+
+def _draw_degrees(draws: Draws) -> Tensor:
+    return (draws.uniform() * 2 - 1) * _ROTATION_DEGREES
+
+
+def _turn_by(images: Tensor, masks: Tensor, degrees: Tensor) -> tuple[Tensor, Tensor]:
+    count = len(images)
+    radians = torch.deg2rad(degrees)
     cos, sin, zero = radians.cos(), radians.sin(), torch.zeros(count)
     theta = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
     return _warp(images, masks, theta, mode="nearest")
@@ -185,6 +198,8 @@ PIECES: dict[str, Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]] = {
     "vflip": _flip(-2),
     "rot90": _rot90,
     "rotate": _rotate,
+    "rotate_always": _rotate_always,
     "zoom": _zoom,
     "jitter": _jitter,
+    **FIELD_PIECES,
 }

@@ -36,6 +36,13 @@ def test_linear_by_hand() -> None:
     assert linear(pixels, 2).tolist() == pixels.tolist()
 
 
+def test_soft_masks_by_two_taps_do_not_ask_how_the_image_is_resized() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (64, 48), dtype=np.uint8)
+    expected = linear(grey, 16)
+    assert np.array_equal(resize_mask(grey, 16, "soft_linear", "antialias"), expected)
+    assert not np.array_equal(resize_mask(grey, 16, "soft", "antialias"), expected)
+
+
 def test_antialias_averages_where_linear_samples() -> None:
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
     assert np.ptp(resize_image(stripes, 16, "antialias")[:, 2:-2].astype(int)) <= 2

@@ -21,7 +21,7 @@ def _draw(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("piece", ["hflip", "vflip", "rot90", "rotate", "zoom", "crop"])
+@pytest.mark.parametrize("piece", ["hflip", "vflip", "rot90", "rotate", "rotate_always", "zoom", "crop"])
 def test_image_and_mask_move_together(piece: str) -> None:
     images, masks = transforms.augment(*_pair(), [piece], crop_size=48, generator=_draw(3))
     assert torch.allclose(images[:, :1], masks, atol=1e-6)
@@ -29,7 +29,7 @@ def test_image_and_mask_move_together(piece: str) -> None:
     assert images.shape != before.shape or not torch.equal(images, before)
 
 
-@pytest.mark.parametrize("piece", ["hflip", "vflip", "rot90", "rotate", "zoom", "jitter", "crop"])
+@pytest.mark.parametrize("piece", ["hflip", "vflip", "rot90", "rotate", "rotate_always", "zoom", "jitter", "crop"])
 def test_same_generator_same_batch(piece: str) -> None:
     first, again, other = (
         transforms.augment(*_pair(), [piece], crop_size=48, generator=_draw(seed))[0] for seed in (5, 5, 6)
@@ -42,6 +42,21 @@ def test_half_of_the_images_are_flipped() -> None:
     _, flipped = transforms.augment(images, masks, ["hflip"], crop_size=32, generator=_draw(0))
     changed = (flipped != masks).flatten(1).any(1).sum().item()
     assert 160 < changed < 240
+
+
+@pytest.mark.parametrize(("piece", "share"), [("rotate", 0.5), ("rotate_always", 1.0)])
+def test_images_are_turned_by_up_to_a_quarter_with_black_corners(piece: str, share: float) -> None:
+    """A thin bar from the centre to the right shows the angle."""
+    masks = torch.zeros(400, 1, 65, 65)
+    masks[:, :, 31:34, 33:64] = 1
+    _, turned = transforms.augment(torch.ones(400, 3, 65, 65), masks, [piece], crop_size=65, generator=_draw(0))
+    rows, columns = torch.meshgrid(torch.arange(65.0) - 32, torch.arange(65.0) - 32, indexing="ij")
+    degrees = torch.rad2deg(torch.atan2((turned[:, 0] * rows).sum((1, 2)), (turned[:, 0] * columns).sum((1, 2))))
+    changed = degrees.abs() > 0.5
+    assert changed.float().mean().item() == pytest.approx(share, abs=0.07)
+    assert 85 < degrees.max() < 91 and -91 < degrees.min() < -85
+    assert degrees[changed].std().item() == pytest.approx(180 / 12**0.5, rel=0.1), "uniform"
+    assert set(turned.unique().tolist()) == {0.0, 1.0}, "nearest"
 
 
 def test_rot90_keeps_every_pixel() -> None:
@@ -115,3 +130,10 @@ def test_jitter_image_by_image_is_the_formula_to_the_bit(planar: bool) -> None:
     expected = ((x - mean) * contrast + mean * brightness).clamp(0, 1)
     found, _ = transforms.augment(x, y, ["jitter"], crop_size=40, generator=_draw(2))
     assert torch.equal(expected, found) and expected.stride() == found.stride()
+
+
+def test_half_normalises_to_minus_one_and_one() -> None:
+    images = torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1).expand(2, 3, 4, 4).contiguous()
+    for layout in (torch.contiguous_format, torch.channels_last):
+        scaled = transforms.normalize(images.to(memory_format=layout), "half")
+        assert torch.equal(scaled, images * 2 - 1)

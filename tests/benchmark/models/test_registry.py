@@ -35,6 +35,22 @@ def test_all_is_the_papers_six_in_the_papers_order() -> None:
     ]
 
 
+def test_the_field_is_known_beside_the_papers_six() -> None:
+    titles = {
+        "caranet": "CaraNet",
+        "hardnet_mseg": "HarDNet-MSEG",
+        "pranet_v2": "PraNet-V2 (PVTv2-B2)",
+        "pranet_v2_res2net": "PraNet-V2 (Res2Net)",
+        "polyp_pvt": "Polyp-PVT",
+        "fcbformer": "FCBFormer",
+        "ssformer_s": "SSFormer-S",
+        "ssformer_l": "SSFormer-L",
+    }
+    assert {spec.name: spec.title for spec in registry.expand_models(list(titles))} == titles
+    assert set(titles) <= set(registry.FIELD)
+    assert not set(registry.FIELD) & {spec.name for spec in registry.expand_models(["all"])}
+
+
 def test_naming_a_model_imports_no_network() -> None:
     code = (
         "import sys; from benchmark.models.registry import expand_models; expand_models(['all', 'unet:classic']); "

@@ -45,9 +45,32 @@ def test_maps_have_the_masks_size_and_the_models_own_resize(net: nn.Module, corn
         assert np.abs(maps[i] - (expected[0, 0] * 255).round().numpy()).max() <= 1
 
 
+def test_probabilities_may_be_resized_in_place_of_logits() -> None:
+    """As SSFormer's test script does; beside a steep edge the two ways differ."""
+    images = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    images[:, :, 16:] = 255
+    recipe = RECIPE.model_copy(update={"postprocess": "resize_prob"})
+    (own,) = predict_at(Brightness(), recipe, images, [(50, 70)], Fabric(accelerator="cpu", devices=1))
+    (usual,) = predict_at(Brightness(), RECIPE, images, [(50, 70)], Fabric(accelerator="cpu", devices=1))
+    logits = images[..., :1].permute(0, 3, 1, 2).float() / 255 * 8 - 4
+    expected = F.interpolate(logits.sigmoid(), (50, 70), mode="bilinear", align_corners=False)[0, 0] * 255
+    assert np.array_equal(own, expected.round().numpy().astype(np.uint8))
+    assert np.abs(own.astype(int) - usual).max() > 10
+
+
 def test_min_max_stretches_to_the_whole_range() -> None:
     prob = postprocess(torch.tensor([[-1.0, 0.0], [0.5, 2.0]]), "minmax")
     assert prob.min() == 0 and prob.max() == pytest.approx(1, abs=1e-6)
+
+
+def test_min_max_may_cut_to_eight_bit_without_rounding() -> None:
+    """As PraNet-V2's test script does; elsewhere 0.6 of a level becomes the next one."""
+    logits = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
+    stretched = postprocess(logits, "minmax") * 255
+    cut = postprocess(logits, "minmax_floor") * 255
+    assert torch.equal(cut.round(), stretched.floor())
+    assert (cut.round() != stretched.round()).float().mean() > 0.3
+    assert cut.max().round() == 255
 
 
 def test_probability_correction_divides_each_side_by_its_share() -> None:

@@ -23,7 +23,7 @@ from benchmark.store.checkpoint import load_state, save_state
 from benchmark.training.batches import epoch_positions
 from benchmark.training.loop import train
 from benchmark.training.losses import make_loss
-from benchmark.training.optim import learning_rate, make_optimizer
+from benchmark.training.optim import learning_rate, make_optimizer, plateau_rate
 from benchmark.training.state import Keeper
 from benchmark.training.validate import baseline_dice, dice_curve
 
@@ -68,6 +68,23 @@ def test_continuing_after_any_step_is_identical_to_not_stopping(tmp_path: Path, 
     assert outcome.history == expected.history and outcome.best_epoch == expected.best_epoch
     for a, b in zip(whole.state_dict().values(), continued.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_plateau_of_the_validation_score_halves_the_rate_also_across_interrupted_runs(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"schedule": "plateau", "plateau_epochs": 0, "epochs": 8, "lr": 0.5})
+    _, expected = run(tmp_path / "whole", recipe)
+    scores = [row["val_dice_half"] for row in expected.history]
+    assert [row["lr"] for row in expected.history] == [plateau_rate(recipe, scores[:i]) for i in range(8)]
+    assert len({row["lr"] for row in expected.history}) > 1
+
+    def stop(epoch: int, *_: Any) -> None:
+        if epoch == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", recipe, on_step=stop, every_s=0.0)
+    _, outcome = run(tmp_path / "cut", recipe)
+    assert outcome.history == expected.history
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -173,6 +190,9 @@ def test_all_foreground_dice_is_its_formula() -> None:
         ({"schedule": "step", "step_epochs": (64, 96)}, 63.0, 0.5),
         ({"schedule": "step", "step_epochs": (64, 96)}, 95.0, 0.25),
         ({"warmup_epochs": 2.0}, 1.0, 0.5),
+        ({"warmup_epochs": 2.0, "warmup_by": "epoch"}, 0.9, 0.0),
+        ({"warmup_epochs": 2.0, "warmup_by": "epoch"}, 1.9, 0.5),
+        ({"warmup_epochs": 2.0, "warmup_by": "epoch"}, 2.0, 1.0),
     ],
 )
 def test_schedules(changes: dict[str, Any], progress: float, factor: float) -> None:
