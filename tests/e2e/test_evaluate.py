@@ -93,10 +93,6 @@ def _small(folder: Path) -> None:
     _png(folder / "m2", np.eye(20))
 
 
-def _constant(folder: Path) -> None:
-    _png(folder / "m2", np.full((42, 60), 0.5))
-
-
 def _colour(folder: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (42, 60, 3), np.uint8)).save(folder / "m2.png")
 

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.audit.mask_faults import find_inverted
-from benchmark.data.files.decode import decode_mask_grey, describe
+from benchmark.data.audit.odd_images import odd_image
+from benchmark.data.files.decode import describe
 from benchmark.data.files.hashing import content_hash, fingerprint
+from benchmark.data.files.read_item import looks_like_mask
 from benchmark.data.listing.datasets import (
     DATASETS,
     MANIFESTS,
@@ -23,14 +25,13 @@ from benchmark.data.listing.datasets import (
     list_dataset,
     resolve_root,
 )
-from benchmark.data.listing.folders import IMAGE_SUFFIXES, same_name
+from benchmark.data.listing.folders import IMAGE_SUFFIXES, same_name, shown
 from benchmark.data.listing.items import MASK_THRESHOLD, RECORD_NAME, DatasetMissing, Item
 from benchmark.data.pixels.cache import load_pair
 from benchmark.errors import BenchError
 
 THREADS = 2
 _SHOWN = 10
-_NEAR, _MOSTLY = 40, 0.95  # a JPEG mask has values near 0 and 255, a photograph all others too
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class CheckReport:
             f"  mask files   {_counts(self.mask_kinds)}",
             f"  grey masks   {self.num_grey_masks} with more than two levels; {effect}",
             f"  empty masks  {self.num_empty_masks}",
-            f"  strays       {_some(self.strays) or 'none'}",
+            f"  strays       {shown(self.strays, _SHOWN) or 'none'}",
             f"  fingerprint  {self.fingerprint or 'none'}",
         ]
         return "\n".join([*lines, *(f"  fault        {fault}" for fault in self.faults)])
@@ -134,6 +135,7 @@ class _Seen:
     grey: bool = False
     empty: bool = False
     threshold_effect: float = 0.0
+    odd_image: str = ""
 
 
 def list_datasets(root: Path | str | None = None) -> list[DatasetRow]:
@@ -234,7 +236,7 @@ def _look(item: Item) -> _Seen:
         image_kind, mask_kind = describe(item.image_path), describe(item.mask_path)
         image, grey = load_pair(item)
     except BenchError as error:
-        return _Seen(fault=str(error), swapped=_is_swapped(item))
+        return _Seen(fault=str(error), swapped=looks_like_mask(item.image_path))
     some, strong = int(np.count_nonzero(grey)), int(np.count_nonzero(grey > MASK_THRESHOLD))
     return _Seen(
         size=f"{image.shape[1]}x{image.shape[0]}",
@@ -243,16 +245,8 @@ def _look(item: Item) -> _Seen:
         grey=int(np.count_nonzero(np.bincount(grey.ravel(), minlength=256))) > 2,
         empty=strong == 0,
         threshold_effect=(some - strong) / grey.size,
+        odd_image=odd_image(image),
     )
-
-
-def _is_swapped(item: Item) -> bool:
-    """Tell whether the mask file looks like a photograph and the image file like a mask."""
-    try:
-        grey = decode_mask_grey(item.image_path, threshold=0)
-    except BenchError:  # coloured, as an image should be
-        return False
-    return float(np.mean((grey < _NEAR) | (grey > 255 - _NEAR))) > _MOSTLY
 
 
 def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckReport:
@@ -265,6 +259,7 @@ def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckRep
             0,
             f"{len(swapped)} pairs look swapped: masks lie in {where} and images in {there}; exchange the two folders",
         )
+    faults += _odd_images(items, seen)
     good = [look for look in seen if not look.fault]
     if info.expected and len(items) != info.expected:
         faults.insert(0, f"{len(items)} images found, {info.expected} expected; get the rest from {info.source}")
@@ -286,6 +281,15 @@ def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckRep
         faults=tuple(faults),
         hashes={item.id: content_hash(item) for item, look in zip(items, seen, strict=True) if not look.fault},
     )
+
+
+def _odd_images(items: Sequence[Item], seen: Sequence[_Seen]) -> list[str]:
+    """Return one line per kind of odd image, with the names."""
+    names: dict[str, list[str]] = {}
+    for item, look in zip(items, seen, strict=True):
+        if look.odd_image:
+            names.setdefault(look.odd_image, []).append(item.image_path.name)
+    return [f"{len(found)} images {kind}: {shown(found, _SHOWN)}" for kind, found in names.items()]
 
 
 def _folders(items: Sequence[Item]) -> list[Path]:
@@ -315,7 +319,3 @@ def _verdict(num_faults: int) -> str:
 def _counts(counts: dict[str, int]) -> str:
     shown = [f"{key} ({number})" for key, number in list(counts.items())[:_SHOWN]]
     return ", ".join(shown) + (f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else "")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.listing.folders import Pair, subfolder
+from benchmark.data.listing.folders import Pair, what_lies_in
 from benchmark.data.listing.groups import assign_groups
 from benchmark.data.listing.items import MASK_THRESHOLD, DatasetMissing, Item
-from benchmark.data.listing.layouts import find_pairs
+from benchmark.data.listing.layouts import find_pairs, is_own_folder
 from benchmark.data.phantom.dataset import materialise_phantom
 from benchmark.data.phantom.domains import DOMAINS
 from benchmark.data.phantom.faults import FAULTS, materialise_faulty
@@ -123,7 +123,7 @@ def expand_datasets(names: Iterable[str], root: Path | None = None) -> list[str]
         name = register_manifest(Path(given)) if given.endswith(".toml") else given
         members = GROUPS.get(name) or ((name,) if _is_known(name, root) else ())
         if not members:
-            raise unknown_name("dataset", name, [*DATASETS, *GROUPS])
+            raise _unknown(name, root)
         found.update(dict.fromkeys(members))
     return list(found)
 
@@ -143,6 +143,15 @@ def register_manifest(path: Path) -> str:
     return manifest.name
 
 
+def _unknown(name: str, root: Path | None) -> BenchError:
+    """Return the error for a name that is no dataset: what lies in a folder of that name, or the nearest match."""
+    folder = None if root is None or "/" in name else root / name
+    if folder is None or not name.strip(". ") or not folder.is_dir():
+        return unknown_name("dataset", name, [*DATASETS, *GROUPS])
+    lies = what_lies_in(folder)
+    return BenchError(f"folder {folder} is no dataset: expected images/ and masks/ there, found {lies}; or a manifest")
+
+
 def _is_known(name: str, root: Path | None) -> bool:
     return name in DATASETS or name in FAULTS or name in MANIFESTS or _is_own_folder(name, root)
 
@@ -151,7 +160,7 @@ def _is_own_folder(name: str, root: Path | None) -> bool:
     """Tell whether ``root/name`` is a folder of one's own; the name must serve as a file name."""
     if root is None or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or not (root / name).is_dir():
         return False
-    return all(subfolder(root / name, inside) for inside in ("images", "masks"))
+    return is_own_folder(root / name)
 
 
 def resolve_root(root: Path | str | None) -> Path:

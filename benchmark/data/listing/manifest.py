@@ -14,7 +14,7 @@ from typing import Any, Literal
 import regex
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from benchmark.data.listing.folders import IMAGE_SUFFIXES, pair_by_id, refuse_pipe
+from benchmark.data.listing.folders import ACCEPTED, IMAGE_SUFFIXES, composed, pair_by_id, refuse_pipe, shown
 from benchmark.data.listing.items import MASK_THRESHOLD, Channels, Item, natural_key
 from benchmark.errors import BenchError
 from benchmark.untrusted import MAX_TOML_BYTES, parse_toml, read_text
@@ -175,7 +175,7 @@ def _by_id(
         if match is None:
             continue
         parts = match.groupdict()
-        name = re.sub(r"[/\\]", "-", "-".join(filter(None, (parts.get("prefix"), parts["id"]))))
+        name = composed(re.sub(r"[/\\]", "-", "-".join(filter(None, (parts.get("prefix"), parts["id"])))))
         first = found.setdefault(name, path)
         if first is not path:
             wider = ', or set match = "path" and add a group prefix' if manifest.match == "stem" else ""
@@ -183,7 +183,11 @@ def _by_id(
             raise BenchError(f"manifest {manifest.path}: {path} and {first} claim the same id {name!r}: {remedy}")
     if not found:
         tried = ", ".join(globs)
-        why = f"{len(files)} files match, none has the form {pattern!r}" if files else "no image file matches"
+        why = (
+            f"{len(files)} files match, none has the form {pattern!r}"
+            if files
+            else f"no image file matches (expected {ACCEPTED})"
+        )
         raise BenchError(f"manifest {manifest.path}: {what} = {tried} below {root}: {why}")
     return found
 
@@ -208,8 +212,7 @@ def _groups(manifest: Manifest, ids: Sequence[str]) -> dict[str, str]:
         where = f"group.table {table} has no line for"
     absent = [name for name in ids if name not in found]
     if absent:
-        shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-        raise BenchError(f"manifest {manifest.path}: {where} {shown}; every image needs a group")
+        raise BenchError(f"manifest {manifest.path}: {where} {shown(absent)}; every image needs a group")
     return found
 
 

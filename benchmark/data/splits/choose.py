@@ -53,7 +53,7 @@ class _Plan:
             items = self.listing(name, self.root, cache_dir=self.cache_dir)
         except DatasetMissing as error:
             if not self.allow_missing:
-                raise
+                raise error.advised() from None
             self.missing[name] = error.reason
             return []
         expected = dataset_info(name).expected

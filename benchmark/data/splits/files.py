@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from benchmark.data.files.generated import replacing
 from benchmark.data.files.hashing import content_hash
 from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.folders import shown
 from benchmark.data.listing.items import DatasetMissing, Item
 from benchmark.data.splits.partition import Items, Split
 from benchmark.errors import BenchError
@@ -86,7 +87,7 @@ def load_split(
             on_disk.update({(name, item.id): item for item in list_dataset(name, root, cache_dir=cache_dir)})
         except DatasetMissing as error:
             if not allow_missing:
-                raise
+                raise error.advised() from None
             missing[name] = error.reason
     if not allow_missing:
         _require_all(path, lists, on_disk)
@@ -120,8 +121,9 @@ def parse_split(path: Path) -> dict[str, Any]:
 def _require_all(path: Path, lists: list[list[Row]], on_disk: dict[tuple[str, str], Item]) -> None:
     absent = [f"{row[0]}/{row[1]}" for rows in lists for row in rows if (row[0], row[1]) not in on_disk]
     if absent:
-        shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-        raise BenchError(f"split file {path} names images that are not on disk: {shown}; or pass --allow-missing")
+        raise BenchError(
+            f"split file {path} names images that are not on disk: {shown(absent)}; or pass --allow-missing"
+        )
 
 
 def _items(path: Path, rows: list[Row], on_disk: dict[tuple[str, str], Item]) -> Items:
