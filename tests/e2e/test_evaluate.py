@@ -120,7 +120,6 @@ def _torn(folder: Path) -> None:
         (_drop, "missing", 5),
         (_surplus, "surplus", 6),
         (_small, "wrong size", 5),
-        (_constant, "constant", 6),
         (_colour, "coloured", 5),
         (_torn, "unreadable", 5),
         (_overshoot, "out of range", 5),

@@ -91,6 +91,8 @@ def load_split(
             missing[name] = error.reason
     if not allow_missing:
         _require_all(path, lists, on_disk)
+    for name, rows in payload["tests"].items():
+        _require_unique(path, name, rows)
     train, val, *tests = (_items(path, rows, on_disk) for rows in lists)
     _note_absent(lists, on_disk, missing, partial)
     named = {name: items for name, items in zip(payload["tests"], tests, strict=True) if items}
@@ -116,6 +118,18 @@ def parse_split(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         fault = str(error)
     raise BenchError(f"{path} is no split file ({fault}): expected JSON as written by save_split")
+
+
+def _require_unique(path: Path, name: str, rows: list[Row]) -> None:
+    """Refuse a test set in which two images have one id: their maps and rows are filed by it."""
+    seen: dict[str, str] = {}
+    for dataset, one, _ in rows:
+        if one in seen:
+            raise BenchError(
+                f"split file {path}: test set {name} holds {seen[one]}/{one} and {dataset}/{one}; ids in a test "
+                "set must differ: give each dataset its own test set"
+            )
+        seen[one] = dataset
 
 
 def _require_all(path: Path, lists: list[list[Row]], on_disk: dict[tuple[str, str], Item]) -> None:
