@@ -18,7 +18,7 @@ NAMES = tuple(f"f{number:02d}" for number in range(12))
 
 def photograph(number: int, size: int = 32) -> Image.Image:
     """Noise on a reddish ground: many colours, as a camera's image has."""
-    noise = np.random.default_rng(number).normal(0, 12, (size, size, 3)) + (170, 90, 70)
+    noise = np.random.default_rng(number).normal((170, 90, 70), 12, (size, size, 3))
     noise[8:20, 6 + number : 16 + number] += (40, 10, 10)
     return Image.fromarray(noise.clip(0, 255).astype(np.uint8))
 
