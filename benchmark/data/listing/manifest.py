@@ -1,6 +1,6 @@
 """A dataset of one's own, described by a small TOML file: where images and masks lie, how they pair, how they are read.
 
-The whole form, of which only ``name``, ``images`` and ``masks`` are required, stands in ``benchmark/README.md``.
+The whole form, of which only ``name``, ``images`` and ``masks`` are required, stands in ``benchmark/data/README.md``.
 """
 
 from __future__ import annotations
