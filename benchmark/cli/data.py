@@ -62,8 +62,8 @@ def data_split(
     split: Annotated[
         str,
         typer.Argument(
-            help="paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a folder with train.txt, or an "
-            "exported FILE.json.",
+            help="paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a folder with train.txt, or "
+            "an exported FILE.json.",
             autocompletion=complete.splits,
         ),
     ],

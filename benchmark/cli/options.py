@@ -37,8 +37,8 @@ Datasets = Annotated[
 Split = Annotated[
     str,
     typer.Option(
-        help="Who trains, who tests: paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a folder with "
-        "train.txt, or FILE.json.",
+        help="Who trains, who tests: paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a "
+        "folder with train.txt, or FILE.json.",
         autocompletion=complete.splits,
     ),
 ]

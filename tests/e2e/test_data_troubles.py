@@ -235,4 +235,4 @@ def test_input_that_takes_long_or_much_memory_is_refused_at_once(bench: Bench, t
         ("run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "deep.toml"),
         ("study", "deep.toml"),
     ):
-        assert "more than 100 dotted parts" in bench(*words, code=None).stderr
+        assert "nested too deep" in bench(*words, code=None).stderr
