@@ -17,6 +17,7 @@ from benchmark.data.audit.odd_images import odd_image
 from benchmark.data.files.decode import describe
 from benchmark.data.files.hashing import content_hash, fingerprint
 from benchmark.data.files.read_item import looks_like_mask
+from benchmark.data.listing.annotations import DRAWN
 from benchmark.data.listing.datasets import (
     DATASETS,
     MANIFESTS,
@@ -163,7 +164,7 @@ def _row(name: str, root: Path | str | None) -> DatasetRow:
         return absent
     except BenchError as error:
         return DatasetRow(name, info.title, False, 0, info.expected, "", str(error), info.licence)
-    note = "" if len(items) == info.expected else f"incomplete: {len(items)} of {info.expected}"
+    note = "" if info.expected in (0, len(items)) else f"incomplete: {len(items)} of {info.expected}"
     where = str(items[0].image_path.parent)
     return DatasetRow(name, info.title, True, len(items), info.expected, where, note, info.licence)
 
@@ -293,7 +294,8 @@ def _odd_images(items: Sequence[Item], seen: Sequence[_Seen]) -> list[str]:
 
 
 def _folders(items: Sequence[Item]) -> list[Path]:
-    return list(dict.fromkeys(path.parent for item in items for path in (item.image_path, item.mask_path)))
+    paths = (path for item in items for path in (item.image_path, item.mask_path))
+    return list(dict.fromkeys(path.parent for path in paths if path.parent.parent.name != DRAWN))
 
 
 def _strays(items: Sequence[Item]) -> tuple[str, ...]:

@@ -25,7 +25,13 @@ def read_image(item: Item) -> NDArray[np.uint8]:
 
 
 def read_mask_grey(item: Item) -> NDArray[np.uint8]:
-    """Read an item's mask as (H, W) uint8 grey: as stored where it is cut at 127, else cut already, 0 and 255."""
+    """Read an item's mask as (H, W) uint8 grey: as stored where it is cut at 127, else cut already, 0 and 255.
+
+    Of a coloured mask the greatest channel counts: black is background.
+    """
+    if item.mask_colours:
+        grey = decode_image(item.mask_path).max(axis=2)
+        return (grey > item.mask_threshold).astype(np.uint8) * np.uint8(255)
     try:
         grey = decode_mask_grey(item.mask_path, threshold=item.mask_threshold)
     except BenchError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.listing.folders import Pair, what_lies_in
+from benchmark.data.listing.folders import Pair, homes, what_lies_in
 from benchmark.data.listing.groups import assign_groups
 from benchmark.data.listing.items import MASK_THRESHOLD, DatasetMissing, Item
 from benchmark.data.listing.layouts import find_pairs, is_own_folder
@@ -73,12 +73,35 @@ _REAL = (
     DatasetInfo("isic2018", "ISIC 2018", 3694, f"{_ISIC_URL}/2018/", _ISIC_TERMS),
     DatasetInfo("ph2", "PH2", 200, "https://www.fc.up.pt/addi/ph2%20database.html", _RESEARCH),
 )
+_BY_FORM = "by its owners' form; research only, no redistribution"
+_MORE = (
+    DatasetInfo("polypgen", "PolypGen", 0, "https://www.synapse.org/Synapse:syn45200214 (registration)", _RESEARCH),
+    DatasetInfo("polypdb", "PolypDB", 3934, "https://osf.io/pr7ms", _RESEARCH),
+    DatasetInfo(
+        "hyperkvasir-normal", "HyperKvasir (normal)", 0, "https://datasets.simula.no/hyper-kvasir", "CC BY 4.0"
+    ),
+    DatasetInfo("kvasir-sessile", "Kvasir-Sessile", 196, "https://datasets.simula.no/kvasir-seg", _RESEARCH),
+    DatasetInfo("piccolo", "PICCOLO", 0, "its owners, by request", _BY_FORM),
+    DatasetInfo("neopolyp", "BKAI-IGH NeoPolyp", 0, "https://www.kaggle.com/c/bkai-igh-neopolyp", _RESEARCH),
+    DatasetInfo("sun-seg", "SUN-SEG", 0, "its authors' form", _BY_FORM),
+)
+HOMES: dict[str, tuple[str, ...]] = {
+    "polypgen": ("PolypGen2021_MultiCenterData_v3", "PolypGen2021", "PolypGen"),
+    "polypdb": ("PolypDB_modality_wise", "PolypDB"),
+    "hyperkvasir-normal": ("labeled-images", "hyper-kvasir-labeled-images", "hyper-kvasir"),
+    "kvasir-sessile": ("sessile-main-Kvasir-SEG", "Kvasir-Sessile"),
+    "piccolo": ("piccolodb", "PICCOLO"),
+    "neopolyp": ("bkai-igh-neopolyp", "NeoPolyp"),
+    "sun-seg": ("SUN-SEG", "SUN-SEG-Annotation"),
+}
+"""What the folder of a dataset may be called whose layout is a manifest of this package (``manifests/``)."""
+
 _PHANTOM = tuple(
     DatasetInfo(name, domain.title, domain.num_images, "drawn by this package", "MIT, as this package", synthetic=True)
     for name, domain in DOMAINS.items()
 )
 
-DATASETS: dict[str, DatasetInfo] = {info.name: info for info in (*_REAL, *_PHANTOM)}
+DATASETS: dict[str, DatasetInfo] = {info.name: info for info in (*_REAL, *_MORE, *_PHANTOM)}
 """Every dataset known by name."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -197,15 +220,30 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
     if name in MANIFESTS:
         from benchmark.data.listing.manifest import manifest_items
 
-        return manifest_items(MANIFESTS[name])
+        return manifest_items(MANIFESTS[name], cache_dir=cache_dir)
     if name == "endoscene":
         return _endoscene(resolve_root(root))
+    if name in HOMES:
+        return _by_packaged_manifest(name, resolve_root(root), cache_dir)
     base = _base(name, root, cache_dir)
     pairs = find_pairs(name, base, info.expected)
     if not pairs:
         raise DatasetMissing(name, info.source, looked_in=base, fetchable=name in DATASETS)
     groups = assign_groups(name, pairs)
     return [_item(name, pair, groups[pair.id]) for pair in pairs]
+
+
+def _by_packaged_manifest(name: str, root: Path, cache_dir: Path | None) -> list[Item]:
+    from benchmark.data.listing.manifest import manifest_items, packaged_manifest
+
+    info = dataset_info(name)
+    for home in homes(root, HOMES[name]):
+        items = manifest_items(packaged_manifest(name), home=home, cache_dir=cache_dir)
+        if name == "kvasir-sessile":  # the same images, so the same groups
+            groups = assign_groups("kvasir", [Pair(item.id, item.image_path, item.mask_path) for item in items])
+            items = [replace(item, group=groups[item.id]) for item in items]
+        return items
+    raise DatasetMissing(name, info.source, looked_in=root)
 
 
 def _base(name: str, root: Path | str | None, cache_dir: Path | None) -> Path:

@@ -110,11 +110,12 @@ def image_files(folder: Path) -> list[Path]:
 
 def _image_names(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = {e.name: _holds(e.is_file) or refuse_pipe(Path(e.path)) for e in entries if _looks_like_image(e.name)}
+        names = {e.name: _holds(e.is_file) or refuse_pipe(Path(e.path)) for e in entries if looks_like_image(e.name)}
     return [name for name, is_file in names.items() if is_file]
 
 
-def _looks_like_image(name: str) -> bool:
+def looks_like_image(name: str) -> bool:
+    """Whether a file is an image by its name; hidden files are none."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (hot loop)
 
 

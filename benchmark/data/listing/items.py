@@ -38,6 +38,7 @@ class Item:
         part: The part the publisher put it in ("train", "validation", "test"), "" where there is none.
         channels: Order in which the image's colours are stored.
         mask_threshold: Its mask is foreground above this grey value.
+        mask_colours: Its mask is coloured, and any colour is foreground.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class Item:
     part: str = ""
     channels: Channels = "rgb"
     mask_threshold: int = MASK_THRESHOLD
+    mask_colours: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an id that could not name the files of its map: found here, not after hours of training."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from importlib.resources import as_file, files
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import regex
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from benchmark.data.listing.folders import ACCEPTED, IMAGE_SUFFIXES, composed, pair_by_id, refuse_pipe, shown
+from benchmark.data.listing.annotations import Outline, Shapes, black_masks, draw_masks, read_annotations
+from benchmark.data.listing.folders import ACCEPTED, Pair, composed, looks_like_image, pair_by_id, refuse_pipe, shown
 from benchmark.data.listing.items import MASK_THRESHOLD, Channels, Item, natural_key
 from benchmark.errors import BenchError
 from benchmark.untrusted import MAX_TOML_BYTES, parse_toml, read_text
@@ -54,17 +56,25 @@ class Manifest(BaseModel):
         title: Printed in tables; the name if unset.
         root: Folder that the patterns start from, relative to the manifest.
         images: Glob patterns of image files below ``root``.
-        masks: Glob patterns of mask files; what they match is never an image.
+        negatives: Glob patterns of images without a polyp, which have no mask file: their masks are drawn black.
+        masks: Glob patterns of mask files; what they match is never an image. Either these or ``annotations``.
+        annotations: Glob patterns of COCO or LabelMe files, whose shapes are drawn into masks.
+        shapes: Outlines, or the boxes in their place.
+        labels: Categories that are foreground; every one if unset.
         match: What ``image_id`` and ``mask_id`` are matched with: the file's stem, or its path below ``root`` without
             suffix.
         image_id: Regular expression on the whole of that, with a group ``id`` and, if need be, ``prefix``, which is put
             before it with a hyphen; other files are strays.
         mask_id: The same for masks. An image and a mask of one id are a pair.
         mask_threshold: Foreground where the mask's grey value is greater.
+        mask_colours: Masks are coloured, and any colour is foreground.
         channels: Order in which the images' colours are stored.
         expected: Images that the whole set has; 0 where that is not known.
         source: Where to get it.
         licence: Its terms in one line.
+        part: Which centre, modality or published part an image belongs to, by a regular expression with a group
+            ``part`` on the id; for splits ``leave-out:PART`` and ``official``.
+        part_names: Other names for parts.
         group: What keeps images of one patient on one side of split ``grouped``.
     """
 
@@ -73,16 +83,23 @@ class Manifest(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     title: str = ""
     root: str = "."
-    images: tuple[str, ...] = Field(min_length=1, strict=False)
-    masks: tuple[str, ...] = Field(min_length=1, strict=False)
+    images: tuple[str, ...] = Field((), strict=False)
+    negatives: tuple[str, ...] = Field((), strict=False)
+    masks: tuple[str, ...] = Field((), strict=False)
+    annotations: tuple[str, ...] = Field((), strict=False)
+    shapes: Shapes = "polygons"
+    labels: tuple[str, ...] = Field((), strict=False)
     match: Literal["stem", "path"] = "stem"
     image_id: str = ANY_ID
     mask_id: str = ANY_ID
+    mask_colours: bool = False
     mask_threshold: int = Field(MASK_THRESHOLD, ge=0, le=254)
     channels: Channels = "rgb"
     expected: int = Field(0, ge=0)
     source: str = "the manifest's owner"
     licence: str = "the owner's"
+    part: str | None = None
+    part_names: dict[str, str] = Field(default_factory=dict)
     group: GroupRule | None = None
     _path: Path = PrivateAttr(Path())
 
@@ -91,12 +108,12 @@ class Manifest(BaseModel):
         """The file that it was read from."""
         return self._path
 
-    @field_validator("images", "masks", mode="before")
+    @field_validator("images", "masks", "negatives", "annotations", "labels", mode="before")
     @classmethod
     def _one_or_more(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
-    @field_validator("images", "masks")
+    @field_validator("images", "masks", "negatives", "annotations")
     @classmethod
     def _below_root(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
         for glob in globs:
@@ -106,6 +123,19 @@ class Manifest(BaseModel):
             if path.parts.count("**") > _MAX_DEEP:  # each goes through all folders below again
                 raise ValueError(f"pattern {glob!r} has more than {_MAX_DEEP} parts '**': one is enough")
         return globs
+
+    @model_validator(mode="after")
+    def _one_kind_of_mask(self) -> Manifest:
+        if self.images and bool(self.masks) == bool(self.annotations):
+            raise ValueError("expected either masks or annotations (COCO or LabelMe files)")
+        if not self.images and (self.masks or self.annotations or not self.negatives):
+            raise ValueError("images is missing: expected at least name, images and masks")
+        return self
+
+    @field_validator("part")
+    @classmethod
+    def _has_part(cls, text: str | None) -> str | None:
+        return None if text is None else _pattern(text, "part")
 
     @field_validator("image_id", "mask_id")
     @classmethod
@@ -133,19 +163,35 @@ def load_manifest(path: Path) -> Manifest:
         raise BenchError(f"manifest {path} is no TOML file: {error}") from error
 
 
-def manifest_items(manifest: Manifest) -> list[Item]:
+def packaged_manifest(name: str) -> Manifest:
+    """Return the layout of a known dataset, which ships with the package."""
+    with as_file(files("benchmark.data.listing") / "manifests" / f"{name}.toml") as path:
+        return load_manifest(path)
+
+
+def manifest_items(manifest: Manifest, *, home: Path | None = None, cache_dir: Path | None = None) -> list[Item]:
     """Return the items that a manifest describes, in natural order of their ids.
 
+    Args:
+        manifest: What ``load_manifest`` read.
+        home: The folder that its patterns start from; None for what it says itself.
+        cache_dir: Where masks are drawn from annotations; None for the user's cache folder.
     Raises:
         BenchError: If a pattern matches nothing, an image has no mask or no group, or two files claim one id.
     """
-    root = manifest.path.parent / manifest.root
+    root = home or manifest.path.parent / manifest.root
     if not root.is_dir():
         raise BenchError(f"manifest {manifest.path}: root {root} is no folder; it is relative to the manifest")
-    masks = _by_id(manifest, root, manifest.masks, manifest.mask_id, "masks")
-    taken = set(masks.values())
-    images = _by_id(manifest, root, manifest.images, manifest.image_id, "images", without=taken)
-    pairs = pair_by_id(images, masks)
+    pairs = _pairs(manifest, root, cache_dir) if manifest.images else []
+    negatives = _by_id(manifest, root, manifest.negatives, manifest.image_id, "negatives") if manifest.negatives else {}
+    known = {pair.id: pair.image for pair in pairs}
+    negatives = {name: path for name, path in negatives.items() if known.get(name) != path}
+    twice = sorted(negatives.keys() & known.keys())
+    if twice:
+        both = f"{negatives[twice[0]]} and {known[twice[0]]}"
+        raise BenchError(f"manifest {manifest.path}: {both} claim the same id {twice[0]!r}: narrow negatives")
+    pairs += pair_by_id(negatives, black_masks(negatives, cache_dir=cache_dir))
+    pairs.sort(key=lambda pair: natural_key(pair.id))
     groups = _groups(manifest, [pair.id for pair in pairs])
     return [
         Item(
@@ -154,22 +200,70 @@ def manifest_items(manifest: Manifest) -> list[Item]:
             pair.image,
             pair.mask,
             f"{manifest.name}-{groups[pair.id]}",
+            _part(manifest, pair.id),
             channels=manifest.channels,
             mask_threshold=manifest.mask_threshold,
+            mask_colours=manifest.mask_colours and pair.id not in negatives,
         )
         for pair in pairs
     ]
 
 
+def _pairs(manifest: Manifest, root: Path, cache_dir: Path | None) -> list[Pair]:
+    """Pair images with their mask files, or with masks drawn from annotations."""
+    if manifest.annotations:
+        images = _by_id(manifest, root, manifest.images, manifest.image_id, "images")
+        return pair_by_id(images, _drawn(manifest, root, images, cache_dir))
+    masks = _by_id(manifest, root, manifest.masks, manifest.mask_id, "masks")
+    images = _by_id(manifest, root, manifest.images, manifest.image_id, "images", without=set(masks.values()))
+    return pair_by_id(images, masks)
+
+
+def _part(manifest: Manifest, name: str) -> str:
+    match = _matched(manifest, manifest.part, name) if manifest.part else None
+    if manifest.part and match is None:
+        raise BenchError(
+            f"manifest {manifest.path}: part {manifest.part!r} does not match {name}; every image needs one"
+        )
+    return manifest.part_names.get(match["part"], match["part"]) if match else ""
+
+
+def _drawn(manifest: Manifest, root: Path, images: dict[str, Path], cache_dir: Path | None) -> dict[str, Path]:
+    """Draw the annotated masks of images, by id; an image that no file annotates has none."""
+    given = sorted({path for glob in manifest.annotations for path in _glob(manifest, root, glob, "annotations")})
+    if not given:
+        raise BenchError(f"manifest {manifest.path}: annotations = {', '.join(manifest.annotations)}: no file matches")
+    outlines = read_annotations(given, shapes=manifest.shapes, labels=manifest.labels)
+    by_path = {PurePosixPath(name).with_suffix("").as_posix(): one for name, one in outlines.items()}
+    by_stem: dict[str, list[Outline]] = {}
+    for name, one in by_path.items():
+        by_stem.setdefault(composed(PurePosixPath(name).name), []).append(one)
+    found: dict[str, Outline] = {}
+    for key, path in images.items():
+        below = path.relative_to(root).with_suffix("").as_posix()
+        of_stem = by_stem.get(composed(path.stem), [])
+        matching = [one for name, one in by_path.items() if below == name or below.endswith(f"/{name}")] or of_stem
+        if len(matching) == 1:
+            found[key] = matching[0]
+        elif matching:
+            raise BenchError(f"manifest {manifest.path}: {path} may be annotated as {matching[0].name} or as another")
+    return draw_masks(found, {key: images[key] for key in found}, cache_dir=cache_dir)
+
+
+def _glob(manifest: Manifest, root: Path, glob: str, what: str) -> list[Path]:
+    try:
+        return [path for path in root.glob(glob) if path.is_file() or refuse_pipe(path)]
+    except (OSError, ValueError, NotImplementedError, RecursionError) as error:
+        raise BenchError(f"manifest {manifest.path}: {what} = {glob}: {error}; mend the pattern") from None
+
+
 def _by_id(
     manifest: Manifest, root: Path, globs: Sequence[str], pattern: str, what: str, without: set[Path] | None = None
 ) -> dict[str, Path]:
-    try:
-        files = {path for glob in globs for path in root.glob(glob) if _is_image(path)} - (without or set())
-    except (OSError, ValueError, NotImplementedError, RecursionError) as error:
-        raise BenchError(f"manifest {manifest.path}: {what} = {', '.join(globs)}: {error}; mend the pattern") from None
+    there = {path for glob in globs for path in _glob(manifest, root, glob, what) if looks_like_image(path.name)}
+    there -= without or set()
     found: dict[str, Path] = {}
-    for path in sorted(files, key=lambda path: natural_key(str(path))):
+    for path in sorted(there, key=lambda path: natural_key(str(path))):
         below = path.relative_to(root).with_suffix("").as_posix()
         match = _matched(manifest, pattern, path.stem if manifest.match == "stem" else below, whole=True)
         if match is None:
@@ -184,17 +278,12 @@ def _by_id(
     if not found:
         tried = ", ".join(globs)
         why = (
-            f"{len(files)} files match, none has the form {pattern!r}"
-            if files
+            f"{len(there)} files match, none has the form {pattern!r}"
+            if there
             else f"no image file matches (expected {ACCEPTED})"
         )
         raise BenchError(f"manifest {manifest.path}: {what} = {tried} below {root}: {why}")
     return found
-
-
-def _is_image(path: Path) -> bool:
-    looks_so = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    return looks_so and (path.is_file() or refuse_pipe(path))
 
 
 def _groups(manifest: Manifest, ids: Sequence[str]) -> dict[str, str]:
@@ -266,7 +355,7 @@ def _first_fault(path: Path, text: str, error: ValidationError) -> str:
     place = f"manifest {path}" + (f", line {line}" if line else "")
     name = ".".join(keys)
     if fault["type"] == "missing":
-        return f"manifest {path}: {name} is missing: expected at least name, images and masks"
+        return f"manifest {path}: {name} is missing: expected at least name, images and masks (or annotations)"
     if fault["type"] == "extra_forbidden":
         known = ", ".join(Manifest.model_fields)
         return f"{place}: unknown key {name}: known are {'regex, table' if len(keys) > 1 else known}"

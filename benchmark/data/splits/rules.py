@@ -15,7 +15,7 @@ from benchmark.data.splits.lists import list_folder, read_lists
 from benchmark.data.splits.partition import Items, cut, cut_groups, deal_groups, rank
 from benchmark.errors import BenchError, unknown_name
 
-WHOLLY_TEST = frozenset({"etis", "phantom-etis", "cvc300", "ph2"})
+WHOLLY_TEST = frozenset({"etis", "phantom-etis", "cvc300", "ph2", "hyperkvasir-normal", "kvasir-sessile"})
 """Sets that are never trained on under split ``paper``."""
 
 SKIN_TRAINING_FIRST = ("isic2018", "isic2016", "ph2")
