@@ -1,4 +1,4 @@
-"""The newer sets in their published layouts, outlines and boxes as masks, images without a polyp. All files are made here."""
+"""The newer sets in their layouts, outlines and boxes as masks, images without a polyp; every file is made here."""
 
 from __future__ import annotations
 
