@@ -22,7 +22,7 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
 
     Example: bench data list --data-root ~/datasets
     """
-    from benchmark.data.audit.check import list_datasets
+    from benchmark.data.listing.found import list_datasets
 
     rows = [asdict(row) for row in list_datasets(data_root)]
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,6 @@ from benchmark.data.files.hashing import content_hash, fingerprint
 from benchmark.data.files.read_item import looks_like_mask
 from benchmark.data.listing.annotations import DRAWN
 from benchmark.data.listing.datasets import (
-    DATASETS,
     MANIFESTS,
     dataset_info,
     expand_datasets,
@@ -27,37 +25,13 @@ from benchmark.data.listing.datasets import (
     resolve_root,
 )
 from benchmark.data.listing.folders import IMAGE_SUFFIXES, same_name, shown
-from benchmark.data.listing.items import MASK_THRESHOLD, RECORD_NAME, DatasetMissing, Item
+from benchmark.data.listing.found import found_datasets
+from benchmark.data.listing.items import MASK_THRESHOLD, RECORD_NAME, Item
 from benchmark.data.pixels.cache import load_pair
 from benchmark.errors import BenchError
 
 THREADS = 2
 _SHOWN = 10
-
-
-@dataclass(frozen=True)
-class DatasetRow:
-    """One line of ``bench data list``.
-
-    Attributes:
-        name: Dataset name.
-        title: As printed in tables.
-        found: True where images are on disk (phantoms are always at hand).
-        num_images: Images found.
-        expected: Images in the original distribution.
-        where: Folder of the first image.
-        note: What is wrong, or where to get it.
-        licence: Terms in one line.
-    """
-
-    name: str
-    title: str
-    found: bool
-    num_images: int
-    expected: int
-    where: str
-    note: str
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -137,48 +111,6 @@ class _Seen:
     empty: bool = False
     threshold_effect: float = 0.0
     odd_image: str = ""
-
-
-def list_datasets(root: Path | str | None = None) -> list[DatasetRow]:
-    """Return every known dataset with what is on disk; without any data root nothing is.
-
-    Raises:
-        BenchError: If a data root is named and is no folder.
-    """
-    if root is not None or os.environ.get("BENCH_DATA_ROOT"):
-        root = resolve_root(root)
-    return [_row(name, root) for name in DATASETS]
-
-
-def _row(name: str, root: Path | str | None) -> DatasetRow:
-    info = DATASETS[name]
-    if info.synthetic:
-        text = "drawn when first used; synthetic"
-        return DatasetRow(name, info.title, True, info.expected, info.expected, "", text, info.licence)
-    absent = DatasetRow(name, info.title, False, 0, info.expected, "", f"get it from {info.source}", info.licence)
-    if root is None:
-        return absent
-    try:
-        items = list_dataset(name, root)
-    except DatasetMissing:
-        return absent
-    except BenchError as error:
-        return DatasetRow(name, info.title, False, 0, info.expected, "", str(error), info.licence)
-    note = "" if info.expected in (0, len(items)) else f"incomplete: {len(items)} of {info.expected}"
-    where = str(items[0].image_path.parent)
-    return DatasetRow(name, info.title, True, len(items), info.expected, where, note, info.licence)
-
-
-def found_datasets(root: Path | None = None) -> list[str]:
-    """Return the names of the known datasets that are on disk.
-
-    Raises:
-        BenchError: None is.
-    """
-    found = [row.name for row in list_datasets(root) if row.found]
-    if not found:
-        raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
-    return found
 
 
 def check_datasets(

@@ -218,7 +218,7 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
     """
     info = dataset_info(name)
     if name in MANIFESTS:
-        from benchmark.data.listing.manifest import manifest_items
+        from benchmark.data.listing.manifest_items import manifest_items
 
         return manifest_items(MANIFESTS[name], cache_dir=cache_dir)
     if name == "endoscene":
@@ -234,7 +234,8 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
 
 
 def _by_packaged_manifest(name: str, root: Path, cache_dir: Path | None) -> list[Item]:
-    from benchmark.data.listing.manifest import manifest_items, packaged_manifest
+    from benchmark.data.listing.manifest import packaged_manifest
+    from benchmark.data.listing.manifest_items import manifest_items
 
     info = dataset_info(name)
     for home in homes(root, HOMES[name]):

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.data.listing.datasets import dataset_info, expand_datasets, list_dataset
+from benchmark.data.splits.draft import Draft, Listing
 from benchmark.data.splits.files import load_split, save_split
 from benchmark.data.splits.lists import list_folder
 from benchmark.data.splits.partition import Split
-from benchmark.data.splits.rules import SPLITS, Draft, Listing, rule_named
+from benchmark.data.splits.rules import SPLITS, rule_named
 from benchmark.errors import BenchError
 
 __all__ = ["SPLITS", "Split", "is_split_file", "load_split", "make_split", "obtain_split", "save_split"]
