@@ -113,6 +113,8 @@ class Manifest(BaseModel):
     @field_validator("images", "masks", "negatives", "annotations")
     @classmethod
     def _below_root(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
+        if not globs:
+            raise ValueError("expected at least one pattern")
         for glob in globs:
             path = PurePosixPath(glob)
             if path.is_absolute() or ".." in path.parts or not path.parts:
@@ -192,7 +194,8 @@ def _first_fault(path: Path, text: str, error: ValidationError) -> str:
         return f"{place}: unknown key {name}: known are {'regex, table' if len(keys) > 1 else known}"
     given: Any = fault["input"]
     shown = "" if fault["type"] == "value_error" or isinstance(given, dict) else f", got {given!r}"
-    return f"{place}: {name}: {fault['msg'].removeprefix('Value error, ')}{shown}"
+    key = f"{name}: " if name else ""
+    return f"{place}: {key}{fault['msg'].removeprefix('Value error, ')}{shown}"
 
 
 def _line_of(text: str, keys: Sequence[str]) -> int:
