@@ -51,7 +51,8 @@ def audit_published(
 def audit_data(
     names: Annotated[list[str] | None, typer.Argument(help="Datasets or groups; all that are found if unset.")] = None,
     split: Annotated[
-        str | None, typer.Option(help="Also: which test images of this split (paper, pranet, ...) training has seen.")
+        str | None,
+        typer.Option(help="Also: which test images of this split (paper, pranet, FILE.json, ...) training has seen."),
     ] = None,
     split_seed: SplitSeed = 0,
     data_root: DataRoot = None,

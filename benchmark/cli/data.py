@@ -22,7 +22,7 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
 
     Example: bench data list --data-root ~/datasets
     """
-    from benchmark.data.audit.check import list_datasets
+    from benchmark.data.listing.found import list_datasets
 
     rows = [asdict(row) for row in list_datasets(data_root)]
     if as_json:
@@ -62,7 +62,9 @@ def data_split(
     split: Annotated[
         str,
         typer.Argument(
-            help="paper, grouped, pranet, paper-skin, or an exported FILE.json.", autocompletion=complete.splits
+            help="paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a folder with train.txt, or "
+            "an exported FILE.json.",
+            autocompletion=complete.splits,
         ),
     ],
     datasets: Annotated[

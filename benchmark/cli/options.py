@@ -37,7 +37,9 @@ Datasets = Annotated[
 Split = Annotated[
     str,
     typer.Option(
-        help="Who trains, who tests: paper, grouped, pranet, paper-skin, or FILE.json.", autocompletion=complete.splits
+        help="Who trains, who tests: paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a "
+        "folder with train.txt, or FILE.json.",
+        autocompletion=complete.splits,
     ),
 ]
 SplitSeed = Annotated[int, typer.Option(help="Seed of the split's random draw.")]

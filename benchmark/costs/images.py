@@ -11,7 +11,7 @@ from PIL import Image
 from benchmark.data.listing.datasets import ENDOSCENE_PARTS, dataset_info, list_dataset
 from benchmark.data.listing.items import Item
 from benchmark.data.listing.stand_ins import MEAN_PIXELS, list_or_count
-from benchmark.data.splits.choose import make_split
+from benchmark.data.splits.choose import is_split_file, make_split
 from benchmark.data.splits.files import parse_split
 from benchmark.errors import BenchError
 from benchmark.study.plan import Request
@@ -51,7 +51,7 @@ def count_images(request: Request) -> Images:
     Raises:
         BenchError: Unknown names, a dataset whose size nobody knows, or nothing to train on.
     """
-    if request.split.endswith(".json") or "/" in request.split:
+    if is_split_file(request.split):
         return _of_file(request)
     split = make_split(
         request.split,

@@ -130,7 +130,7 @@ def _cuda(torch: object) -> bool:
 
 
 def _data(root: Path | None) -> Iterator[Finding]:
-    from benchmark.data.audit.check import list_datasets
+    from benchmark.data.listing.found import list_datasets
 
     try:
         rows = list_datasets(root)

@@ -44,7 +44,7 @@ class Accumulator:
         self.protocol: Protocol | None = None
         self._rows: list[Row] = []
         self._numbers: dict[str, float] = {}
-        self._missed = 0
+        self._missed = self._with_polyp = 0
         self._curves = np.zeros((len(CURVES), 256))
         self._at: NDArray[np.float64] = np.zeros((len(CURVES), 0))
         self._em = tempfile.SpooledTemporaryFile(max_size=8 << 20)  # noqa: SIM115
@@ -76,7 +76,9 @@ class Accumulator:
         self._at += scores.at
         for name, value in numbers.items():
             self._numbers[name] = self._numbers.get(name, 0.0) + value
-        self._missed += numbers["dice"] < MISS_BELOW
+        if facts.get("mask_px") != 0:
+            self._with_polyp += 1
+            self._missed += numbers["dice"] < MISS_BELOW
         self._em.write(np.ascontiguousarray(scores.at[0], np.float64).tobytes())
         self._rows.append({**facts, **numbers})
 
@@ -113,7 +115,7 @@ class Accumulator:
         ``E_phi_max``, ``maxSen``, ``maxSpe`` maxima of the dataset's mean curve over the protocol's thresholds
         (one shared threshold, not the mean of each image's best one); ``S_alpha``, ``F_beta_w``, ``MAE`` and
         the columns ``*_half``, ``adp_*``, ``hd95``, ``surface_dice`` are means over images; ``miss_rate`` is the
-        share of images whose ``dice`` is below 0.1.
+        share of images whose ``dice`` is below 0.1, among those with a polyp (absent where there is none).
 
         Raises:
             BenchError: If there is no image.
@@ -129,7 +131,8 @@ class Accumulator:
         for name, total in self._numbers.items():
             if name not in CURVES:
                 figures[_RENAMED.get(name, name)] = total / self.n
-        figures["miss_rate"] = self._missed / self.n
+        if self._with_polyp:
+            figures["miss_rate"] = self._missed / self._with_polyp
         return {**{key: figures[key] for key in MEASURE_KEYS}, **figures}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.files.decode import decode_image, open_picture
+from benchmark.data.files.decode import decode_image, image_shape, open_picture
 from benchmark.errors import BenchError
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -87,6 +87,10 @@ def check_out(out: Path, inputs: Sequence[Path], sources: Sequence[Source]) -> N
             raise BenchError(f"--out {out}: lies among the inputs ({given}); choose another folder")
 
 
+MAX_PREDICTED = 40_000_000
+"""Pixels of an image; a frame of 8K video has 33 million. Its map takes some 70 bytes of memory for each."""
+
+
 def read_upright(path: Path) -> NDArray[np.uint8]:
     """Read an image as (H, W, 3) uint8 RGB, turned as its EXIF tag says: as a viewer shows it.
 
@@ -95,6 +99,12 @@ def read_upright(path: Path) -> NDArray[np.uint8]:
     Raises:
         BenchError: It cannot be read.
     """
+    height, width = image_shape(path)
+    if height * width > MAX_PREDICTED:
+        raise BenchError(
+            f"image {path}: {width} x {height} px, more than the {MAX_PREDICTED // 10**6} million that are predicted; "
+            "shrink it"
+        )
     pixels = decode_image(path)
     return np.ascontiguousarray(_TURNS[orientation(path)](pixels))
 

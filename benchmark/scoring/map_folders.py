@@ -1,13 +1,13 @@
 """Maps that others made: find them, see that they are complete and sound, read them as probabilities.
 
 Authors publish maps as PNG, JPEG or NPY, as 0..255 or 0..1, in one folder or nested by dataset. Nothing is guessed
-silently: what is missing, surplus, of another size, constant, coloured or NaN is listed by name.
+silently: what is missing, surplus, of another size, coloured, NaN or on another scale is listed by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from benchmark.data.files.maps import SUFFIXES, MapFault, read_values
 from benchmark.data.files.masks import KINDS, look_at_truth
 from benchmark.data.files.parallel import ahead
-from benchmark.data.listing.folders import same_name
+from benchmark.data.listing.folders import composed, same_name
 from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError
 
 _OVERSHOOT = 0.001
+_LABELS = "labels other than 0 and 1 or 0 and 255"
 _LEAST_TOP = 2.0  # no set of 8-bit maps stays below it, no set of probabilities comes near it
 FOLDER_NAMES: dict[str, tuple[str, ...]] = {
     "kvasir": ("Kvasir", "Kvasir-SEG"),
@@ -39,14 +40,16 @@ class MapSet:
     Attributes:
         paths: Map by image id; those that can be scored.
         scales: What probability 1 is stored as, by type of number: 1.0, 255.0, or 65535.0 (16-bit images).
-        faults: Names by kind of fault: missing, surplus, wrong size, constant, NaN, unreadable...
-        notes: Names of masks by what is odd about them, keys of ``truth.KINDS``.
+        faults: Names by kind of fault: missing, surplus, wrong size, NaN, unreadable...
+        notes: Names of masks by what is odd about them, keys of ``masks.KINDS``.
+        remarks: One line for each thing to know of maps that are scored all the same.
     """
 
     paths: dict[str, Path] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def add_fault(self, kind: str, name: str) -> None:
         """Note that ``name`` has a fault."""
@@ -58,7 +61,7 @@ class MapSet:
         if self.scales.get("8-bit") == 1.0:
             lines.append("8-bit maps hold 0 and 1 only; 1 is taken as probability 1")
         odd = [f"{kind} masks ({len(n)}) {KINDS[kind]}: {', '.join(n)}" for kind, n in self.notes.items()]
-        return lines + odd
+        return lines + self.remarks + odd
 
     def read(self, path: Path) -> NDArray:
         """Read a map as (H, W): uint8 where 255 stands for probability 1, else float64 in [0, 1]."""
@@ -119,27 +122,70 @@ def collect(folder: Path, items: Sequence[Item]) -> MapSet:
     """
     found: dict[str, Path] = {}
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")):
-        if path.stem in found:
-            raise BenchError(f"{folder}: two maps for {path.stem}: {found[path.stem].name} and {path.name}; remove one")
-        found[path.stem] = path
+        first = found.setdefault(composed(path.stem), path)
+        if first is not path:
+            raise BenchError(f"{folder}: two maps for {path.stem}: {first.name} and {path.name}; remove one")
     maps = MapSet()
     wanted = {item.id for item in items}
     for name in sorted(set(found) - wanted):
         maps.add_fault("surplus", found[name].name)
     looks = ahead(lambda item: _look(item, found.get(item.id)), items)
-    tops = {item.id: _note(maps, item, look) for item, look in zip(items, looks, strict=True)}
-    for kind in {number for number, _ in tops.values()}:
-        maps.scales[kind] = _scale(max(top for number, top in tops.values() if number == kind))
-    for item in items:  # maps of one kind share one scale: what lies between two scales fits none
-        number, top = tops[item.id]
-        if item.id in maps.paths and top > maps.scales[number] * (1 + _OVERSHOOT):
-            maps.add_fault("out of range", maps.paths.pop(item.id).name)
+    seen = {item.id: _note(maps, item, look) for item, look in zip(items, looks, strict=True)}
+    for kind in {look.number for look in seen.values() if look.usable}:
+        maps.scales[kind] = _scale(max(look.top for look in seen.values() if look.number == kind))
+    for name, look in seen.items():  # maps of one kind share one scale: what lies between two scales fits none
+        if look.usable and look.top > maps.scales[look.number] * (1 + _OVERSHOOT):
+            maps.add_fault("out of range", maps.paths.pop(name).name)
+    _check_scale(maps, {name: look for name, look in seen.items() if name in maps.paths})
     return maps
+
+
+def _check_scale(maps: MapSet, looks: Mapping[str, _Look]) -> None:
+    """Refuse label maps whose labels are not 0 and 255 (or 0 and 1), and remark on scales that may be meant otherwise.
+
+    A set of two-valued maps says by its greatest value what 1 is stored as; read as n of 255, labels 0 and 2 would be
+    two almost black maps.
+    """
+    whole = {name: look for name, look in looks.items() if look.number != "float" and look.top > 0}
+    labels = all(look.levels for look in whole.values())
+    for number in dict.fromkeys(look.number for look in whole.values()):
+        of_kind = {name: look for name, look in whole.items() if look.number == number}
+        scale, top = maps.scales[number], max(look.top for look in of_kind.values())
+        low = {name: look for name, look in of_kind.items() if look.top < scale}
+        if labels:
+            for name, look in low.items():
+                maps.paths.pop(name)
+                maps.add_fault(_LABELS, f"{look.name} ({' and '.join(map(str, look.levels))})")
+        elif top <= scale / 2:
+            maps.remarks.append(
+                f"{number} maps reach {top:g} of {scale:g} at most and are read so: multiply them if {top:g} means "
+                "probability 1"
+            )
+        else:
+            ones = [look.name for look in low.values() if look.top == 1 and look.levels]
+            if ones:
+                maps.remarks.append(
+                    f"maps of 0 and 1 among others up to {top:g} ({len(ones)}) are read as 0 and 1/{scale:g}: "
+                    f"{', '.join(ones)}"
+                )
+    flat = [look.name for look in looks.values() if look.constant]
+    if flat:
+        maps.remarks.append(f"constant maps ({len(flat)}) are scored as they are: {', '.join(flat)}")
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What one map and its mask showed: faults, odd masks, whether it can be scored, its numbers and their top."""
+    """What one map and its mask showed.
+
+    Attributes:
+        path: The map, None where there is none.
+        faults: Kind and name.
+        kinds: What is odd about the mask.
+        usable: Whether the map can be scored.
+        number: Type of its numbers.
+        top: Greatest value.
+        levels: Its values where there are two at most, else ().
+    """
 
     path: Path | None
     faults: tuple[tuple[str, str], ...] = ()
@@ -147,16 +193,27 @@ class _Look:
     usable: bool = False
     number: str = ""
     top: float = 0.0
+    levels: tuple[float, ...] = ()
+
+    @property
+    def constant(self) -> bool:
+        """Whether it holds one value only."""
+        return len(self.levels) == 1
+
+    @property
+    def name(self) -> str:
+        """File name of the map."""
+        return self.path.name if self.path else ""
 
 
-def _note(maps: MapSet, item: Item, look: _Look) -> tuple[str, float]:
+def _note(maps: MapSet, item: Item, look: _Look) -> _Look:
     for kind, name in look.faults:
         maps.add_fault(kind, name)
     for kind in look.kinds:
         maps.notes.setdefault(kind, []).append(item.mask_path.name)
     if look.usable and look.path is not None:
         maps.paths[item.id] = look.path
-    return look.number, look.top
+    return look
 
 
 def _look(item: Item, path: Path | None) -> _Look:
@@ -168,25 +225,26 @@ def _look(item: Item, path: Path | None) -> _Look:
         return _Look(path, (("unusable mask", f"{item.mask_path.name} ({reason.lstrip(': ')})"),))
     if path is None:
         return _Look(None, (("missing", item.id),), tuple(kinds))
-    fault, usable, number, top = _check(path, grey.shape)
-    return _Look(path, fault, tuple(kinds), usable, number, top)
+    return replace(_check(path, grey.shape), kinds=tuple(kinds))
 
 
-def _check(path: Path, shape: tuple[int, ...]) -> tuple[tuple[tuple[str, str], ...], bool, str, float]:
-    """Return faults, whether the map can be scored all the same, its type of number and its greatest value."""
+def _check(path: Path, shape: tuple[int, ...]) -> _Look:
+    """Look at a map: its faults, whether it can be scored, its type of number, greatest value and levels."""
     try:
         values = read_values(path)
     except MapFault as fault:
-        return ((fault.kind, f"{path.name} ({fault.detail})"),), False, "", 0.0
+        return _Look(path, ((fault.kind, f"{path.name} ({fault.detail})"),))
     if not np.isfinite(values).all():
-        return (("NaN", path.name),), False, "", 0.0
+        return _Look(path, (("NaN", path.name),))
     if values.shape != shape:
         (h, w), (mh, mw) = values.shape, shape
-        return (("wrong size", f"{path.name} ({w}x{h}, its mask is {mw}x{mh})"),), False, "", 0.0
-    if values.min() < -_OVERSHOOT:
-        return (("out of range", f"{path.name} (from {values.min():g} on)"),), False, "", 0.0
-    constant = values.min() == values.max()
-    return (("constant", path.name),) if constant else (), True, _number_type(values), float(values.max())
+        return _Look(path, (("wrong size", f"{path.name} ({w}x{h}, its mask is {mw}x{mh})"),))
+    low, high = values.min(), values.max()
+    if low < -_OVERSHOOT:
+        return _Look(path, (("out of range", f"{path.name} (from {low:g} on)"),))
+    two = bool(((values == low) | (values == high)).all())
+    levels = tuple(dict.fromkeys((low.item(), high.item()))) if two else ()
+    return _Look(path, usable=True, number=_number_type(values), top=float(high), levels=levels)
 
 
 def _number_type(values: NDArray) -> str:

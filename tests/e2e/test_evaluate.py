@@ -93,10 +93,6 @@ def _small(folder: Path) -> None:
     _png(folder / "m2", np.eye(20))
 
 
-def _constant(folder: Path) -> None:
-    _png(folder / "m2", np.full((42, 60), 0.5))
-
-
 def _colour(folder: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (42, 60, 3), np.uint8)).save(folder / "m2.png")
 
@@ -124,7 +120,6 @@ def _torn(folder: Path) -> None:
         (_drop, "missing", 5),
         (_surplus, "surplus", 6),
         (_small, "wrong size", 5),
-        (_constant, "constant", 6),
         (_colour, "coloured", 5),
         (_torn, "unreadable", 5),
         (_overshoot, "out of range", 5),

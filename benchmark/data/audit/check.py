@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,49 +12,26 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.audit.mask_faults import find_inverted
-from benchmark.data.files.decode import decode_mask_grey, describe
+from benchmark.data.audit.odd_images import odd_image
+from benchmark.data.files.decode import describe
 from benchmark.data.files.hashing import content_hash, fingerprint
+from benchmark.data.files.read_item import looks_like_mask
+from benchmark.data.listing.annotations import DRAWN
 from benchmark.data.listing.datasets import (
-    DATASETS,
     MANIFESTS,
     dataset_info,
     expand_datasets,
     list_dataset,
     resolve_root,
 )
-from benchmark.data.listing.folders import IMAGE_SUFFIXES, same_name
-from benchmark.data.listing.items import MASK_THRESHOLD, RECORD_NAME, DatasetMissing, Item
+from benchmark.data.listing.folders import IMAGE_SUFFIXES, same_name, shown
+from benchmark.data.listing.found import found_datasets
+from benchmark.data.listing.items import MASK_THRESHOLD, RECORD_NAME, Item
 from benchmark.data.pixels.cache import load_pair
 from benchmark.errors import BenchError
 
 THREADS = 2
 _SHOWN = 10
-_NEAR, _MOSTLY = 40, 0.95  # a JPEG mask has values near 0 and 255, a photograph all others too
-
-
-@dataclass(frozen=True)
-class DatasetRow:
-    """One line of ``bench data list``.
-
-    Attributes:
-        name: Dataset name.
-        title: As printed in tables.
-        found: True where images are on disk (phantoms are always at hand).
-        num_images: Images found.
-        expected: Images in the original distribution.
-        where: Folder of the first image.
-        note: What is wrong, or where to get it.
-        licence: Terms in one line.
-    """
-
-    name: str
-    title: str
-    found: bool
-    num_images: int
-    expected: int
-    where: str
-    note: str
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -116,7 +92,7 @@ class CheckReport:
             f"  mask files   {_counts(self.mask_kinds)}",
             f"  grey masks   {self.num_grey_masks} with more than two levels; {effect}",
             f"  empty masks  {self.num_empty_masks}",
-            f"  strays       {_some(self.strays) or 'none'}",
+            f"  strays       {shown(self.strays, _SHOWN) or 'none'}",
             f"  fingerprint  {self.fingerprint or 'none'}",
         ]
         return "\n".join([*lines, *(f"  fault        {fault}" for fault in self.faults)])
@@ -134,48 +110,7 @@ class _Seen:
     grey: bool = False
     empty: bool = False
     threshold_effect: float = 0.0
-
-
-def list_datasets(root: Path | str | None = None) -> list[DatasetRow]:
-    """Return every known dataset with what is on disk; without any data root nothing is.
-
-    Raises:
-        BenchError: If a data root is named and is no folder.
-    """
-    if root is not None or os.environ.get("BENCH_DATA_ROOT"):
-        root = resolve_root(root)
-    return [_row(name, root) for name in DATASETS]
-
-
-def _row(name: str, root: Path | str | None) -> DatasetRow:
-    info = DATASETS[name]
-    if info.synthetic:
-        text = "drawn when first used; synthetic"
-        return DatasetRow(name, info.title, True, info.expected, info.expected, "", text, info.licence)
-    absent = DatasetRow(name, info.title, False, 0, info.expected, "", f"get it from {info.source}", info.licence)
-    if root is None:
-        return absent
-    try:
-        items = list_dataset(name, root)
-    except DatasetMissing:
-        return absent
-    except BenchError as error:
-        return DatasetRow(name, info.title, False, 0, info.expected, "", str(error), info.licence)
-    note = "" if len(items) == info.expected else f"incomplete: {len(items)} of {info.expected}"
-    where = str(items[0].image_path.parent)
-    return DatasetRow(name, info.title, True, len(items), info.expected, where, note, info.licence)
-
-
-def found_datasets(root: Path | None = None) -> list[str]:
-    """Return the names of the known datasets that are on disk.
-
-    Raises:
-        BenchError: None is.
-    """
-    found = [row.name for row in list_datasets(root) if row.found]
-    if not found:
-        raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
-    return found
+    odd_image: str = ""
 
 
 def check_datasets(
@@ -234,7 +169,7 @@ def _look(item: Item) -> _Seen:
         image_kind, mask_kind = describe(item.image_path), describe(item.mask_path)
         image, grey = load_pair(item)
     except BenchError as error:
-        return _Seen(fault=str(error), swapped=_is_swapped(item))
+        return _Seen(fault=str(error), swapped=looks_like_mask(item.image_path))
     some, strong = int(np.count_nonzero(grey)), int(np.count_nonzero(grey > MASK_THRESHOLD))
     return _Seen(
         size=f"{image.shape[1]}x{image.shape[0]}",
@@ -243,16 +178,8 @@ def _look(item: Item) -> _Seen:
         grey=int(np.count_nonzero(np.bincount(grey.ravel(), minlength=256))) > 2,
         empty=strong == 0,
         threshold_effect=(some - strong) / grey.size,
+        odd_image=odd_image(image),
     )
-
-
-def _is_swapped(item: Item) -> bool:
-    """Tell whether the mask file looks like a photograph and the image file like a mask."""
-    try:
-        grey = decode_mask_grey(item.image_path, threshold=0)
-    except BenchError:  # coloured, as an image should be
-        return False
-    return float(np.mean((grey < _NEAR) | (grey > 255 - _NEAR))) > _MOSTLY
 
 
 def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckReport:
@@ -265,6 +192,7 @@ def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckRep
             0,
             f"{len(swapped)} pairs look swapped: masks lie in {where} and images in {there}; exchange the two folders",
         )
+    faults += _odd_images(items, seen)
     good = [look for look in seen if not look.fault]
     if info.expected and len(items) != info.expected:
         faults.insert(0, f"{len(items)} images found, {info.expected} expected; get the rest from {info.source}")
@@ -288,8 +216,18 @@ def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckRep
     )
 
 
+def _odd_images(items: Sequence[Item], seen: Sequence[_Seen]) -> list[str]:
+    """Return one line per kind of odd image, with the names."""
+    names: dict[str, list[str]] = {}
+    for item, look in zip(items, seen, strict=True):
+        if look.odd_image:
+            names.setdefault(look.odd_image, []).append(item.image_path.name)
+    return [f"{len(found)} images {kind}: {shown(found, _SHOWN)}" for kind, found in names.items()]
+
+
 def _folders(items: Sequence[Item]) -> list[Path]:
-    return list(dict.fromkeys(path.parent for item in items for path in (item.image_path, item.mask_path)))
+    paths = (path for item in items for path in (item.image_path, item.mask_path))
+    return list(dict.fromkeys(path.parent for path in paths if path.parent.parent.name != DRAWN))
 
 
 def _strays(items: Sequence[Item]) -> tuple[str, ...]:
@@ -315,7 +253,3 @@ def _verdict(num_faults: int) -> str:
 def _counts(counts: dict[str, int]) -> str:
     shown = [f"{key} ({number})" for key, number in list(counts.items())[:_SHOWN]]
     return ", ".join(shown) + (f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else "")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -21,6 +21,7 @@ class Leak(NamedTuple):
     Attributes:
         id: Of the test image, in its set.
         twin: The training image, ``<dataset>/<id>``.
+        dataset: That the test image is listed in; a test set of a split file may be called otherwise.
         kind: "exact" (it trains itself, or an image of equal decoded pixels does), "near" (the same picture re-encoded,
             resized, cropped, flipped...) or "sequence" (both show one scene). An image is named once, by the first of
             these that holds.
@@ -29,6 +30,7 @@ class Leak(NamedTuple):
     id: str
     twin: str
     kind: LeakKind
+    dataset: str = ""
 
 
 def find_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, list[Leak]]:
@@ -62,7 +64,7 @@ def leaks_of(split: Split, twins: Twins) -> dict[str, list[Leak]]:
             if item.group in frames:
                 partner.setdefault(item, (_name(_nearest(item, frames[item.group])), "sequence"))
     return {
-        name: [Leak(item.id, *partner[item]) for item in items if item in partner]
+        name: [Leak(item.id, *partner[item], item.dataset) for item in items if item in partner]
         for name, items in split.tests.items()
     }
 

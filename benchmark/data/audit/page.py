@@ -79,7 +79,7 @@ def _sections(audit: Audit) -> Iterable[Section]:
         entries = [
             Entry(
                 f"{leak.kind}: {name}/{leak.id} is tested, {leak.twin} trains",
-                (_show(known[f"{name}/{leak.id}"]), _show(known[leak.twin])),
+                (_show(known[f"{leak.dataset}/{leak.id}"]), _show(known[leak.twin])),
             )
             for leak in leaks[:MAX_ROWS]
         ]

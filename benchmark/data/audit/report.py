@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from benchmark.data.listing.items import Item
     from benchmark.data.twins.find import NearPair
 
-_SHOWN = 40
+_SHOWN, _SHOWN_NAMES = 40, 5
+LOOKED_FOR = (
+    "equal pixels; copies re-encoded, resized, brightened, mirrored, or cropped by about 5 %. "
+    "Not found: larger crops, turns by 90 degrees, other frames of one polyp"
+)
 _KINDS = {
     "exact": "with the very pixels of a training image",
     "near": "nearly a training image",
@@ -49,6 +53,10 @@ def to_text(audit: Audit) -> str:
     lines += _cut(f"  {_pair(pair)}" for pair in across)
     lines.append(f"containment  {len(audit.containment)} sets that share images with another")
     lines += [f"  {_contained(*one)}" for one in audit.containment]
+    for one in audit.same_names:
+        lines.append(f"same names   {len(one.names)} file names stand in {one.first} and in {one.second}")
+        lines += _cut(f"  {name}" for name in one.names[:_SHOWN_NAMES])
+    lines.append(f"looked for   {LOOKED_FOR}")
     if audit.split:
         lines.append(f"split        {audit.split}")
     for name, leaks in audit.leaks.items():
@@ -141,6 +149,8 @@ def to_json(audit: Audit) -> dict[str, Any]:
             for pair in audit.near
         ],
         "containment": [one._asdict() for one in audit.containment],
+        "same_names": [one._asdict() for one in audit.same_names],
+        "looked_for": LOOKED_FOR,
         "split": audit.split,
         "leaks": {name: [leak._asdict() for leak in leaks] for name, leaks in audit.leaks.items()},
     }

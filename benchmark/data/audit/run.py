@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.data.audit.check import found_datasets
 from benchmark.data.audit.search import Audit, Say, audit_items, audit_split
 from benchmark.data.listing.datasets import dataset_info, expand_datasets, list_dataset
+from benchmark.data.listing.found import found_datasets
 from benchmark.data.listing.items import DatasetMissing, Item
 from benchmark.data.splits.choose import obtain_split
 from benchmark.errors import BenchError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.data.audit.leaks import Leak, leaks_of
 from benchmark.data.files.read_item import read_mask
-from benchmark.data.listing.items import Item
+from benchmark.data.listing.items import Item, natural_key
 from benchmark.data.twins.find import NearPair, Twins, find_twins
 from benchmark.errors import BenchError
 
@@ -47,6 +47,14 @@ class Containment(NamedTuple):
     of: int
 
 
+class SameNames(NamedTuple):
+    """File names that stand in two sets, which may mean the same images; names of digits only are left out."""
+
+    first: str
+    second: str
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Audit:
     """What an audit found.
@@ -57,6 +65,7 @@ class Audit:
         near: Pairs that show one picture without being equal, one pair per two clusters.
         conflicts: Clusters whose masks differ.
         containment: Every ordered pair of datasets that share an image.
+        same_names: Every two datasets with equal file names.
         leaks: Leaked test images by test set, where a split was audited.
         split: Its name and seed.
         unreadable: One line per file that could not be read; it was left out.
@@ -68,6 +77,7 @@ class Audit:
     near: tuple[NearPair, ...]
     conflicts: tuple[Conflict, ...]
     containment: tuple[Containment, ...]
+    same_names: tuple[SameNames, ...] = ()
     leaks: Mapping[str, list[Leak]] = field(default_factory=dict)
     split: str = ""
     unreadable: tuple[str, ...] = ()
@@ -99,6 +109,7 @@ def audit_items(
         twins.near,
         tuple(conflict for cluster in twins.exact if (conflict := compare_masks(cluster)) is not None),
         _containment(sets, twins),
+        same_names=tuple(find_same_names(sets)),
         unreadable=tuple(faults),
     )
 
@@ -155,6 +166,18 @@ def _dice(first: np.ndarray, second: np.ndarray) -> float:
         return 0.0
     total = int(first.sum()) + int(second.sum())
     return 2 * int((first & second).sum()) / total if total else 1.0
+
+
+def find_same_names(sets: Mapping[str, Sequence[Item]]) -> Iterator[SameNames]:
+    """Yield every two datasets that hold different files of equal name (without suffix), with the names in order."""
+    stems = {
+        name: {item.image_path.stem: item.image_path for item in items if not item.image_path.stem.isdecimal()}
+        for name, items in sets.items()
+    }
+    for first, second in combinations(stems, 2):
+        both = [stem for stem, path in stems[first].items() if stems[second].get(stem, path) != path]
+        if both:
+            yield SameNames(first, second, tuple(sorted(both, key=natural_key)))
 
 
 def _containment(sets: Mapping[str, Sequence[Item]], twins: Twins) -> tuple[Containment, ...]:

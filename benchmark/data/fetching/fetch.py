@@ -85,7 +85,8 @@ def fetch(
     Raises:
         BenchError: See ``download`` and ``unpack``; the part of a download that came is kept for the next call.
     """
-    whole = name in DATASETS and _count(name, root) == dataset_info(name).expected
+    count, expected = (_count(name, root), dataset_info(name).expected) if name in DATASETS else (0, 0)
+    whole = count > 0 and expected in (0, count)
     if source.steps or whole:
         status: Literal["present", "manual"] = "present" if whole else "manual"
         steps = () if whole else tuple(step.replace("{root}", str(root)) for step in source.steps)
@@ -201,7 +202,7 @@ def _counts(name: str, source: Source, root: Path) -> tuple[str, ...]:
     found = []
     for dataset in source.datasets or (name,):
         number, expected = _count(dataset, root), dataset_info(dataset).expected
-        found.append(f"{dataset} {number} of {expected}" if number else f"{dataset} none of {expected}")
+        found.append(f"{dataset} {number or 'none'}" + (f" of {expected}" if expected else ""))
     return tuple(found)
 
 

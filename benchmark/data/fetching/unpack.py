@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from benchmark.data.fetching.download import CHUNK, require_space
+from benchmark.data.listing.folders import ACCEPTED, IMAGE_SUFFIXES, shown
 from benchmark.errors import BenchError
 
 Progress = Callable[[int, int | None], None]
@@ -86,6 +87,9 @@ def _members(opened: zipfile.ZipFile, archive: Path, limit: int) -> list[tuple[z
     above = {str(parent).casefold() for _, path in members for parent in path.parents}
     for clash in sorted(above & seen.keys()):
         raise ArchiveFault(f"archive {archive}: {seen[clash]!r} is both a file and a folder: not unpacked")
+    if not any(PurePosixPath(info.filename).suffix.lower() in IMAGE_SUFFIXES for info in infos):
+        names = shown([info.filename for info in infos], 3)
+        raise ArchiveFault(f"archive {archive} holds no image, but {names}: check the address; expected {ACCEPTED}")
     return members
 
 

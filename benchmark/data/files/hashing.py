@@ -42,8 +42,9 @@ def _digest_of_file(path: Path) -> str:
 def content_hash(item: Item) -> str:
     """Return a hash over the image's and the mask's file bytes, and over how they are read where that is unusual."""
     files = [file_hash(item.image_path), file_hash(item.mask_path)]
-    plain = (item.channels, item.mask_threshold) == ("rgb", MASK_THRESHOLD)
-    return _digest(files if plain else [*files, f"{item.channels} {item.mask_threshold}"])
+    plain = (item.channels, item.mask_threshold, item.mask_colours) == ("rgb", MASK_THRESHOLD, False)
+    how = f"{item.channels} {item.mask_threshold}" + (" any colour" if item.mask_colours else "")
+    return _digest(files if plain else [*files, how])
 
 
 def fingerprint(items: Iterable[Item]) -> str:

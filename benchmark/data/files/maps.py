@@ -73,6 +73,8 @@ def _one_channel(values: NDArray, *, is_array: bool) -> NDArray:
     """(H, W, C) with equal colours and a constant alpha channel, or (C, H, W) from an array file -> (H, W)."""
     if is_array and values.shape[0] in (2, 3, 4) and values.shape[2] not in (2, 3, 4):
         values = np.moveaxis(values, 0, -1)
+    if is_array and values.shape[2] == 2:
+        raise MapFault("two channels", "scores of two classes? save the polyp's probability alone, as (H, W)")
     if values.shape[2] in (2, 4):
         if (values[..., -1] != values[..., -1].flat[0]).any():
             raise MapFault("alpha varies", "save one grey channel")

@@ -41,7 +41,7 @@ def read_truth(item: Item) -> NDArray[np.uint8]:
 
 def look_at_truth(item: Item) -> tuple[NDArray[np.uint8], list[str]]:
     """Read a mask as ``read_truth`` does, and return the keys of ``KINDS`` that hold for it."""
-    if item.mask_threshold != MASK_THRESHOLD:  # its dataset says what its values mean
+    if item.mask_threshold != MASK_THRESHOLD or item.mask_colours:  # its dataset says what its values mean
         grey = read_mask_grey(item)
         return grey, _looks(grey)
     path = item.mask_path

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.listing.folders import Pair, subfolder
+from benchmark.data.listing.folders import Pair, homes, what_lies_in
 from benchmark.data.listing.groups import assign_groups
 from benchmark.data.listing.items import MASK_THRESHOLD, DatasetMissing, Item
-from benchmark.data.listing.layouts import find_pairs
+from benchmark.data.listing.layouts import find_pairs, is_own_folder
 from benchmark.data.phantom.dataset import materialise_phantom
 from benchmark.data.phantom.domains import DOMAINS
 from benchmark.data.phantom.faults import FAULTS, materialise_faulty
@@ -73,12 +73,35 @@ _REAL = (
     DatasetInfo("isic2018", "ISIC 2018", 3694, f"{_ISIC_URL}/2018/", _ISIC_TERMS),
     DatasetInfo("ph2", "PH2", 200, "https://www.fc.up.pt/addi/ph2%20database.html", _RESEARCH),
 )
+_BY_FORM = "by its owners' form; research only, no redistribution"
+_MORE = (
+    DatasetInfo("polypgen", "PolypGen", 0, "https://www.synapse.org/Synapse:syn45200214 (registration)", _RESEARCH),
+    DatasetInfo("polypdb", "PolypDB", 3934, "https://osf.io/pr7ms", _RESEARCH),
+    DatasetInfo(
+        "hyperkvasir-normal", "HyperKvasir (normal)", 0, "https://datasets.simula.no/hyper-kvasir", "CC BY 4.0"
+    ),
+    DatasetInfo("kvasir-sessile", "Kvasir-Sessile", 196, "https://datasets.simula.no/kvasir-seg", _RESEARCH),
+    DatasetInfo("piccolo", "PICCOLO", 0, "its owners, by request", _BY_FORM),
+    DatasetInfo("neopolyp", "BKAI-IGH NeoPolyp", 0, "https://www.kaggle.com/c/bkai-igh-neopolyp", _RESEARCH),
+    DatasetInfo("sun-seg", "SUN-SEG", 0, "its authors' form", _BY_FORM),
+)
+HOMES: dict[str, tuple[str, ...]] = {
+    "polypgen": ("PolypGen2021_MultiCenterData_v3", "PolypGen2021", "PolypGen"),
+    "polypdb": ("PolypDB_modality_wise", "PolypDB"),
+    "hyperkvasir-normal": ("labeled-images", "hyper-kvasir-labeled-images", "hyper-kvasir"),
+    "kvasir-sessile": ("sessile-main-Kvasir-SEG", "Kvasir-Sessile"),
+    "piccolo": ("piccolodb", "PICCOLO"),
+    "neopolyp": ("bkai-igh-neopolyp", "NeoPolyp"),
+    "sun-seg": ("SUN-SEG", "SUN-SEG-Annotation"),
+}
+"""What the folder of a dataset may be called whose layout is a manifest of this package (``manifests/``)."""
+
 _PHANTOM = tuple(
     DatasetInfo(name, domain.title, domain.num_images, "drawn by this package", "MIT, as this package", synthetic=True)
     for name, domain in DOMAINS.items()
 )
 
-DATASETS: dict[str, DatasetInfo] = {info.name: info for info in (*_REAL, *_PHANTOM)}
+DATASETS: dict[str, DatasetInfo] = {info.name: info for info in (*_REAL, *_MORE, *_PHANTOM)}
 """Every dataset known by name."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -123,7 +146,7 @@ def expand_datasets(names: Iterable[str], root: Path | None = None) -> list[str]
         name = register_manifest(Path(given)) if given.endswith(".toml") else given
         members = GROUPS.get(name) or ((name,) if _is_known(name, root) else ())
         if not members:
-            raise unknown_name("dataset", name, [*DATASETS, *GROUPS])
+            raise _unknown(name, root)
         found.update(dict.fromkeys(members))
     return list(found)
 
@@ -143,6 +166,15 @@ def register_manifest(path: Path) -> str:
     return manifest.name
 
 
+def _unknown(name: str, root: Path | None) -> BenchError:
+    """Return the error for a name that is no dataset: what lies in a folder of that name, or the nearest match."""
+    folder = None if root is None or "/" in name else root / name
+    if folder is None or not name.strip(". ") or not folder.is_dir():
+        return unknown_name("dataset", name, [*DATASETS, *GROUPS])
+    lies = what_lies_in(folder)
+    return BenchError(f"folder {folder} is no dataset: expected images/ and masks/ there, found {lies}; or a manifest")
+
+
 def _is_known(name: str, root: Path | None) -> bool:
     return name in DATASETS or name in FAULTS or name in MANIFESTS or _is_own_folder(name, root)
 
@@ -151,7 +183,7 @@ def _is_own_folder(name: str, root: Path | None) -> bool:
     """Tell whether ``root/name`` is a folder of one's own; the name must serve as a file name."""
     if root is None or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or not (root / name).is_dir():
         return False
-    return all(subfolder(root / name, inside) for inside in ("images", "masks"))
+    return is_own_folder(root / name)
 
 
 def resolve_root(root: Path | str | None) -> Path:
@@ -186,17 +218,33 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
     """
     info = dataset_info(name)
     if name in MANIFESTS:
-        from benchmark.data.listing.manifest import manifest_items
+        from benchmark.data.listing.manifest_items import manifest_items
 
-        return manifest_items(MANIFESTS[name])
+        return manifest_items(MANIFESTS[name], cache_dir=cache_dir)
     if name == "endoscene":
         return _endoscene(resolve_root(root))
+    if name in HOMES:
+        return _by_packaged_manifest(name, resolve_root(root), cache_dir)
     base = _base(name, root, cache_dir)
     pairs = find_pairs(name, base, info.expected)
     if not pairs:
         raise DatasetMissing(name, info.source, looked_in=base, fetchable=name in DATASETS)
     groups = assign_groups(name, pairs)
     return [_item(name, pair, groups[pair.id]) for pair in pairs]
+
+
+def _by_packaged_manifest(name: str, root: Path, cache_dir: Path | None) -> list[Item]:
+    from benchmark.data.listing.manifest import packaged_manifest
+    from benchmark.data.listing.manifest_items import manifest_items
+
+    info = dataset_info(name)
+    for home in homes(root, HOMES[name]):
+        items = manifest_items(packaged_manifest(name), home=home, cache_dir=cache_dir)
+        if name == "kvasir-sessile":  # the same images, so the same groups
+            groups = assign_groups("kvasir", [Pair(item.id, item.image_path, item.mask_path) for item in items])
+            items = [replace(item, group=groups[item.id]) for item in items]
+        return items
+    raise DatasetMissing(name, info.source, looked_in=root)
 
 
 def _base(name: str, root: Path | str | None, cache_dir: Path | None) -> Path:

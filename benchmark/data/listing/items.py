@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from benchmark.errors import BenchError
 
@@ -38,6 +38,7 @@ class Item:
         part: The part the publisher put it in ("train", "validation", "test"), "" where there is none.
         channels: Order in which the image's colours are stored.
         mask_threshold: Its mask is foreground above this grey value.
+        mask_colours: Its mask is coloured, and any colour is foreground.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class Item:
     part: str = ""
     channels: Channels = "rgb"
     mask_threshold: int = MASK_THRESHOLD
+    mask_colours: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an id that could not name the files of its map: found here, not after hours of training."""
@@ -71,15 +73,20 @@ class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
         reason: Where to get it, for records and table notes: names no folder of this machine.
     """
 
-    def __init__(self, dataset: str, source: str, *, looked_in: Path, fetchable: bool = True) -> None:
+    def __init__(self, dataset: str, source: str, *, looked_in: Path, fetchable: bool = True, advice: str = "") -> None:
         """Say what is missing, where it was looked for (in the message only) and where to get it."""
         how = f" ('bench data fetch {dataset}' does it or says how)" if fetchable else ""
         self.dataset = dataset
         self.reason = f"not found; get it from {source}"
         super().__init__(
-            f"dataset {dataset!r} is missing: not found below {looked_in}; get it from {source}{how}; "
-            "or pass --allow-missing to run the rest"
+            f"dataset {dataset!r} is missing: not found below {looked_in}; get it from {source}{how}{advice}"
         )
+        self._facts = {"source": source, "looked_in": looked_in, "fetchable": fetchable}
+
+    def advised(self) -> DatasetMissing:
+        """Return the same error with the option that goes on without the dataset, for commands that have it."""
+        facts: dict[str, Any] = self._facts
+        return DatasetMissing(self.dataset, **facts, advice="; or pass --allow-missing to run the rest")
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:

@@ -11,7 +11,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.listing.folders import Pair, by_id, homes, image_files, pair_by_id, subfolder
+from benchmark.data.listing.folders import (
+    ACCEPTED,
+    Pair,
+    by_id,
+    homes,
+    image_files,
+    pair_by_id,
+    subfolder,
+    what_lies_in,
+    without_mask_suffix,
+)
 from benchmark.data.listing.items import natural_key
 from benchmark.errors import BenchError
 
@@ -35,6 +45,7 @@ class Folders:
         masks: Path of the mask folder inside it.
         image_id: Regular expression on the image's stem with a group ``id``; others are strays.
         mask_id: The same for masks.
+        suffixed: Masks may bear a word behind the image's name, such as ``_mask``.
         part: The published part that these images belong to.
     """
 
@@ -44,6 +55,7 @@ class Folders:
     image_id: str = ANY
     mask_id: str = ANY
     part: str = ""
+    suffixed: bool = False
 
 
 Alternative = tuple[Folders, ...]
@@ -149,7 +161,7 @@ def find_pairs(name: str, root: Path, expected: int) -> list[Pair]:
         except LayoutFault as error:
             fault = fault or error
             continue
-        if len(pairs) == expected:
+        if pairs and len(pairs) == expected:
             return pairs
         best = max(best, pairs, key=len)
     if not best:
@@ -157,9 +169,18 @@ def find_pairs(name: str, root: Path, expected: int) -> list[Pair]:
     return best
 
 
+OWN_IMAGES, OWN_MASKS = ("images", "image", "imgs"), ("masks", "mask", "gt", "groundtruth")
+"""What the two folders of a dataset of one's own may be called, besides capitals, spaces and hyphens."""
+
+
 def own_folder(name: str) -> tuple[Alternative, ...]:
-    """Return the layout of a dataset of one's own: ``<root>/<name>/{images,masks}``, paired by stem."""
-    return ((Folders((name,), "images", "masks"),),)
+    """Return the layouts of a dataset of one's own: ``<root>/<name>/{images,masks}``, paired by stem."""
+    return tuple((Folders((name,), images, masks, suffixed=True),) for images in OWN_IMAGES for masks in OWN_MASKS)
+
+
+def is_own_folder(folder: Path) -> bool:
+    """Whether a folder holds a dataset of one's own."""
+    return all(any(subfolder(folder, name) for name in names) for names in (OWN_IMAGES, OWN_MASKS))
 
 
 def _explain_nothing(alternatives: tuple[Alternative, ...], root: Path, fault: LayoutFault | None) -> None:
@@ -169,7 +190,8 @@ def _explain_nothing(alternatives: tuple[Alternative, ...], root: Path, fault: L
     own = alternatives[0][0].names
     for home in homes(root, tuple(n for n in own if n)):
         inside = " or ".join(dict.fromkeys(f.images or "N.tiff" for a in alternatives for f in a if f.names == own))
-        raise LayoutFault(f"folder {home} holds no images in a known layout: expected {inside} there")
+        lies = what_lies_in(home)
+        raise LayoutFault(f"folder {home} holds no images in a known layout: expected {inside} there, found {lies}")
 
 
 def _read(alternative: Alternative, root: Path) -> list[Pair]:
@@ -189,16 +211,28 @@ def _read_folders(folders: Folders, root: Path) -> list[Pair]:
             continue
         masks = subfolder(home, folders.masks)
         if masks is None:
-            raise LayoutFault(f"{images} has no folder of masks beside it: expected {home / folders.masks}")
+            lies = what_lies_in(home)
+            raise LayoutFault(
+                f"{images} has no folder of masks beside it: expected {home / folders.masks}, found {lies}"
+            )
         of_images, of_masks = by_id(images, folders.image_id), by_id(masks, folders.mask_id)
+        if folders.suffixed:
+            of_masks = without_mask_suffix(of_masks, of_images)
         if folders.images and not of_images and not of_masks and not image_files(images):
-            raise LayoutFault(f"folder {images} holds no image: unpack the archive again or remove the folder")
+            lies = what_lies_in(images)
+            raise LayoutFault(
+                f"folder {images} holds no image: expected {ACCEPTED}, found {lies}; unpack the archive again or "
+                "remove the folder"
+            )
         return pair_by_id(of_images, of_masks, folders.part)
     return []
 
 
 def _ph2(root: Path) -> list[Pair]:
-    """PH2: one folder a lesion, ``IMDxxx/{IMDxxx_Dermoscopic_Image/IMDxxx.bmp, IMDxxx_lesion/IMDxxx_lesion.bmp}``."""
+    """PH2: one folder a lesion, ``IMDxxx/{IMDxxx_Dermoscopic_Image/IMDxxx.bmp, IMDxxx_lesion/IMDxxx_lesion.bmp}``.
+
+    Of a ``.bmp`` and a ``.jpg`` of one lesion the ``.bmp`` is read: it is the original.
+    """
     for home in homes(root, ("PH2Dataset", "PH2", "PH2 Dataset")):
         folder = subfolder(home, "PH2 Dataset images")
         if folder is None:
@@ -209,7 +243,7 @@ def _ph2(root: Path) -> list[Pair]:
             for store, step in ((images, "Dermoscopic_Image"), (masks, "lesion")):
                 inside = lesion / f"{lesion.name}_{step}"
                 if inside.is_dir():
-                    store.update(by_id(inside, rf"(?P<id>{lesion.name})(_lesion)?"))
+                    store.update(by_id(inside, rf"(?P<id>{lesion.name})(_lesion)?", preferred=".bmp"))
         if not images and not masks:
             raise LayoutFault(f"folder {folder} holds no image: expected IMDxxx folders; unpack the archive again")
         return pair_by_id(images, masks)

@@ -1,26 +1,25 @@
 """A dataset of one's own, described by a small TOML file: where images and masks lie, how they pair, how they are read.
 
-The whole form, of which only ``name``, ``images`` and ``masks`` are required, stands in ``benchmark/README.md``.
+The whole form, of which only ``name``, ``images`` and ``masks`` are required, stands in ``benchmark/data/README.md``.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
+from importlib.resources import as_file, files
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import regex
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from benchmark.data.listing.folders import IMAGE_SUFFIXES, pair_by_id, refuse_pipe
-from benchmark.data.listing.items import MASK_THRESHOLD, Channels, Item, natural_key
+from benchmark.data.listing.annotations import Shapes
+from benchmark.data.listing.items import MASK_THRESHOLD, Channels
 from benchmark.errors import BenchError
 from benchmark.untrusted import MAX_TOML_BYTES, parse_toml, read_text
 
 ANY_ID = r"(?P<id>.+)"
-_MATCH_S = 0.5
 _MAX_PATTERN = 1000
 _MAX_DEEP = 2
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -54,17 +53,25 @@ class Manifest(BaseModel):
         title: Printed in tables; the name if unset.
         root: Folder that the patterns start from, relative to the manifest.
         images: Glob patterns of image files below ``root``.
-        masks: Glob patterns of mask files; what they match is never an image.
+        negatives: Glob patterns of images without a polyp, which have no mask file: their masks are drawn black.
+        masks: Glob patterns of mask files; what they match is never an image. Either these or ``annotations``.
+        annotations: Glob patterns of COCO or LabelMe files, whose shapes are drawn into masks.
+        shapes: Outlines, or the boxes in their place.
+        labels: Categories that are foreground; every one if unset.
         match: What ``image_id`` and ``mask_id`` are matched with: the file's stem, or its path below ``root`` without
             suffix.
         image_id: Regular expression on the whole of that, with a group ``id`` and, if need be, ``prefix``, which is put
             before it with a hyphen; other files are strays.
         mask_id: The same for masks. An image and a mask of one id are a pair.
         mask_threshold: Foreground where the mask's grey value is greater.
+        mask_colours: Masks are coloured, and any colour is foreground.
         channels: Order in which the images' colours are stored.
         expected: Images that the whole set has; 0 where that is not known.
         source: Where to get it.
         licence: Its terms in one line.
+        part: Which centre, modality or published part an image belongs to, by a regular expression with a group
+            ``part`` on the id; for splits ``leave-out:PART`` and ``official``.
+        part_names: Other names for parts.
         group: What keeps images of one patient on one side of split ``grouped``.
     """
 
@@ -73,16 +80,23 @@ class Manifest(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     title: str = ""
     root: str = "."
-    images: tuple[str, ...] = Field(min_length=1, strict=False)
-    masks: tuple[str, ...] = Field(min_length=1, strict=False)
+    images: tuple[str, ...] = Field((), strict=False)
+    negatives: tuple[str, ...] = Field((), strict=False)
+    masks: tuple[str, ...] = Field((), strict=False)
+    annotations: tuple[str, ...] = Field((), strict=False)
+    shapes: Shapes = "polygons"
+    labels: tuple[str, ...] = Field((), strict=False)
     match: Literal["stem", "path"] = "stem"
     image_id: str = ANY_ID
     mask_id: str = ANY_ID
+    mask_colours: bool = False
     mask_threshold: int = Field(MASK_THRESHOLD, ge=0, le=254)
     channels: Channels = "rgb"
     expected: int = Field(0, ge=0)
     source: str = "the manifest's owner"
     licence: str = "the owner's"
+    part: str | None = None
+    part_names: dict[str, str] = Field(default_factory=dict)
     group: GroupRule | None = None
     _path: Path = PrivateAttr(Path())
 
@@ -91,14 +105,16 @@ class Manifest(BaseModel):
         """The file that it was read from."""
         return self._path
 
-    @field_validator("images", "masks", mode="before")
+    @field_validator("images", "masks", "negatives", "annotations", "labels", mode="before")
     @classmethod
     def _one_or_more(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
-    @field_validator("images", "masks")
+    @field_validator("images", "masks", "negatives", "annotations")
     @classmethod
     def _below_root(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
+        if not globs:
+            raise ValueError("expected at least one pattern")
         for glob in globs:
             path = PurePosixPath(glob)
             if path.is_absolute() or ".." in path.parts or not path.parts:
@@ -106,6 +122,19 @@ class Manifest(BaseModel):
             if path.parts.count("**") > _MAX_DEEP:  # each goes through all folders below again
                 raise ValueError(f"pattern {glob!r} has more than {_MAX_DEEP} parts '**': one is enough")
         return globs
+
+    @model_validator(mode="after")
+    def _one_kind_of_mask(self) -> Manifest:
+        if self.images and bool(self.masks) == bool(self.annotations):
+            raise ValueError("expected either masks or annotations (COCO or LabelMe files)")
+        if not self.images and (self.masks or self.annotations or not self.negatives):
+            raise ValueError("images is missing: expected at least name, images and masks")
+        return self
+
+    @field_validator("part")
+    @classmethod
+    def _has_part(cls, text: str | None) -> str | None:
+        return None if text is None else _pattern(text, "part")
 
     @field_validator("image_id", "mask_id")
     @classmethod
@@ -133,114 +162,10 @@ def load_manifest(path: Path) -> Manifest:
         raise BenchError(f"manifest {path} is no TOML file: {error}") from error
 
 
-def manifest_items(manifest: Manifest) -> list[Item]:
-    """Return the items that a manifest describes, in natural order of their ids.
-
-    Raises:
-        BenchError: If a pattern matches nothing, an image has no mask or no group, or two files claim one id.
-    """
-    root = manifest.path.parent / manifest.root
-    if not root.is_dir():
-        raise BenchError(f"manifest {manifest.path}: root {root} is no folder; it is relative to the manifest")
-    masks = _by_id(manifest, root, manifest.masks, manifest.mask_id, "masks")
-    taken = set(masks.values())
-    images = _by_id(manifest, root, manifest.images, manifest.image_id, "images", without=taken)
-    pairs = pair_by_id(images, masks)
-    groups = _groups(manifest, [pair.id for pair in pairs])
-    return [
-        Item(
-            manifest.name,
-            pair.id,
-            pair.image,
-            pair.mask,
-            f"{manifest.name}-{groups[pair.id]}",
-            channels=manifest.channels,
-            mask_threshold=manifest.mask_threshold,
-        )
-        for pair in pairs
-    ]
-
-
-def _by_id(
-    manifest: Manifest, root: Path, globs: Sequence[str], pattern: str, what: str, without: set[Path] | None = None
-) -> dict[str, Path]:
-    try:
-        files = {path for glob in globs for path in root.glob(glob) if _is_image(path)} - (without or set())
-    except (OSError, ValueError, NotImplementedError, RecursionError) as error:
-        raise BenchError(f"manifest {manifest.path}: {what} = {', '.join(globs)}: {error}; mend the pattern") from None
-    found: dict[str, Path] = {}
-    for path in sorted(files, key=lambda path: natural_key(str(path))):
-        below = path.relative_to(root).with_suffix("").as_posix()
-        match = _matched(manifest, pattern, path.stem if manifest.match == "stem" else below, whole=True)
-        if match is None:
-            continue
-        parts = match.groupdict()
-        name = re.sub(r"[/\\]", "-", "-".join(filter(None, (parts.get("prefix"), parts["id"]))))
-        first = found.setdefault(name, path)
-        if first is not path:
-            wider = ', or set match = "path" and add a group prefix' if manifest.match == "stem" else ""
-            remedy = f"narrow {what} or {what[:-1]}_id{wider}"
-            raise BenchError(f"manifest {manifest.path}: {path} and {first} claim the same id {name!r}: {remedy}")
-    if not found:
-        tried = ", ".join(globs)
-        why = f"{len(files)} files match, none has the form {pattern!r}" if files else "no image file matches"
-        raise BenchError(f"manifest {manifest.path}: {what} = {tried} below {root}: {why}")
-    return found
-
-
-def _is_image(path: Path) -> bool:
-    looks_so = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    return looks_so and (path.is_file() or refuse_pipe(path))
-
-
-def _groups(manifest: Manifest, ids: Sequence[str]) -> dict[str, str]:
-    rule = manifest.group
-    if rule is None:
-        return {name: name for name in ids}
-    found: dict[str, str]
-    if rule.regex is not None:
-        matches = {name: _matched(manifest, rule.regex, name) for name in ids}
-        found = {name: match["group"] for name, match in matches.items() if match is not None}
-        where = f"group.regex {rule.regex!r} does not match"
-    else:
-        table = manifest.path.parent / str(rule.table)
-        found = _table(table)
-        where = f"group.table {table} has no line for"
-    absent = [name for name in ids if name not in found]
-    if absent:
-        shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-        raise BenchError(f"manifest {manifest.path}: {where} {shown}; every image needs a group")
-    return found
-
-
-def _table(path: Path) -> dict[str, str]:
-    """Read a CSV file with the columns id and group."""
-    found: dict[str, str] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            if not {"id", "group"} <= set(rows.fieldnames or ()):
-                raise BenchError(f"{path}, line 1: expected the columns id and group, got {rows.fieldnames}")
-            for row in rows:
-                name, group = row["id"], row["group"]
-                if not name or not group:
-                    raise BenchError(f"{path}, line {rows.line_num}: expected an id and a group")
-                if found.setdefault(name, group) != group:
-                    raise BenchError(f"{path}, line {rows.line_num}: id {name!r} has two groups; keep one")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; check the file") from error
-    return found
-
-
-def _matched(manifest: Manifest, pattern: str, text: str, *, whole: bool = False) -> Any:
-    """Match a name by ``regex``, which agrees with ``re`` and can be stopped: some patterns would run for years."""
-    try:
-        return (regex.fullmatch if whole else regex.search)(pattern, text, timeout=_MATCH_S)
-    except TimeoutError:
-        raise BenchError(
-            f"manifest {manifest.path}: pattern {pattern!r} takes more than {_MATCH_S} s on {text!r}; "
-            "write it without nested repetitions such as (a+)+"
-        ) from None
+def packaged_manifest(name: str) -> Manifest:
+    """Return the layout of a known dataset, which ships with the package."""
+    with as_file(files("benchmark.data.listing") / "manifests" / f"{name}.toml") as path:
+        return load_manifest(path)
 
 
 def _pattern(text: str, group: str) -> str:
@@ -263,13 +188,14 @@ def _first_fault(path: Path, text: str, error: ValidationError) -> str:
     place = f"manifest {path}" + (f", line {line}" if line else "")
     name = ".".join(keys)
     if fault["type"] == "missing":
-        return f"manifest {path}: {name} is missing: expected at least name, images and masks"
+        return f"manifest {path}: {name} is missing: expected at least name, images and masks (or annotations)"
     if fault["type"] == "extra_forbidden":
         known = ", ".join(Manifest.model_fields)
         return f"{place}: unknown key {name}: known are {'regex, table' if len(keys) > 1 else known}"
     given: Any = fault["input"]
     shown = "" if fault["type"] == "value_error" or isinstance(given, dict) else f", got {given!r}"
-    return f"{place}: {name}: {fault['msg'].removeprefix('Value error, ')}{shown}"
+    key = f"{name}: " if name else ""
+    return f"{place}: {key}{fault['msg'].removeprefix('Value error, ')}{shown}"
 
 
 def _line_of(text: str, keys: Sequence[str]) -> int:

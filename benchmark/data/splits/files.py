@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from benchmark.data.files.generated import replacing
 from benchmark.data.files.hashing import content_hash
 from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.folders import shown
 from benchmark.data.listing.items import DatasetMissing, Item
 from benchmark.data.splits.partition import Items, Split
 from benchmark.errors import BenchError
@@ -86,10 +87,12 @@ def load_split(
             on_disk.update({(name, item.id): item for item in list_dataset(name, root, cache_dir=cache_dir)})
         except DatasetMissing as error:
             if not allow_missing:
-                raise
+                raise error.advised() from None
             missing[name] = error.reason
     if not allow_missing:
         _require_all(path, lists, on_disk)
+    for name, rows in payload["tests"].items():
+        _require_unique(path, name, rows)
     train, val, *tests = (_items(path, rows, on_disk) for rows in lists)
     _note_absent(lists, on_disk, missing, partial)
     named = {name: items for name, items in zip(payload["tests"], tests, strict=True) if items}
@@ -117,11 +120,24 @@ def parse_split(path: Path) -> dict[str, Any]:
     raise BenchError(f"{path} is no split file ({fault}): expected JSON as written by save_split")
 
 
+def _require_unique(path: Path, name: str, rows: list[Row]) -> None:
+    """Refuse a test set in which two images have one id: their maps and rows are filed by it."""
+    seen: dict[str, str] = {}
+    for dataset, one, _ in rows:
+        if one in seen:
+            raise BenchError(
+                f"split file {path}: test set {name} holds {seen[one]}/{one} and {dataset}/{one}; ids in a test "
+                "set must differ: give each dataset its own test set"
+            )
+        seen[one] = dataset
+
+
 def _require_all(path: Path, lists: list[list[Row]], on_disk: dict[tuple[str, str], Item]) -> None:
     absent = [f"{row[0]}/{row[1]}" for rows in lists for row in rows if (row[0], row[1]) not in on_disk]
     if absent:
-        shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-        raise BenchError(f"split file {path} names images that are not on disk: {shown}; or pass --allow-missing")
+        raise BenchError(
+            f"split file {path} names images that are not on disk: {shown(absent)}; or pass --allow-missing"
+        )
 
 
 def _items(path: Path, rows: list[Row], on_disk: dict[tuple[str, str], Item]) -> Items:

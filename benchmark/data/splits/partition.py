@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,3 +102,28 @@ def cut_groups(seed: int, items: Sequence[Item], sides: dict[str, str]) -> None:
         sides[group] = next((side for side in room if room[side] > 0), "train")
         if sides[group] in room:
             room[sides[group]] -= sizes[group]
+
+
+def deal_groups(seed: int, sizes: Mapping[str, int], folds: int, known: Mapping[str, int]) -> dict[str, int]:
+    """Deal the groups of one dataset to folds of about equal size, each group whole.
+
+    The largest groups are dealt first, each to the fold that holds fewest images; ties go by the seed's random order.
+
+    Args:
+        seed: Decides the order of groups of one size.
+        sizes: Number of images of each group of the dataset.
+        folds: How many folds.
+        known: Fold of groups that other datasets have placed already, 0 to ``folds - 1``.
+    Returns:
+        Fold of each group of the dataset.
+    """
+    found = {group: known[group] for group in sizes.keys() & known.keys()}
+    filled = [0] * folds
+    for group, fold in found.items():
+        filled[fold] += sizes[group]
+    order = sorted(sizes.keys() - found.keys(), key=lambda group: (-sizes[group], _rank_key(seed, group)))
+    for group in order:
+        fold = min(range(folds), key=lambda one: (filled[one], _rank_key(seed, f"{group} {one}")))
+        found[group] = fold
+        filled[fold] += sizes[group]
+    return found

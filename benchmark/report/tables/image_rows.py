@@ -91,7 +91,8 @@ def _part(scores: pd.DataFrame, record: Record, dataset: str, protocol: str, res
             f"{path}: {len(rows)} rows for {dataset} under {protocol}, the record says {wanted}; "
             "run the cell again with --if-exists overwrite"
         )
-    return rows.assign(miss=(rows["dice"] < MISS_BELOW).astype(float))
+    missed = (rows["dice"] < MISS_BELOW).astype(float)
+    return rows.assign(miss=missed.where(rows["mask_px"] > 0))  # without a polyp there is none to miss
 
 
 def _join(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

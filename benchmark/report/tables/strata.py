@@ -58,7 +58,8 @@ def strata_tables(images: Iterable[ImageRows], by: str) -> list[Sheet]:
     """Build one table per test set: a line per stratum and model, and one over all images.
 
     A figure is the mean over the stratum's images and the row's seeds; ``E_phi_max`` is taken at the threshold of
-    the whole set, so that strata add up to the set. ``miss_rate`` is the share of images with Dice below 0.1.
+    the whole set, so that strata add up to the set. ``miss_rate`` is the share of images with Dice below 0.1 among
+    those with a polyp; without any it is undefined.
 
     Args:
         images: From ``image_rows``.
@@ -76,7 +77,7 @@ def _build(found: Sequence[ImageRows], by: str) -> Sheet:
     lines = [line for one in found for line in _lines(one, by)]
     order = {name: i for i, name in enumerate(_order({line["stratum"] for line in lines}, by))}
     lines.sort(key=lambda line: order[line["stratum"]])  # stable: models keep the table's order
-    miss = f"Miss rate: share of images with Dice below {MISS_BELOW:g}"
+    miss = f"Miss rate: share of images with Dice below {MISS_BELOW:g}{_without_polyp(found)}"
     return listing(
         stem=f"strata-{by}-{label(table.dataset)}",
         caption=f"{caption(f'Results {BY[by].words}', table.title, table.facts)} {BY[by].legend}. {miss}.",
@@ -84,6 +85,13 @@ def _build(found: Sequence[ImageRows], by: str) -> Sheet:
         rows=tuple(lines),
         notes=table.notes,
     )
+
+
+def _without_polyp(found: Sequence[ImageRows]) -> str:
+    """Return how many images show no polyp, where some do: they cannot be missed."""
+    images = next((one.images for one in found if one.images is not None), None)
+    num = 0 if images is None else int((images["mask_px"] == 0).sum())
+    return f" among those with a polyp; {num} of {len(images)} have none" if num and images is not None else ""
 
 
 def _lines(one: ImageRows, by: str) -> list[dict[str, Any]]:
@@ -125,7 +133,7 @@ def _line(one: ImageRows, by: str, stratum: str, part: pd.DataFrame | None) -> d
         "model_title": row.title + ("†" if row.foreign else ""),
         "n": None if part is None else len(part),
         **{key: None if part is None else float(part[column].mean()) for key, column in COLUMNS.items()},
-        "miss_rate": None if part is None else float(part["miss"].mean()),
+        "miss_rate": None if part is None or part["miss"].isna().all() else float(part["miss"].mean()),
         "protocol": facts.protocol,
         "protocol_hash": facts.protocol_hash,
         "seeds": " ".join(map(str, row.seeds)),

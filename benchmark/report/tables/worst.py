@@ -72,7 +72,7 @@ def _lines(one: ImageRows, k: int) -> list[dict[str, Any]]:
             "size_bin": image["size_bin"],
             "num_polyps": int(image["num_polyps"]),
             "border": "touches" if image["touches_border"] else "",
-            "missed": float(image["miss"]),
+            "missed": float(image["miss"]) if image["mask_px"] else None,
             "protocol": facts.protocol,
             "protocol_hash": facts.protocol_hash,
             "seeds": " ".join(map(str, row.seeds)),

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data.audit.check import check_dataset, list_datasets
+from benchmark.data.audit.check import check_dataset
 from benchmark.data.listing.datasets import DATASETS
+from benchmark.data.listing.found import list_datasets
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]

@@ -243,16 +243,25 @@ def test_links_and_other_traps(site: Site, root: Path) -> None:
         get(site, zipped({"a": b"1", "a/b": b"2"}), root)
     with pytest.raises(BenchError, match="is empty"):
         get(site, zipped({}), root)
-    bomb = zipped({"Kvasir-SEG/zeros": bytes(200 << 20)})
+    bomb = zipped({"Kvasir-SEG/zeros.png": bytes(200 << 20)})
     assert len(bomb) < 1 << 20
     with pytest.raises(BenchError, match=r"more than the .* MB .*raise max_unpacked_mb"):
         get(site, bomb, root)
     assert not (root / "Kvasir-SEG").exists()
 
 
+def test_an_archive_without_an_image_is_not_fetched(site: Site, root: Path) -> None:
+    page = zipped({"Kvasir-SEG/index.html": b"moved", "Kvasir-SEG/readme.txt": b"see our new page"})
+    with pytest.raises(
+        BenchError, match=r"kvasir-seg\.zip holds no image, but Kvasir-SEG/index\.html, .*expected JPEG"
+    ):
+        get(site, page, root)
+    assert not (root / "Kvasir-SEG").exists()
+
+
 def test_a_lie_about_the_size_is_found_while_writing(tmp_path: Path) -> None:
     """A header that claims 10 bytes for many more: the member's CRC no longer fits what its length lets out."""
-    content = bytearray(zipped({"a/zeros": bytes(1 << 20)}))
+    content = bytearray(zipped({"a/zeros.png": bytes(1 << 20)}))
     central = content.index(b"PK\x01\x02")
     content[central + 24 : central + 28] = (10).to_bytes(4, "little")
     archive = tmp_path / "lie.zip"
@@ -300,7 +309,7 @@ def test_no_space_is_said_beforehand(site: Site, small_disk: Path) -> None:
     with pytest.raises(BenchError, match=r"no space for kvasir-seg\.zip in .*: 1\.0 MB needed, 0\.\d MB free"):
         get(site, os.urandom(1_000_000), small_disk)
     assert left_in(small_disk) == []
-    packed = zipped({"Kvasir-SEG/zeros": bytes(1 << 20)})
+    packed = zipped({"Kvasir-SEG/zeros.png": bytes(1 << 20)})
     with pytest.raises(BenchError, match=r"no space for the content of kvasir-seg\.zip"):
         get(site, packed, small_disk)
     assert left_in(small_disk) == [DOWNLOADS, f"{DOWNLOADS}/kvasir-seg.zip"]  # not to be downloaded again
@@ -317,7 +326,7 @@ def test_a_disk_that_fills_up_under_way(site: Site, small_disk: Path, monkeypatc
     assert not (small_disk / "Kvasir-SEG").exists()
     shutil.rmtree(small_disk / DOWNLOADS)
     with pytest.raises(BenchError, match=r"cannot unpack .*: no space left"):
-        get(site, zipped({"Kvasir-SEG/zeros": bytes(1 << 20)}), small_disk)
+        get(site, zipped({"Kvasir-SEG/zeros.png": bytes(1 << 20)}), small_disk)
     assert left_in(small_disk) == [DOWNLOADS, f"{DOWNLOADS}/kvasir-seg.zip"]
 
 

@@ -23,7 +23,7 @@ from benchmark.data.splits.partition import Split
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]
-README = Path(__file__).parents[3] / "benchmark" / "README.md"
+README = Path(__file__).parents[3] / "benchmark" / "data" / "README.md"
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmark.data.audit.leaks import find_leaks
+from benchmark.data.audit.leaks import Leak, find_leaks
 from benchmark.data.listing.datasets import DatasetMissing, list_dataset
 from benchmark.data.listing.items import Item
 from benchmark.data.listing.published import published_ids
@@ -262,7 +262,7 @@ def test_a_test_image_that_trains_itself_is_an_exact_leak(small_root: Path, tmp_
     drawn = make_split("paper", ["kvasir", "etis"], root=small_root, allow_missing=True)
     tested = (*drawn.train[:2], drawn.val[0], *drawn.tests["kvasir"])
     leaks = find_leaks(replace(drawn, tests={"kvasir": tested, "etis": drawn.tests["etis"]}), cache_dir=tmp_path)
-    assert leaks == {"kvasir": [(i.id, f"kvasir/{i.id}", "exact") for i in tested[:3]], "etis": []}
+    assert leaks == {"kvasir": [Leak(i.id, f"kvasir/{i.id}", "exact", "kvasir") for i in tested[:3]], "etis": []}
 
 
 def test_split_file_round_trip(small_root: Path, tmp_path: Path) -> None:

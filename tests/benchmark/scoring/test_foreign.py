@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,54 @@ def test_every_fault_at_once_is_listed_by_name(items: list[Item], tmp_path: Path
     Image.fromarray(LEVELS).save(maps / "m1.jpg")
     with pytest.raises(BenchError, match=r"two maps for m1: m1\.jpg and m1\.png"):
         collect(maps, items)
+
+
+def _two_valued(folder: Path, *highs: int) -> None:
+    for i, high in enumerate(highs):
+        Image.fromarray((np.greater(LEVELS, 90 + i) * high).astype(np.uint8)).save(folder / f"m{i}.png")
+
+
+@pytest.mark.parametrize(
+    ("highs", "refused"),
+    [((2, 2, 2, 2), 4), ((100, 100, 100, 100), 4), ((255, 1, 255, 255), 1), ((255, 128, 255, 1), 2), ((255,) * 4, 0)],
+)
+def test_labels_on_an_unclear_scale_are_refused(
+    items: list[Item], tmp_path: Path, highs: tuple[int, ...], refused: int
+) -> None:
+    _two_valued(tmp_path / "maps", *highs)
+    found = collect(tmp_path / "maps", items)
+    assert len(found.paths) == 4 - refused
+    named = [name for kind, names in found.faults.items() if kind.startswith("labels") for name in names]
+    assert named == [f"m{i}.png (0 and {high})" for i, high in enumerate(highs) if refused and high < 255]
+
+
+def test_soft_maps_on_a_low_scale_and_maps_of_ones_are_remarked_on(items: list[Item], tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    for i in range(4):
+        Image.fromarray(LEVELS // 2).save(maps / f"m{i}.png")
+    assert any(f"reach {LEVELS.max() // 2} of 255 at most" in line for line in collect(maps, items).describe())
+    Image.fromarray(LEVELS).save(maps / "m0.png")
+    Image.fromarray((LEVELS > 90).astype(np.uint8)).save(maps / "m1.png")
+    lines = collect(maps, items).describe()
+    assert [line for line in lines if "read as 0 and 1/255: m1.png" in line] and len(lines) == 1
+
+
+def test_constant_maps_are_predictions(items: list[Item], tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    _two_valued(maps, 255, 0, 255, 0)
+    found = collect(maps, items)
+    assert len(found.paths) == 4 and found.faults == {}
+    assert found.describe() == ["constant maps (2) are scored as they are: m1.png, m3.png"]
+
+
+def test_an_array_of_two_classes_is_explained(items: list[Item], tmp_path: Path) -> None:
+    for i in range(4):
+        np.save(tmp_path / "maps" / f"m{i}.npy", np.stack([1 - LEVELS / 255, LEVELS / 255]))
+    found = collect(tmp_path / "maps", items)
+    assert found.paths == {} and "save the polyp's probability alone" in found.faults["two channels"][0]
+
+
+def test_names_with_composed_and_decomposed_accents_meet(items: list[Item], tmp_path: Path) -> None:
+    one = replace(items[0], id="caf\u00e9")
+    Image.fromarray(LEVELS).save(tmp_path / "maps" / "cafe\u0301.png")
+    assert set(collect(tmp_path / "maps", [one]).paths) == {"caf\u00e9"}

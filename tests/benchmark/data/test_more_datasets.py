@@ -1,0 +1,263 @@
+"""The newer sets in their layouts, outlines and boxes as masks, images without a polyp; every file is made here."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.path import Path as Outline
+from PIL import Image
+
+from benchmark.data.audit.check import check_dataset
+from benchmark.data.files.hashing import content_hash
+from benchmark.data.files.read_item import mask_shape, read_mask
+from benchmark.data.listing import datasets
+from benchmark.data.listing.annotations import draw
+from benchmark.data.listing.datasets import expand_datasets, list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.data.splits.choose import make_split
+from benchmark.errors import BenchError
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    datasets.MANIFESTS.clear()
+    yield
+    datasets.MANIFESTS.clear()
+
+
+def picture(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng([seed, *path.name.encode()]).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+def mask(path: Path, size: tuple[int, int] = (20, 16)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    pixels[4:9, 5:12] = 255
+    Image.fromarray(pixels).save(path)
+
+
+def coloured(path: Path, colour: tuple[int, int, int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[8:24, 16:48] = colour
+    Image.fromarray(pixels).save(path, quality=90)
+
+
+def polypgen(root: Path) -> None:
+    for centre in range(1, 7):
+        home = root / "PolypGen2021_MultiCenterData_v3" / f"data_C{centre}"
+        for number in range(4):
+            picture(home / f"images_C{centre}" / f"{number}H.jpg", centre)
+            mask(home / f"masks_C{centre}" / f"{number}H_mask.jpg")
+
+
+def polypdb(root: Path) -> None:
+    for modality in ("WLI", "NBI", "FICE", "BLI", "LCI"):
+        for number in range(3):
+            picture(root / "PolypDB_modality_wise" / modality / "images" / f"{number}.png", len(modality))
+            mask(root / "PolypDB_modality_wise" / modality / "masks" / f"{number}.png")
+
+
+def hyperkvasir(root: Path) -> None:
+    home = root / "labeled-images" / "lower-gi-tract"
+    for kind in ("anatomical-landmarks/cecum", "anatomical-landmarks/ileum", "quality-of-mucosal-views/bbps-2-3"):
+        for number in range(2):
+            picture(home / kind / f"{number}.jpg", size=(20 + 4 * number, 16))
+    picture(home / "pathological-findings" / "polyps" / "p.jpg")
+
+
+def sessile(root: Path) -> None:
+    for name in ("cju7d8m3b2e210755l8fj1yph", "cju7dglf226g50987ohbthl19", "other"):  # two of one scene
+        picture(root / "sessile-main-Kvasir-SEG" / "images" / f"{name}.jpg")
+        mask(root / "sessile-main-Kvasir-SEG" / "masks" / f"{name}.jpg")
+
+
+def piccolo(root: Path) -> None:
+    for part, lesion in (("train", "001"), ("train", "002"), ("validation", "003"), ("test", "004")):
+        for frame in range(3):
+            stem = f"{lesion}_VP1_frame{frame:04d}"
+            picture(root / "piccolodb" / part / "polyps" / f"{stem}.png")
+            mask(root / "piccolodb" / part / "masks" / f"{stem}_Corrected.tif")
+
+
+def neopolyp(root: Path) -> None:
+    for number, colour in enumerate([(255, 0, 0), (0, 255, 0)]):
+        picture(root / "bkai-igh-neopolyp" / "train" / "train" / f"{number}.jpeg", size=(64, 48))
+        coloured(root / "bkai-igh-neopolyp" / "train_gt" / "train_gt" / f"{number}.jpeg", colour)
+
+
+def sun_seg(root: Path) -> None:
+    for subset, clip in (("TrainDataset", "case1_1"), ("TrainDataset", "case1_3"), ("TrainDataset", "case2_1"),
+                         ("TestEasyDataset/Seen", "case1_2"), ("TestHardDataset/Unseen", "case9")):  # fmt: skip
+        for frame in range(2):
+            picture(root / "SUN-SEG" / subset / "Frame" / clip / f"frame{frame}.jpg")
+            mask(root / "SUN-SEG" / subset / "GT" / clip / f"frame{frame}.png")
+
+
+CASES = {
+    "polypgen": (polypgen, {f"C{n}": 4 for n in range(1, 7)}, 24),
+    "polypdb": (polypdb, dict.fromkeys(("WLI", "NBI", "FICE", "BLI", "LCI"), 3), 15),
+    "hyperkvasir-normal": (hyperkvasir, {"cecum": 2, "ileum": 2, "bbps-2-3": 2}, 6),
+    "kvasir-sessile": (sessile, {"": 3}, 2),
+    "piccolo": (piccolo, {"train": 6, "validation": 3, "test": 3}, 4),
+    "neopolyp": (neopolyp, {"": 2}, 2),
+    "sun-seg": (sun_seg, {"train": 6, "easy-seen": 2, "hard-unseen": 2}, 3),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_newer_set_is_read_in_its_layout(name: str, tmp_path: Path) -> None:
+    make, parts, num_groups = CASES[name]
+    make(tmp_path)
+    items = list_dataset(name, tmp_path, cache_dir=tmp_path / "cache")
+    assert Counter(item.part for item in items) == parts
+    assert len({item.group for item in items}) == num_groups and len({item.id for item in items}) == len(items)
+    report = check_dataset(name, tmp_path, cache_dir=tmp_path / "cache")
+    assert [fault for fault in report.faults if "expected; get the rest" not in fault] == []
+    assert report.strays == ()
+
+
+def test_two_colours_of_neopolyp_are_one_foreground(tmp_path: Path) -> None:
+    neopolyp(tmp_path)
+    for item in list_dataset("neopolyp", tmp_path):
+        found = read_mask(item)
+        assert mask_shape(item) == (48, 64) and found[10:22, 18:46].all() and 0.1 < found.mean() < 0.2
+
+
+def test_splits_of_the_newer_sets(tmp_path: Path) -> None:
+    for make in (polypgen, piccolo, sun_seg, sessile, hyperkvasir):
+        make(tmp_path)
+    split = make_split("leave-out:C3", ["polypgen"], root=tmp_path)
+    assert {i.part for i in split.tests["polypgen"]} == {"C3"} and len(split.train) + len(split.val) == 20
+    split = make_split("official", ["piccolo"], root=tmp_path)
+    assert (len(split.train), len(split.val), len(split.tests["piccolo"])) == (6, 3, 3)
+    split = make_split("official", ["sun-seg"], root=tmp_path)
+    assert {i.part for i in split.tests["sun-seg"]} == {"easy-seen", "hard-unseen"}
+    assert {i.group for i in split.train}.isdisjoint({i.group for i in split.val})
+    split = make_split("paper", ["polypgen", "hyperkvasir-normal"], root=tmp_path, cache_dir=tmp_path / "cache")
+    assert len(split.tests["hyperkvasir-normal"]) == 6  # frames without a polyp never train
+
+
+def test_normal_frames_have_black_masks_of_their_size(tmp_path: Path) -> None:
+    hyperkvasir(tmp_path)
+    items = list_dataset("hyperkvasir-normal", tmp_path, cache_dir=tmp_path / "cache")
+    assert [mask_shape(item) for item in items] == [(16, 20 + 4 * (n % 2)) for n in range(6)]
+    assert not any(read_mask(item).any() for item in items)
+    assert len(list((tmp_path / "cache" / "drawn-masks").rglob("*.bmp"))) == 2
+
+
+TRIANGLE = [(2.0, 2.0), (17.0, 3.5), (6.25, 14.0)]
+
+
+def manifest(folder: Path, text: str) -> list[Item]:
+    (folder / "mine.toml").write_text(f'name = "mine"\nimages = "frames/**/*.png"\n{text}')
+    (name,) = expand_datasets([str(folder / "mine.toml")])
+    return list_dataset(name, cache_dir=folder / "cache")
+
+
+def inside(corners: list[tuple[float, float]], height: int = 16, width: int = 20) -> np.ndarray:
+    """Pixels whose centre lies in a polygon, by matplotlib."""
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    found = Outline([*corners, corners[0]], closed=True).contains_points(np.c_[columns.ravel(), rows.ravel()])
+    return found.reshape(height, width)
+
+
+def test_polygons_are_drawn_by_pixel_centres() -> None:
+    np.testing.assert_array_equal(draw([tuple(TRIANGLE)], 16, 20) > 0, inside(TRIANGLE))
+    square = draw([((2, 3), (7, 3), (7, 9), (2, 9))], 16, 20) > 0
+    assert square.sum() == 30 and square[3:9, 2:7].all()
+    assert draw([((-5, -5), (40, -5), (40, 40), (-5, 40))], 16, 20).min() == 255  # cut at the border
+
+
+def coco(folder: Path, **changes: object) -> Path:
+    for name in ("a", "b", "c"):
+        picture(folder / "frames" / f"{name}.png")
+    flat = [value for corner in TRIANGLE for value in corner]
+    one = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [flat], "bbox": [2, 3, 5, 6]}
+    other = {"id": 2, "image_id": 2, "category_id": 2, "segmentation": [flat], "bbox": [0, 0, 4, 4], **changes}
+    images = [
+        {"id": n, "file_name": f"frames/{name}.png", "width": 20, "height": 16} for n, name in enumerate("abc", 1)
+    ]
+    payload = {"images": images, "annotations": [one, other]}
+    payload["categories"] = [{"id": 1, "name": "polyp"}, {"id": 2, "name": "instrument"}]
+    path = folder / "coco.json"
+    path.write_text(json.dumps(payload))
+    return path
+
+
+def test_coco_polygons_boxes_and_labels(tmp_path: Path) -> None:
+    coco(tmp_path)
+    items = manifest(tmp_path, 'annotations = "coco.json"')
+    assert [item.id for item in items] == ["a", "b", "c"]
+    np.testing.assert_array_equal(read_mask(items[0]), inside(TRIANGLE))
+    assert read_mask(items[1]).any() and not read_mask(items[2]).any()
+    before = content_hash(items[0])
+    polyps = manifest(tmp_path, 'annotations = "coco.json"\nlabels = "polyp"')
+    assert content_hash(polyps[0]) == before and not read_mask(polyps[1]).any()
+    boxes = manifest(tmp_path, 'annotations = "coco.json"\nshapes = "boxes"')
+    assert read_mask(boxes[0]).sum() == 30 and read_mask(boxes[0])[3:9, 2:7].all()
+    assert check_dataset("mine", cache_dir=tmp_path / "cache").strays == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"segmentation": {"counts": "x", "size": [16, 20]}}, 'run-length code is not read.*shapes = "boxes"'),
+        ({"image_id": 9}, "annotation 2 is of image 9, which is not listed"),
+        ({"segmentation": [[1, 2, 3]]}, "expected COCO or LabelMe JSON"),
+        ({"segmentation": [[1e9, 2, 3, 4, 5, 6]]}, "far outside the image"),
+    ],
+)
+def test_annotations_that_cannot_be_drawn_are_named(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    coco(tmp_path, **changes)
+    with pytest.raises(BenchError, match=rf"annotations .*coco\.json: .*{words}"):
+        manifest(tmp_path, 'annotations = "coco.json"')
+
+
+def test_an_image_of_another_size_or_without_annotation_is_named(tmp_path: Path) -> None:
+    coco(tmp_path)
+    picture(tmp_path / "frames" / "b.png", size=(24, 16))
+    with pytest.raises(BenchError, match=r"b\.png is 24x16, annotated at 20x16"):
+        manifest(tmp_path, 'annotations = "coco.json"')
+    picture(tmp_path / "frames" / "b.png")
+    picture(tmp_path / "frames" / "d.png")
+    with pytest.raises(BenchError, match=r"image without mask in .*: d\.png"):
+        manifest(tmp_path, 'annotations = "coco.json"')
+    with pytest.raises(BenchError, match="expected either masks or annotations"):
+        manifest(tmp_path, 'annotations = "coco.json"\nmasks = "x"')
+
+
+def test_labelme_in_clips_that_repeat_names(tmp_path: Path) -> None:
+    for clip in ("v1", "v2"):
+        picture(tmp_path / "frames" / clip / "f1.png")
+        shapes = [{"label": "polyp", "points": TRIANGLE, "shape_type": "polygon"}]
+        shapes += [{"label": "polyp", "points": [[15, 12], [19, 15]], "shape_type": "rectangle"}] * (clip == "v2")
+        payload = {"imagePath": f"{clip}/f1.png", "imageWidth": 20, "imageHeight": 16, "shapes": shapes}
+        (tmp_path / "json").mkdir(exist_ok=True)
+        (tmp_path / "json" / f"{clip}-f1.json").write_text(json.dumps(payload))
+    text = 'annotations = "json/*.json"\nmatch = "path"\nimage_id = "frames/(?P<prefix>[^/]+)/(?P<id>.+)"\n'
+    first, second = manifest(tmp_path, text)
+    assert (first.id, second.id) == ("v1-f1", "v2-f1")
+    np.testing.assert_array_equal(read_mask(first), inside(TRIANGLE))
+    assert read_mask(second)[12:15, 15:19].all() and read_mask(second).sum() == inside(TRIANGLE).sum() + 12
+
+
+def test_images_without_a_polyp_need_no_mask_file(tmp_path: Path) -> None:
+    for name in ("p1", "p2", "n1"):
+        picture(tmp_path / "frames" / f"{name}.png")
+    for name in ("p1", "p2"):
+        mask(tmp_path / "labels" / f"{name}.png")
+    text = 'masks = "labels/*.png"\nnegatives = "frames/n*.png"\n'
+    with pytest.raises(BenchError, match=r"image without mask in .*: n1\.png"):
+        manifest(tmp_path, text)
+    (tmp_path / "mine.toml").write_text(f'name = "mine"\nimages = "frames/p*.png"\n{text}')
+    expand_datasets([str(tmp_path / "mine.toml")])
+    items = list_dataset("mine", cache_dir=tmp_path / "cache")
+    assert [(item.id, bool(read_mask(item).any())) for item in items] == [("n1", False), ("p1", True), ("p2", True)]
