@@ -36,7 +36,10 @@ def estimate(
         str | None, typer.Option(help="LOW,HIGH: share of a device's peak that training sustains, for all devices.")
     ] = None,
     hardware: Annotated[
-        Path | None, typer.Option(help="TOML with devices of your own, as benchmark/costs/hardware.toml.")
+        Path | None,
+        typer.Option(
+            help="TOML with devices of your own, as benchmark/costs/hardware.toml, or the JSON of a device check."
+        ),
     ] = None,
     grow: Annotated[str, typer.Option(help="MODELSxSETSxSEEDS to extrapolate to.")] = "100x5x3",
     device: Device = "cpu",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files as package_files
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
+from benchmark.untrusted import read_json
 
 Range = tuple[float, float]
+_NUMBERS = ("size_px", "batch", "gmacs", "latency_ms", "train_ms", "train_gmacs")
 
 
 class Device(BaseModel):
@@ -36,8 +39,10 @@ class Device(BaseModel):
         return value
 
     def peak_tflops(self, recipe: Recipe) -> float:
-        """Published peak in the recipe's precision."""
-        return self.full_tflops if recipe.precision == "32-true" else self.half_tflops  # auto is half on CUDA
+        """Published peak in the recipe's precision; TF32 has half of the half-precision one."""
+        if recipe.precision != "32-true":
+            return self.half_tflops  # auto is half on CUDA
+        return self.half_tflops / 2 if recipe.tf32 is True else self.full_tflops
 
     def utilisation(self, recipe: Recipe) -> Range:
         """The share of it that is assumed, low and high."""
@@ -54,13 +59,13 @@ def load_devices(path: Path | None = None, *, utilisation: str | None = None) ->
     """Return the packaged devices with those of a file added.
 
     Args:
-        path: A TOML file in the form of ``hardware.toml``.
+        path: A TOML file in the form of ``hardware.toml``; a device check's JSON adds none here (``measured_rows``).
         utilisation: ``LOW,HIGH`` (or one number) in (0, 1]; replaces the assumed shares of all devices.
     Raises:
         BenchError: The file cannot be read or is not of that form; a share is none.
     """
     devices = _parse((package_files("benchmark.costs") / "hardware.toml").read_text(encoding="utf-8"), "hardware.toml")
-    if path is not None:
+    if path is not None and path.suffix != ".json":
         try:
             text = path.expanduser().read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -70,6 +75,21 @@ def load_devices(path: Path | None = None, *, utilisation: str | None = None) ->
         return devices
     share = _shares(utilisation)
     return {name: device.model_copy(update={"full": share, "half": share}) for name, device in devices.items()}
+
+
+def measured_rows(path: Path | None) -> list[dict[str, Any]]:
+    """Rows as of ``profile.csv`` out of a device check's JSON (``tests/device/check.py``); none of another file.
+
+    Raises:
+        BenchError: The file is JSON, but no device check.
+    """
+    if path is None or path.suffix != ".json":
+        return []
+    try:
+        rows = read_json(path.expanduser())["profile"]
+        return [{**row, **{key: float(row[key]) for key in _NUMBERS}} for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"--hardware {path}: no device check ({error!r}); tests/device/check.py writes one") from None
 
 
 def _parse(text: str, where: str) -> dict[str, Device]:

@@ -12,7 +12,7 @@ from benchmark.config import Recipe
 from benchmark.costs.devices import DeviceCost, on_device, other_measured, parse_counts, this_machine
 from benchmark.costs.formula import Host, Work, cell_work
 from benchmark.costs.growth import Size, grown_hours, parse_growth
-from benchmark.costs.hardware import load_devices
+from benchmark.costs.hardware import load_devices, measured_rows
 from benchmark.costs.host import measure_host
 from benchmark.costs.images import Images, count_images
 from benchmark.costs.networks import Network, mean_over_cells, measure_networks
@@ -30,7 +30,7 @@ class Options:
     Attributes:
         counts: Numbers of devices that cells are spread over.
         utilisation: ``LOW,HIGH``; None for the assumed shares of ``hardware.toml``.
-        hardware: TOML with devices of one's own.
+        hardware: TOML with devices of one's own, or a device check's JSON.
         grow: ``MODELSxSETSxSEEDS``.
     """
 
@@ -96,7 +96,7 @@ def estimate(
     """
     counts, growth = parse_counts(options.counts), parse_growth(options.grow)
     known = load_devices(options.hardware, utilisation=options.utilisation)
-    profile = read_profile(ResultsLayout(request.results).profile)
+    profile = [*read_profile(ResultsLayout(request.results).profile), *measured_rows(options.hardware)]
     cells = [*name_cells(request, resolve_models(request), None), *more]
     _ = request.printed
     images = count_images(request)

@@ -4,49 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.models.sources import ModelSpec as ModelSpec
+from benchmark.models.sources import code_hash as code_hash
+from benchmark.models.sources import code_stamp as code_stamp
+from benchmark.models.sources import entry_points, file_spec, import_file
 
 if TYPE_CHECKING:
     from torch import nn
-
-ENTRY_POINT_GROUP = "bench.models"
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """One model: its registry name, its name as printed, and where its ``build`` function lives.
-
-    Attributes:
-        name: Registry name, for example ``pranet`` or ``smp:segformer:tu-mit_b0``.
-        title: Row label in tables.
-        target: ``module:function``, imported on first use only.
-        summary: One line for ``bench models``.
-        options: Options that are part of the name (``unet:classic``, smp's architecture and encoder).
-        takes_encoder: Whether the recipe's ``encoder`` applies.
-        encoder: The encoder that it has unless told otherwise; names a file of --weights-dir.
-        path: The file, for models given as ``FILE.py:function``.
-        loader: ``module:function`` that loads a checkpoint strictly: (model, path, *, key, strip_prefix, say).
-    """
-
-    name: str
-    title: str
-    target: str
-    summary: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
-    takes_encoder: bool = False
-    encoder: str | None = None
-    path: Path | None = None
-    loader: str = "baselines.weights:load_checkpoint"
 
 
 MODELS: dict[str, ModelSpec] = {
@@ -164,6 +134,15 @@ VARIANTS: dict[str, ModelSpec] = {
 }
 
 
+GROUPS: dict[str, list[str]] = {
+    "all": list(MODELS),
+    "paper": list(MODELS),
+    "field": list(FIELD),
+    "every": [*MODELS, *FIELD],
+}
+"""Names that stand for several models: the paper's six (``all`` and ``paper``), the field's, and both."""
+
+
 def get_spec(name: str, *, files: bool = True) -> ModelSpec:
     """Find a model by name, without importing it.
 
@@ -180,17 +159,17 @@ def get_spec(name: str, *, files: bool = True) -> ModelSpec:
             return table[name]
     if name.startswith("smp:"):
         return _smp_spec(name)
-    outside = _entry_points()
+    outside = entry_points()
     if name in outside:
         return ModelSpec(name, name, outside[name], "from another package")
     if ".py" in name and files:
-        return _file_spec(name)
+        return file_spec(name)
     raise unknown_name("model", name, [*MODELS, *FIELD, *VARIANTS, *outside])
 
 
 def expand_models(names: list[str]) -> list[ModelSpec]:
-    """Resolve names, where ``all`` stands for the paper's six in the paper's order; duplicates are dropped."""
-    flat = [part for name in names for part in (MODELS if name == "all" else [name])]
+    """Resolve names and groups (``GROUPS``), in their tables' order; duplicates are dropped."""
+    flat = [part for name in names for part in GROUPS.get(name, [name])]
     specs: dict[str, ModelSpec] = {}
     for spec in map(get_spec, dict.fromkeys(flat)):
         other = specs.setdefault(spec.name, spec)
@@ -265,44 +244,6 @@ def load_checkpoint(
     return {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def code_hash(spec: ModelSpec) -> str | None:
-    """Return a hash of the file of a model given as ``FILE.py:function``: another text is another model."""
-    if spec.path is None:
-        return None
-    return hashlib.blake2b(spec.path.read_bytes(), digest_size=8).hexdigest()
-
-
-def code_stamp(spec: ModelSpec) -> dict[str, str]:
-    """Hash the sources that a model is built from and the harness's own, for the record.
-
-    Unlike ``code_hash`` it is no part of a cell's name: a comment that changes must not lose results. It lets a reader
-    see whether two records were made by the same code, also where there is no git commit to tell.
-
-    Returns:
-        ``benchmark`` and the model's package (or ``model`` for a file of the user's own) -> 16 hex digits; a package
-        whose sources cannot be found is left out.
-    """
-    if spec.path is not None:
-        return {"benchmark": _package_hash("benchmark") or "", "model": str(code_hash(spec))}
-    names = dict.fromkeys(("benchmark", spec.target.partition(":")[0].partition(".")[0]))
-    return {name: digest for name in names if (digest := _package_hash(name))}
-
-
-@cache
-def _package_hash(name: str) -> str | None:
-    found = importlib.util.find_spec(name)
-    folders = list(found.submodule_search_locations or []) if found else []
-    files = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
-    if not files and found and found.origin and Path(found.origin).is_file():
-        files = [Path(found.origin)]
-    if not files:
-        return None
-    digest = hashlib.blake2b(digest_size=8)
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
 def load_target(spec: ModelSpec) -> Callable[..., Any]:
     """Import the module of a spec and return its build function."""
     function = spec.target.partition(":")[2]
@@ -314,7 +255,7 @@ def load_target(spec: ModelSpec) -> Callable[..., Any]:
 
 def _module(spec: ModelSpec) -> Any:
     if spec.path is not None:
-        return _import_file(spec.path)
+        return import_file(spec.path)
     module = spec.target.partition(":")[0]
     try:
         return importlib.import_module(module)
@@ -339,34 +280,3 @@ def _smp_spec(name: str) -> ModelSpec:
         len(parts) == 2,
         "resnet34",
     )
-
-
-def _file_spec(name: str) -> ModelSpec:
-    file, _, function = name.rpartition(":") if not name.endswith(".py") else (name, "", "build")
-    path = Path(file).expanduser().resolve()
-    if not path.is_file():
-        raise BenchError(f"model file {file}: not found; expected FILE.py:function, for example ./my_net.py:build")
-    return ModelSpec(
-        f"file:{path.stem}:{function}", path.stem, f"{path.stem}:{function}", f"from {path.name}", path=path
-    )
-
-
-def _import_file(path: Path) -> Any:
-    key = f"bench_file_{path.stem}_{abs(hash(path))}"
-    if key in sys.modules:
-        return sys.modules[key]
-    spec = importlib.util.spec_from_file_location(key, path)
-    if spec is None or spec.loader is None:
-        raise BenchError(f"model file {path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[key] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[key]
-        raise BenchError(f"model file {path}: {type(error).__name__} while loading: {error}") from error
-    return module
-
-
-def _entry_points() -> dict[str, str]:
-    return {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINT_GROUP)}

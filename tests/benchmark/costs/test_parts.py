@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from benchmark.config import Recipe
 from benchmark.costs.devices import measured_speed, on_device
 from benchmark.costs.formula import Host, Work
-from benchmark.costs.hardware import load_devices
+from benchmark.costs.hardware import load_devices, measured_rows
 from benchmark.costs.images import count_images
 from benchmark.costs.networks import Network
 from benchmark.costs.training_step import measure_step
@@ -153,6 +154,25 @@ def test_a_batch_that_does_not_fit_is_named() -> None:
     large = network(Recipe(), kept_mb=1500.0)  # 16 images: 24,000 MB
     assert on_device(devices["rtx3090"], [large], [WORK], HOST, counts=[1]).too_small == ["U-Net"]
     assert on_device(devices["h100"], [large], [WORK], HOST, counts=[1]).too_small == []
+
+
+def test_a_device_check_is_a_measured_device(tmp_path: Path) -> None:
+    file = tmp_path / "check.json"
+    file.write_text(json.dumps({"device_check": 1, "profile": [ROW]}), encoding="utf-8")
+    rows = measured_rows(file)
+    assert load_devices(file).keys() == load_devices().keys() and measured_rows(None) == []
+    cost = on_device(load_devices()["rtx3090"], [network(FULL)], [WORK], HOST, counts=[1], profile=rows)
+    assert cost.basis == "measured by bench profile" and cost.cell_s == [(pytest.approx(2.0), pytest.approx(2.0))]
+    for text in ("{}", "[", '{"profile": [{"size_px": "large"}]}'):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(BenchError, match=r"no device check .* writes one"):
+            measured_rows(file)
+
+
+def test_tf32_is_another_peak_than_float32() -> None:
+    device = load_devices()["h100"]
+    peaks = [device.peak_tflops(FULL.model_copy(update={"tf32": tf32})) for tf32 in ("auto", True)]
+    assert peaks == [67, 494.5] and device.peak_tflops(Recipe()) == 989
 
 
 def test_a_device_of_ones_own_joins_the_table(tmp_path: Path) -> None:
