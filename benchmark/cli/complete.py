@@ -9,11 +9,12 @@ Candidates = list[tuple[str, str]]
 
 
 def models(incomplete: str) -> Candidates:
-    """The six, their variants, and those of other packages."""
+    """Groups, the six, the field's, and their variants."""
     from benchmark.models.registry import FIELD, MODELS, VARIANTS
 
     known = {spec.name: spec.title for spec in (*MODELS.values(), *FIELD.values(), *VARIANTS.values())}
-    return _listed(incomplete, {"all": "the paper's six", **known})
+    groups = {"all": "the paper's six", "paper": "the same", "field": "the field's", "every": "both"}
+    return _listed(incomplete, {**groups, **known})
 
 
 def datasets(incomplete: str) -> Candidates:

@@ -105,7 +105,10 @@ def evaluate(
 @app.command(rich_help_panel=TOOLS)
 def profile(
     models: Annotated[
-        str, typer.Option(help="Names, comma-separated, or all.", autocompletion=complete.models)
+        str,
+        typer.Option(
+            help="Names, comma-separated; all or paper (the six), field, every.", autocompletion=complete.models
+        ),
     ] = "all",
     size: Annotated[int, typer.Option(help="Side of the square input, px.")] = 256,
     batches: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,16",

@@ -29,7 +29,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 CELL_HELP = "A cell below RESULTS/runs, or the beginning of its parts that fits one alone (unet/quick)."
 
 Models = Annotated[
-    str, typer.Option(help="Names, comma-separated, or all; also FILE.py:function.", autocompletion=complete.models)
+    str,
+    typer.Option(
+        help="Names, comma-separated; all or paper (the six), field, every; FILE.py:function.",
+        autocompletion=complete.models,
+    ),
 ]
 Datasets = Annotated[
     str, typer.Option(help="Names, groups (polyp, skin, phantom) or FILE.toml.", autocompletion=complete.datasets)

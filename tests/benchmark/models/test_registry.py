@@ -24,6 +24,13 @@ def build(width=4):
 """
 
 
+def test_groups_are_the_papers_the_fields_and_both() -> None:
+    names = {group: [s.name for s in registry.expand_models([group])] for group in registry.GROUPS}
+    assert names["paper"] == names["all"] == list(registry.MODELS) and names["field"] == list(registry.FIELD)
+    assert names["every"] == [*registry.MODELS, *registry.FIELD] and len(names["field"]) >= 7
+    assert registry.expand_models(["unet", "paper"])[0].name == "unet"
+
+
 def test_all_is_the_papers_six_in_the_papers_order() -> None:
     assert [s.title for s in registry.expand_models(["all"])] == [
         "U-Net",
