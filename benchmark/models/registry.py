@@ -17,7 +17,8 @@ from benchmark.models.known import VARIANTS as VARIANTS
 from benchmark.models.sources import ModelSpec as ModelSpec
 from benchmark.models.sources import code_hash as code_hash
 from benchmark.models.sources import code_stamp as code_stamp
-from benchmark.models.sources import entry_points, file_spec, import_file
+from benchmark.models.sources import entry_points, file_spec
+from benchmark.models.user_files import import_file
 
 if TYPE_CHECKING:
     from torch import nn

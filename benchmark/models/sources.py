@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import sys
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchError
+from benchmark.models.user_files import source_hash
 
 ENTRY_POINT_GROUP = "bench.models"
 
@@ -54,30 +54,12 @@ def file_spec(name: str) -> ModelSpec:
     if not path.is_file():
         raise BenchError(f"model file {file}: not found; expected FILE.py:function, for example ./my_net.py:build")
     return ModelSpec(
-        f"file:{path.stem}:{function}", path.stem, f"{path.stem}:{function}", f"from {path.name}", path=path
+        f"file:{path.stem}:{function}",
+        path.stem if function == "build" else f"{path.stem} {function}",
+        f"{path.stem}:{function}",
+        f"from {path.name}",
+        path=path,
     )
-
-
-def import_file(path: Path) -> Any:
-    """Run a file of the user's own, once, and return its module.
-
-    Raises:
-        BenchError: It is no Python file, or raises.
-    """
-    key = f"bench_file_{path.stem}_{abs(hash(path))}"
-    if key in sys.modules:
-        return sys.modules[key]
-    spec = importlib.util.spec_from_file_location(key, path)
-    if spec is None or spec.loader is None:
-        raise BenchError(f"model file {path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[key] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[key]
-        raise BenchError(f"model file {path}: {type(error).__name__} while loading: {error}") from error
-    return module
 
 
 def entry_points() -> dict[str, str]:
@@ -86,10 +68,8 @@ def entry_points() -> dict[str, str]:
 
 
 def code_hash(spec: ModelSpec) -> str | None:
-    """Return a hash of the file of a model given as ``FILE.py:function``: another text is another model."""
-    if spec.path is None:
-        return None
-    return hashlib.blake2b(spec.path.read_bytes(), digest_size=8).hexdigest()
+    """Return a hash of a model's file and of the user's files that it imports; None for a model by name."""
+    return source_hash(spec.path) if spec.path is not None else None
 
 
 def code_stamp(spec: ModelSpec) -> dict[str, str]:
