@@ -57,11 +57,12 @@ def run(
     Raises:
         BenchError: A mistake, told before anything is trained.
     """
-    from benchmark.execution.study import check_study, train_study
+    from benchmark.execution.study import check_study, train_study, try_study
 
     placement = _placement(executor, workers, executor_options)
     study = plan_study(models, datasets, seeds=seeds, overrides=overrides, **options)
     check_study(study, placement)
+    try_study(study)
     with _shown(quiet, many=not placement.is_here) as events:
         return train_study(study, placement=placement, track=track, events=events).records
 

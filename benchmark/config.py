@@ -128,6 +128,13 @@ class Recipe(BaseModel):
     )
     model_options: dict[str, Any] = Field(default_factory=dict, description="Further options of build().")
 
+    outputs: str = Field(
+        "maps",
+        pattern=r"^(maps|last_first|two_class|key:.+)$",
+        description="What the network returns: maps: logits, item 0 is scored; last_first: the last item is scored; "
+        "two_class: item 0 has the logits of background and polyp; key:NAME: a dictionary whose entry NAME is scored.",
+    )
+
     # selection and prediction
     select: Literal["best", "last", "last_all"] = Field(
         "best",
@@ -174,7 +181,7 @@ class Recipe(BaseModel):
 
 _LATER = (
     *("tuned_trials", "micro_batch", "compile", "tf32", "cudnn_benchmark"),
-    *("warmup_by", "plateau_epochs", "min_lr"),
+    *("warmup_by", "plateau_epochs", "min_lr", "outputs"),
 )
 _BEFORE_AUTO: dict[str, Any] = {"precision": "32-true", "channels_last": False}
 

@@ -63,14 +63,17 @@ def run(
 
     def work() -> int:
         from benchmark.cli.plan_text import plan_json, print_plan
-        from benchmark.execution.study import check_study, train_study
+        from benchmark.execution.study import check_study, train_study, try_study
         from benchmark.study.plan import plan_study
 
         study = plan_study(request, _unless(as_json))
         if not dry_run:
             check_study(study, placement)  # before the estimate, which takes its time
+        notes = try_study(study)
         if not as_json:
             print_plan(study, options.time_first)
+            for note in notes:
+                say(f"warning    {note}")
         if dry_run:
             if as_json:
                 print_json(plan_json(study))

@@ -11,9 +11,11 @@ from benchmark.errors import BenchError
 from benchmark.execution.ablation import Proof, measure_costs, prove
 from benchmark.execution.placement import Placement
 from benchmark.execution.runner import check_weights, check_writable, run_study
+from benchmark.execution.trial_pass import try_networks
 from benchmark.store import io
 from benchmark.study.events import SILENT, Events, ManyEvents
 from benchmark.study.plan import plan_study, resolve_models
+from benchmark.study.reuse import is_finished
 from benchmark.study.variants import choose_variants
 from benchmark.tracking.command import TrackedEvents, asked_of, tracked
 
@@ -68,6 +70,15 @@ class Ablation:
     def failed(self) -> list[Record]:
         """Records of cells that did not finish."""
         return [record for record in self.records if record.status != "ok"]
+
+
+def try_study(study: Study) -> list[str]:
+    """Build and try the network of each unfinished cell once; return notes, one line each (see ``try_networks``).
+
+    Raises:
+        BenchError: A network cannot be built, or returns what cannot be trained or scored.
+    """
+    return try_networks([cell for cell in study.cells if not is_finished(study, cell)])
 
 
 def check_study(study: Study, placement: Placement = HERE) -> None:
@@ -139,6 +150,8 @@ def plan_ablation(
     variants = choose_variants(*models[0], drop, factorial=factorial)
     study = plan_study(replace(request, ablations=variants), notice)
     check_study(study, placement)
+    for note in try_study(study):
+        notice(note)
     return AblationPlan(study, prove(study.cells[0], variants))
 
 

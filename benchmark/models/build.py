@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import Recipe
+from benchmark.models.outputs import adapt
 from benchmark.models.registry import ModelSpec, build_model, code_stamp
 from benchmark.runtime import environment
 
@@ -36,7 +37,7 @@ def build_network(
         options["weights"] = str(weights)
     if drop:
         options["drop"] = tuple(drop)
-    return build_model(spec, pretrained=pretrained, **options)
+    return adapt(build_model(spec, pretrained=pretrained, **options), recipe.outputs)
 
 
 def run_environment(fabric: Fabric, spec: ModelSpec) -> dict[str, Any]:

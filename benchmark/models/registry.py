@@ -84,8 +84,13 @@ def build_model(model: str | ModelSpec, *, pretrained: bool = False, **options: 
         raise BenchError(f"model {spec.name}: no option {unknown[0]!r}; its options are {known}")
     try:
         return build(**options)
-    except ValueError as error:
+    except (ValueError, BenchError) as error:
         raise BenchError(f"model {spec.name}: {error}") from error
+    except Exception as error:
+        if spec.path is None:
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise BenchError(f"model {spec.name}: {type(error).__name__} in build(): {reason}") from error
 
 
 def switches(model: str | ModelSpec) -> dict[str, str]:
@@ -129,9 +134,12 @@ def load_target(spec: ModelSpec) -> Callable[..., Any]:
     """Import the module of a spec and return its build function."""
     function = spec.target.partition(":")[2]
     try:
-        return getattr(_module(spec), function)
+        found = getattr(_module(spec), function)
     except AttributeError:
         raise BenchError(f"model {spec.name}: {spec.path or spec.target} has no function {function!r}") from None
+    if not callable(found):
+        raise BenchError(f"model {spec.name}: {function} in {spec.path or spec.target} is no function, but {found!r}")
+    return found
 
 
 def _module(spec: ModelSpec) -> Any:

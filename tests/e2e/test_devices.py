@@ -42,11 +42,12 @@ def build(drop=()):
 
 STUCK = """
 import os, time
+import torch.distributed as dist
 from tiny_net import TinyNet
 
 class Net(TinyNet):
     def loss(self, outputs, mask, criterion=None):
-        if os.getppid() == int(os.environ["THE_TEST"]):
+        if dist.is_initialized() and os.getppid() == int(os.environ["THE_TEST"]):
             open("stuck", "w").close()
             time.sleep(3600)
         return criterion(outputs[0], mask)

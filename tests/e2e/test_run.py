@@ -106,7 +106,9 @@ def test_a_model_that_fails_is_recorded_and_does_not_stop_the_others(bench: Benc
     (tmp_path / "broken.py").write_text(
         "import torch\nclass N(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.c = torch.nn.Conv2d(3, 1, 1)\n"
-        "    def forward(self, x):\n        raise RuntimeError('no forward')\n"
+        "        self.count = 0\n"
+        "    def forward(self, x):\n        self.count += 1\n        if self.count > 3:  # the trial passes three\n"
+        "            raise RuntimeError('no forward')\n        return (self.c(x),)\n"
         "def build():\n    return N()\n"
     )
     models = "./broken.py:build,./tiny_net.py:build"
@@ -281,12 +283,15 @@ def test_a_kept_cell_says_why_a_new_set_is_blank(bench: Bench, tmp_path: Path) -
     assert "grand-challenge" in record_of(tmp_path)["missing"]["etis"]
 
 
-def test_a_model_that_cannot_run_does_not_stop_the_others_at_the_estimate(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_model_that_cannot_be_built_is_refused_before_anything_is_trained(
+    bench: Bench, tmp_path: Path, more: tuple[str, ...]
+) -> None:
     (tmp_path / "broken.py").write_text("def build():\n    return open('nothing')\n")
-    models = "./broken.py:build,./tiny_net.py:build"
-    bench("run", "--models", models, "--datasets", "phantom", "--recipe", "smoke", *TINY, "--no-track", code=1)
-    assert record_of(tmp_path, "file_broken*")["status"] == "failed"
-    assert record_of(tmp_path, "file_tiny*")["status"] == "ok"
+    fixed = ("--datasets", "phantom", "--recipe", "smoke", *TINY, "--no-track", *more)
+    done = bench("run", "--models", "./tiny_net.py:build,./broken.py:build", *fixed, code=2)
+    assert done.stderr.splitlines()[-1].startswith("error: model file:broken:build: FileNotFoundError in build()")
+    assert not list((tmp_path / "results").rglob("run.json"))
 
 
 @pytest.mark.slow

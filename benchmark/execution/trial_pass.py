@@ -1,0 +1,168 @@
+"""One trial pass of each network before anything is trained: what would fail, or train in vain, is told at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config import Recipe
+from benchmark.errors import BenchError
+from benchmark.models.build import build_network
+from benchmark.models.registry import MODELS, VARIANTS
+from benchmark.study.plan import Cell
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_CONTRACT = "a tuple of logits, item 0 (B, 1, H, W) at the size of the image (benchmark/EXTENDING.md)"
+_BATCH = 2
+_SHOWN = 3
+
+
+def try_networks(cells: Sequence[Cell]) -> list[str]:
+    """Build each network of some cells once, untrained, and pass two random images through it and back.
+
+    Networks of this package are only built: what they return is tested here. Variants that leave out parts are
+    compared with their full model elsewhere.
+
+    Returns:
+        One line for each thing that is allowed but may not be meant.
+    Raises:
+        BenchError: A network cannot be built, or returns what cannot be trained or scored; one line names it.
+    """
+    notes: list[str] = []
+    for cell in {(cell.spec.name, cell.recipe.hash): replace(cell, ablation=()) for cell in cells}.values():
+        network = build_network(cell.spec, cell.recipe, pretrained=False)
+        if cell.spec.name not in MODELS and cell.spec.name not in VARIANTS:
+            notes += [f"{cell.spec.title}: {note}" for note in try_network(network, cell.recipe, cell.spec.name)]
+    return notes
+
+
+def try_network(network: nn.Module, recipe: Recipe, name: str) -> list[str]:
+    """Pass random images through a network and back; see ``try_networks``."""
+    import torch
+
+    if not isinstance(network, torch.nn.Module):
+        raise BenchError(f"model {name}: build() returns a {type(network).__name__}; expected a torch.nn.Module")
+    state = torch.random.get_rng_state()
+    try:
+        torch.manual_seed(0)
+        images = torch.randn(_BATCH, 3, recipe.image_size, recipe.image_size)
+        network.eval()
+        with torch.no_grad():
+            tested = _checked(_forward(network, images, name), recipe.image_size, name)
+            loud = _checked(_forward(network, 1000 * images, name), recipe.image_size, name, finite=False)
+        network.train()
+        trained = _checked(_forward(network, images, name), recipe.image_size, name)
+        return [
+            *_about_range(tested[0], loud[0]),
+            *_about_maps(trained),
+            *_about_loss(network, recipe),
+            *_about_gradients(network, trained, recipe, name),
+        ]
+    except (MemoryError, torch.OutOfMemoryError):  # the training's to meet: it tries smaller batches
+        return []
+    finally:
+        torch.random.set_rng_state(state)
+
+
+def _forward(network: nn.Module, images: Tensor, name: str) -> Any:
+    import torch
+
+    try:
+        return network(images)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except BenchError as error:
+        raise BenchError(f"model {name}: {error}") from error
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise BenchError(
+            f"model {name}: forward of images {tuple(images.shape)} fails with {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _checked(outputs: Any, side: int, name: str, *, finite: bool = True) -> tuple[Tensor, ...]:
+    """Return the outputs as a tuple of tensors, or say what is wrong with them."""
+    import torch
+
+    if isinstance(outputs, Mapping):
+        keys = ", ".join(map(str, outputs))
+        raise BenchError(
+            f"model {name}: returns a dictionary ({keys}); expected {_CONTRACT}. "
+            f"--set outputs=key:{next(iter(outputs), 'NAME')} scores that entry"
+        )
+    maps = (outputs,) if torch.is_tensor(outputs) else outputs
+    if not isinstance(maps, tuple | list) or not maps or not all(torch.is_tensor(one) for one in maps):
+        raise BenchError(f"model {name}: returns a {type(outputs).__name__}; expected {_CONTRACT}")
+    wanted = (_BATCH, 1, side, side)
+    if tuple(maps[0].shape) != wanted:
+        shapes = ", ".join(str(tuple(one.shape)) for one in maps)
+        raise BenchError(f"model {name}: returns {shapes}; expected {wanted} as item 0{_hint(maps, wanted)}")
+    if finite and not torch.isfinite(maps[0]).all():
+        raise BenchError(f"model {name}: returns values that are not finite for random images, before any training")
+    return tuple(maps)
+
+
+def _hint(maps: Sequence[Tensor], wanted: tuple[int, ...]) -> str:
+    shape = tuple(maps[0].shape)
+    if tuple(maps[-1].shape) == wanted:
+        return "; --set outputs=last_first scores the last one"
+    if shape == (wanted[0], 2, *wanted[2:]):
+        return "; --set outputs=two_class takes its channels as background and polyp"
+    if len(shape) == 4 and shape[1] == 1:
+        return ": let the network enlarge it to the size of the image"
+    if len(shape) == 3:
+        return ": keep the channel (x.unsqueeze(1))"
+    return ": one channel, the logit of polyp"
+
+
+def _about_range(usual: Tensor, loud: Tensor) -> list[str]:
+    """Logits grow with their input; what stays within [0, 1] whatever comes in has gone through a sigmoid."""
+    both = (float(min(usual.min(), loud.min())), float(max(usual.max(), loud.max())))
+    if both[0] >= 0 and both[1] <= 1 and both[0] < both[1]:
+        return ["values lie in [0, 1], as after a sigmoid; logits are expected, so a sigmoid is applied once more"]
+    return []
+
+
+def _about_maps(maps: Sequence[Tensor]) -> list[str]:
+    return [
+        f"item {number} is {tuple(one.shape)}, no map (B, 1, H, W): no loss is computed on it"
+        for number, one in enumerate(maps)
+        if one.dim() != 4 or one.shape[1] != 1
+    ]
+
+
+def _about_loss(network: nn.Module, recipe: Recipe) -> list[str]:
+    own = getattr(network, "loss", None)
+    if own is None or recipe.loss == "native" or "criterion" in inspect.signature(own).parameters:
+        return []
+    return [f"has a loss of its own, which the recipe's ({recipe.loss}) replaces; --set loss=native uses it"]
+
+
+def _about_gradients(network: nn.Module, maps: tuple[Tensor, ...], recipe: Recipe, name: str) -> list[str]:
+    """Compute the recipe's loss and its gradients; name the parameters that none reaches."""
+    import torch
+
+    from benchmark.training.losses import get_criterion, training_loss
+
+    mask = torch.zeros_like(maps[0])
+    mask[..., : mask.shape[-1] // 2] = 1
+    try:
+        training_loss(network, maps, mask, get_criterion(recipe.loss)).backward()
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise BenchError(
+            f"model {name}: the loss ({recipe.loss}) of its outputs fails with {type(error).__name__}: {reason}"
+        ) from error
+    missed = [key for key, value in network.named_parameters() if value.requires_grad and value.grad is None]
+    frozen = [key for key, value in network.named_parameters() if not value.requires_grad]
+    network.zero_grad(set_to_none=True)
+    lines = []
+    for found, what in ((missed, "no gradient reaches"), (frozen, "frozen (requires_grad = False):")):
+        if found:
+            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            lines.append(f"{what} {', '.join(found[:_SHOWN])}{more}; they stay as they are")
+    return lines
