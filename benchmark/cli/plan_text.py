@@ -22,7 +22,7 @@ def print_plan(study: Study, time_first: bool) -> None:
     recipe = study.cells[0].recipe
     names = list(dict.fromkeys(cell.spec.title for cell in study.cells))
     lines = [
-        f"cells      {len(study.cells)}: {', '.join(names)}; seeds {', '.join(map(str, request.seeds))}",
+        f"cells      {len(study.cells)}: {', '.join(names)}; seeds {', '.join(map(str, dict.fromkeys(request.seeds)))}",
         *_recipe_lines(study),
         *_compute_lines(study),
         f"split      {info.name} (seed {info.seed}): {_of(info.num_train, recipe.max_train_images)} to train, "
@@ -40,10 +40,18 @@ def print_plan(study: Study, time_first: bool) -> None:
         lines.append("note       synthetic images: these scores compare nothing")
     if time_first:
         from benchmark.costs.time_ahead import as_text, estimate
+        from benchmark.study.reuse import is_finished
 
-        guess = estimate(study)
-        slowest = max(guess.per_model, key=guess.per_model.__getitem__)
-        lines.append(f"estimate   about {as_text(guess.total_s)} (from timed steps; the slowest model is {slowest})")
+        todo = [cell for cell in study.cells if not is_finished(study, cell)]
+        done = len(study.cells) - len(todo)
+        if not todo:
+            lines.append(f"estimate   nothing to train: all {done} cells are finished")
+        else:
+            guess = estimate(study, todo)
+            slowest = max(guess.per_model, key=guess.per_model.__getitem__)
+            kept = f" for {len(todo)} cells; {done} are finished" if done else ""
+            why = f"from timed steps; the slowest model is {slowest}"
+            lines.append(f"estimate   about {as_text(guess.total_s)}{kept} ({why})")
     for line in lines:
         say(line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.costs.training_step import affordable_batch, measure_step
@@ -20,21 +21,21 @@ class Estimate:
     total_s: float
 
 
-def estimate(study: Study) -> Estimate:
-    """Time forward + backward of each model on random pixels and scale to the plan's images and epochs.
+def estimate(study: Study, cells: Sequence[Cell]) -> Estimate:
+    """Time forward + backward of each model on random pixels and scale to the images and epochs of some cells.
 
     Validation and test images count as a third of a training image each (no backward pass). Cells that differ only
     in seed or ablation are taken to cost the same; a model that fails here counts as nothing.
     """
     per_model: dict[str, float] = {}
-    for cell in study.cells:
+    for cell in cells:
         if cell.spec.name not in per_model:
             try:
                 per_model[cell.spec.name] = seconds_per_image(study, cell) * _images(study, cell)
             except Exception:  # a model that cannot run is the runner's to report; it must not stop the others
                 per_model[cell.spec.name] = 0.0
     give_back()  # with --workers this process only hands out cells: nothing of its timing may stay on a card
-    return Estimate(per_model, sum(per_model[cell.spec.name] for cell in study.cells))
+    return Estimate(per_model, sum(per_model[cell.spec.name] for cell in cells))
 
 
 def seconds_per_image(study: Study, cell: Cell) -> float:

@@ -92,7 +92,8 @@ def _run_held(study: Study, cell: Cell, number: int, events: Events, *, after_an
     io.drop_leftovers(study.layout.cell(cell.id).folder)
     events.cell_started(cell, number, len(study.cells))
     record, kept = run_cell(study, cell, events)
-    give_back()
+    if not kept:  # a kept cell has built nothing
+        give_back()
     events.cell_finished(record, kept=kept)
     return record
 

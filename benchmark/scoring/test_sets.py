@@ -13,7 +13,6 @@ from lightning_fabric import Fabric
 
 from benchmark.config import Recipe
 from benchmark.data.audit.leaks import leak_facts
-from benchmark.data.files.hashing import fingerprint
 from benchmark.data.files.read_item import mask_shape
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import Item
@@ -90,7 +89,7 @@ def score_network(
             title=dataset_info(name).title,
             n=len(items),
             of=chosen.of if len(items) < chosen.of else None,
-            fingerprint=fingerprint(items),
+            fingerprint=chosen.fingerprint,
             **leak_facts(chosen.leaks, items),
             scores=scored.summary,
         )

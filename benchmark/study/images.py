@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchmark.config import Recipe
 from benchmark.data.audit.leaks import Leak
+from benchmark.data.files.hashing import fingerprint
 from benchmark.data.listing.items import Item
 from benchmark.data.pixels.shared import Progress, SharedPixels
 from benchmark.data.splits.partition import Split
@@ -46,6 +48,11 @@ class TestImages:
     items: Sequence[Item]
     of: int
     leaks: Sequence[Leak] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the images' contents."""
+        return fingerprint(self.items)
 
 
 def training_images(split: Split, recipe: Recipe, pixels: SharedPixels) -> TrainingImages:

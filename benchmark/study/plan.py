@@ -102,6 +102,7 @@ class Study:
     info: SplitInfo
     leaks: dict[str, list[Leak]]
     layout: ResultsLayout
+    _tests: dict[int | None, dict[str, TestImages]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def synthetic(self) -> bool:
@@ -122,10 +123,12 @@ class Study:
     def test_images(self, recipe: Recipe) -> dict[str, TestImages]:
         """Return the images that a recipe is scored on, by test set."""
         limit = recipe.max_test_images
-        return {
-            name: TestImages(subset(items, limit), len(items), self.leaks.get(name, ()))
-            for name, items in self.split.tests.items()
-        }
+        if limit not in self._tests:  # a grid of thousands of cells asks for each often
+            self._tests[limit] = {
+                name: TestImages(subset(items, limit), len(items), self.leaks.get(name, ()))
+                for name, items in self.split.tests.items()
+            }
+        return self._tests[limit]
 
 
 def plan_study(request: Request, notice: Callable[[str], None] = lambda _: None) -> Study:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.data.audit.leaks import leak_facts
-from benchmark.data.files.hashing import fingerprint
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, TestResult
@@ -33,7 +32,7 @@ def covers(old: Record, tests: Mapping[str, TestImages], scoring: Scoring) -> bo
     if old.status != "ok" or old.engine != scoring.engine or not scoring.hashes.items() <= old.protocols.items():
         return False
     scored = {name: result.fingerprint for name, result in old.tests.items()}
-    return all(scored.get(name) == fingerprint(chosen.items) for name, chosen in tests.items())
+    return all(scored.get(name) == chosen.fingerprint for name, chosen in tests.items())
 
 
 def agrees(old: Record, scoring: Scoring) -> bool:
