@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
-from benchmark.models.registry import MODELS, VARIANTS
+from benchmark.models.known import FIELD, MODELS, VARIANTS
 from benchmark.study.plan import Cell
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def try_networks(cells: Sequence[Cell]) -> list[str]:
     notes: list[str] = []
     for cell in {(cell.spec.name, cell.recipe.hash): replace(cell, ablation=()) for cell in cells}.values():
         network = build_network(cell.spec, cell.recipe, pretrained=False)
-        if cell.spec.name not in MODELS and cell.spec.name not in VARIANTS:
+        if not any(cell.spec.name in table for table in (MODELS, FIELD, VARIANTS)):
             notes += [f"{cell.spec.title}: {note}" for note in try_network(network, cell.recipe, cell.spec.name)]
     return notes
 
@@ -146,12 +146,12 @@ def _about_gradients(network: nn.Module, maps: tuple[Tensor, ...], recipe: Recip
     """Compute the recipe's loss and its gradients; name the parameters that none reaches."""
     import torch
 
-    from benchmark.training.losses import get_criterion, training_loss
+    from benchmark.training.losses import get_criterion, make_loss
 
     mask = torch.zeros_like(maps[0])
     mask[..., : mask.shape[-1] // 2] = 1
     try:
-        training_loss(network, maps, mask, get_criterion(recipe.loss)).backward()
+        make_loss(network, get_criterion(recipe.loss))(maps, mask).backward()
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise BenchError(
