@@ -85,7 +85,7 @@ def clinicdb_group(frame: str) -> str:
 
 
 def _colondb_groups(pairs: list[Pair]) -> dict[str, str]:
-    """Name a cluster by its lowest frame; CVC-300's frames bear ColonDB's names, being the same images."""
+    """Name a cluster by its lowest frame; CVC-300's frames have ColonDB's names: they are the same images."""
     first = {str(n): str(cluster[0]) for cluster in COLONDB_CLUSTERS for n in cluster}
     for cluster in _identical(pair for pair in pairs if pair.id not in first):
         first.update(dict.fromkeys(cluster, cluster[0]))

@@ -142,7 +142,7 @@ def test_conflicting_masks_containment_and_unreadable(originals: list[Item], tmp
     ]
     assert len(found.unreadable) == 1 and "broken.png" in found.unreadable[0]
     text = to_text(found)
-    assert "2 of 3 images of other stand in phantom-kvasir" in text and f"{dice:.3f}" in text
+    assert "2 of 3 images of other are also in phantom-kvasir" in text and f"{dice:.3f}" in text
     assert json.loads(json.dumps(to_json(found)))["conflicts"][0]["dice"][0]["dice"] == pytest.approx(dice, abs=1e-4)
     page = to_html(found)
     assert page.count("<img") == 6 and "http" not in page
