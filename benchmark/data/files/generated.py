@@ -64,7 +64,7 @@ def _rename(folder: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def _temporary(final: Path) -> Iterator[Path]:
-    folder = final.with_name(f".building-{final.name}-{secrets.token_hex(6)}")
+    folder = final.with_name(f".building-{final.name}-{secrets.token_hex(4)}")
     folder.mkdir()  # not mkdtemp, which is private whatever the umask says: a cache may be shared
     try:
         yield folder
