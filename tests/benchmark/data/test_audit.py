@@ -157,9 +157,9 @@ def test_leaks_name_the_training_image_and_the_strongest_kind(originals: list[It
     split = Split("own", 0, (a, b), (d,), {"copies": (same, near, kin, fine)})
     assert find_leaks(split, cache_dir=tmp_path) == {
         "copies": [
-            Leak("same", f"{a.dataset}/{a.id}", "exact"),
-            Leak(near.id, f"{b.dataset}/{b.id}", "near"),
-            Leak("kin", f"{d.dataset}/{d.id}", "sequence"),
+            Leak("same", f"{a.dataset}/{a.id}", "exact", "copies"),
+            Leak(near.id, f"{b.dataset}/{b.id}", "near", near.dataset),
+            Leak("kin", f"{d.dataset}/{d.id}", "sequence", "copies"),
         ]
     }
     found = audit_split(split, cache_dir=tmp_path)
