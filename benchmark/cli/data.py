@@ -77,7 +77,7 @@ def data_split(
     cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a split, say who trains and who tests, and export it; or hold the images at hand against an exported one.
+    """Draw a split, say who trains and who tests, and export it; or compare the images on disk with an exported one.
 
     `bench run --split FILE.json` trains on it; an image whose content is another is refused by name.
 

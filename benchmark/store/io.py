@@ -1,22 +1,28 @@
-"""Atomic writing and strict reading. A file is whole or it is not there."""
+"""Strict reading and atomic writing of what a results folder holds (``runtime.atomic`` writes the bytes)."""
 
 from __future__ import annotations
 
-import errno
 import io
-import json
-import os
 import re
-import secrets
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from benchmark.errors import BenchError
+from benchmark.runtime.atomic import (
+    FULL,
+    explain_os_errors,
+    is_temporary,
+    sync_folder,
+    temporary_beside,
+    write_bytes,
+    write_json,
+    write_text,
+    write_through,
+)
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import SCHEMA_VERSION, Record
 from benchmark.untrusted import read_json
@@ -25,88 +31,25 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-T = TypeVar("T")
+__all__ = [
+    "FULL",
+    "explain_os_errors",
+    "is_temporary",
+    "sync_folder",
+    "temporary_beside",
+    "write_bytes",
+    "write_json",
+    "write_text",
+    "write_through",
+]
+
 MAX_ROWS = 5_000_000
 MAX_COLUMNS = 1_000
 MAX_ARRAY_BYTES = 512 << 20
 _UNSAFE = dict.fromkeys(("id", "dataset", "protocol"), re.compile(r"[\x01-\x1f\x7f-\x9f/\\]"))
 _UNSAFE["group"] = re.compile(r"[\x01-\x1f\x7f-\x9f]")
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 MARKER = ".bench"
 """A results folder that this package writes to holds a file of this name; nothing is removed from a folder without."""
-
-_TEMPORARY = re.compile(r"\..+\.part-[0-9a-f]{12}")
-
-
-@contextmanager
-def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a missing permission and the like into a one-line ``BenchError`` that names ``path``."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL:
-            raise BenchError(f"no space left for {path}: free some space and run the same command again") from error
-        reason = error.strerror or str(error)
-        raise BenchError(f"cannot write {path}: {reason.lower()}; choose another folder or mend it") from error
-
-
-def write_bytes(path: Path, payload: bytes) -> None:
-    """Write a file whole or not at all (see ``write_through``)."""
-
-    def write(file: BinaryIO) -> None:
-        file.write(payload)
-
-    write_through(path, write)
-
-
-def write_through(path: Path, write: Callable[[BinaryIO], T]) -> T:
-    """Let ``write`` fill a temporary file beside ``path``; then fsync, rename and fsync the folder.
-
-    Who may read it is for the umask and the folder to say, as for any file that a program makes.
-
-    Returns:
-        What ``write`` returned.
-    Raises:
-        BenchError: No space left, no permission; the old file is then unharmed.
-    """
-    with explain_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_beside(path)
-        try:
-            with temporary.open("xb") as file:
-                result = write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
-            return result
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def temporary_beside(path: Path) -> Path:
-    """Return an unused hidden name beside ``path``, by which ``is_temporary`` knows what a killed writer left."""
-    return path.with_name(f".{path.name}.part-{secrets.token_hex(6)}")
-
-
-def is_temporary(path: Path) -> bool:
-    """Tell whether a file has a name of ``temporary_beside``."""
-    return _TEMPORARY.fullmatch(path.name) is not None
-
-
-def sync_folder(folder: Path) -> None:
-    """Let a rename in ``folder`` survive a power cut; a no-op where folders cannot be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:  # some network file systems refuse; their rename is as durable as they make it
-        return
-    finally:
-        os.close(handle)
 
 
 def drop_leftovers(folder: Path) -> None:
@@ -123,16 +66,6 @@ def mark(results: Path) -> None:
         BenchError: No space left, no permission.
     """
     write_text(results / MARKER, "results of polyp-bench\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_json(path: Path, payload: Any) -> None:
-    """Write indented JSON atomically; NaN is refused, since JSON has none."""
-    write_text(path, json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:

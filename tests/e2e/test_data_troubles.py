@@ -195,7 +195,7 @@ def test_audit_says_what_it_looks_for_and_names_equal_names(bench: Bench, home: 
     for number, path in enumerate(sorted((other / "images").iterdir())):
         photograph(100 + number).save(path)
     done = bench("audit", "data", "mine", "other", "--data-root", "data")
-    assert "same names   12 file names stand in mine and in other" in done.stdout
+    assert "same names   12 file names occur in both mine and other" in done.stdout
     assert "cropped by about 5 %" in done.stdout and "Not found: larger crops" in done.stdout
 
 

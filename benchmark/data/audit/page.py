@@ -111,7 +111,7 @@ def _sections(audit: Audit) -> Iterable[Section]:
             )
             for pair in sorted(pairs, key=lambda one: -one.correlation)[:MAX_ROWS]
         ]
-        text = "One picture re-encoded, resized, cropped, mirrored or lit anew, or two frames that hardly differ."
+        text = "One picture re-encoded, resized, cropped, mirrored or brightened, or two frames that hardly differ."
         yield Section(name, title, text, tuple(entries), len(pairs), open=not same)
     yield Section(
         "spread",

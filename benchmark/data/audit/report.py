@@ -54,7 +54,7 @@ def to_text(audit: Audit) -> str:
     lines.append(f"containment  {len(audit.containment)} sets that share images with another")
     lines += [f"  {_contained(*one)}" for one in audit.containment]
     for one in audit.same_names:
-        lines.append(f"same names   {len(one.names)} file names stand in {one.first} and in {one.second}")
+        lines.append(f"same names   {len(one.names)} file names occur in both {one.first} and {one.second}")
         lines += _cut(f"  {name}" for name in one.names[:_SHOWN_NAMES])
     lines.append(f"looked for   {LOOKED_FOR}")
     if audit.split:
@@ -66,7 +66,7 @@ def to_text(audit: Audit) -> str:
 
 def _contained(inner: str, outer: str, num_exact: int, num_any: int, of: int) -> str:
     extra = f" ({num_any - num_exact} of them nearly so)" if num_any > num_exact else ""
-    return f"{num_any} of {of} images of {inner} stand in {outer}{extra}"
+    return f"{num_any} of {of} images of {inner} are also in {outer}{extra}"
 
 
 def _repeats(cluster: Sequence[Item]) -> bool:

@@ -38,7 +38,7 @@ class Conflict(NamedTuple):
 
 
 class Containment(NamedTuple):
-    """How many images of one set stand in another: by equal pixels, and by those or nearly so."""
+    """How many images of one set are also in another: by equal pixels, and by those or nearly so."""
 
     inner: str
     outer: str
@@ -48,7 +48,7 @@ class Containment(NamedTuple):
 
 
 class SameNames(NamedTuple):
-    """File names that stand in two sets, which may mean the same images; names of digits only are left out."""
+    """File names that occur in two sets, which may mean the same images; names of digits only are left out."""
 
     first: str
     second: str
@@ -181,7 +181,7 @@ def find_same_names(sets: Mapping[str, Sequence[Item]]) -> Iterator[SameNames]:
 
 
 def _containment(sets: Mapping[str, Sequence[Item]], twins: Twins) -> tuple[Containment, ...]:
-    """Count for every ordered pair of datasets the images of the one that stand in the other."""
+    """Count for every ordered pair of datasets the images of the one that are also in the other."""
     equal: dict[tuple[str, str], set[Item]] = defaultdict(set)
     alike: dict[tuple[str, str], set[Item]] = defaultdict(set)
     for item, cluster in twins.cluster_of.items():

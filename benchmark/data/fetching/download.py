@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import requests
 
 Progress = Callable[[int, int | None], None]
-"""Told the bytes at hand and, where known, in all."""
+"""Called with the bytes downloaded and, where known, in all."""
 
 CHUNK = 1 << 18
 TIMEOUT_S = (10.0, 60.0)
@@ -148,7 +148,7 @@ def _stream(url: str, target: Path, progress: Progress) -> None:
             raise Cut(f"the server is busy ({reply.status_code} {reply.reason})")
         if reply.status_code == 416:  # the part is as long as the file, or the file is another now
             _forget(target)
-            raise Cut("the part at hand does not fit the server's file")
+            raise Cut("the part already downloaded does not fit the server's file")
         reply.raise_for_status()
         if reply.status_code != 206 or _start(reply) != have:
             have = 0  # no Range here, or another file than before: from the beginning
@@ -165,7 +165,7 @@ def _stream(url: str, target: Path, progress: Progress) -> None:
 
 
 def _begin(url: str, target: Path) -> tuple[int, int | None, dict[str, str]]:
-    """Return how many bytes are at hand, how many there are, and the headers that ask for the rest."""
+    """Return how many bytes are downloaded, how many there are, and the headers that ask for the rest."""
     headers = {"Accept-Encoding": "identity"}
     state: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, TypeError):

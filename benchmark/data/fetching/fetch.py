@@ -14,10 +14,10 @@ from typing import Any, Literal
 from benchmark.data.fetching.download import download, drop_leftovers, file_checksum
 from benchmark.data.fetching.sources import Archive, Source
 from benchmark.data.fetching.unpack import ArchiveFault, unpack
-from benchmark.data.files.generated import replacing
 from benchmark.data.listing.datasets import DATASETS, dataset_info, list_dataset
 from benchmark.data.listing.items import RECORD_NAME
 from benchmark.errors import BenchError
+from benchmark.runtime.atomic import write_json
 from benchmark.untrusted import read_json
 
 DOWNLOADS = ".bench-downloads"
@@ -189,13 +189,7 @@ class LockFile:
     def add(self, key: str, facts: dict[str, Any]) -> None:
         """Record an archive, whole or not at all."""
         self.archives[key] = facts
-        text = json.dumps({"schema": 1, "archives": dict(sorted(self.archives.items()))}, indent=1) + "\n"
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise BenchError(f"cannot write {self.path}: {error.strerror}; check space and rights there") from error
+        write_json(self.path, {"schema": 1, "archives": dict(sorted(self.archives.items()))})
 
 
 def _counts(name: str, source: Source, root: Path) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmark.errors import BenchError
+from benchmark.runtime.atomic import FULL
 
 _TEMPORARY = re.compile(r"\.building-.+-[a-z0-9_]{8}")
 STALE_S = 24 * 3600
@@ -63,8 +64,8 @@ def _rename(folder: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def _temporary(final: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f".building-{final.name}-", dir=final.parent))
-    folder.chmod(0o755)  # mkdtemp makes it private; a shared cache must be readable
+    folder = final.with_name(f".building-{final.name}-{secrets.token_hex(4)}")
+    folder.mkdir()  # not mkdtemp, which is private whatever the umask says: a cache may be shared
     try:
         yield folder
     finally:
@@ -77,8 +78,7 @@ def _one_line_errors(final: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        what = "no space left" if full else (error.strerror or str(error))
+        what = "no space left" if error.errno in FULL else (error.strerror or str(error))
         raise BenchError(
             f"cannot write {final}: {what}; free some space there or set BENCH_CACHE_DIR to another folder"
         ) from error
@@ -94,17 +94,3 @@ def _drop_stale(parent: Path) -> None:
         with contextlib.suppress(OSError):
             if _TEMPORARY.fullmatch(folder.name) and time.time() - folder.stat().st_mtime > STALE_S:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place at the end, or vanishes after an error."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -113,13 +113,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Names that stand for several datasets."""
 
 MANIFESTS: dict[str, Manifest] = {}
-"""Datasets of one's own that were named by their manifest in this process, by name."""
+"""Datasets that were given by their manifest in this process, by name."""
 
 ENDOSCENE_PARTS = ("clinicdb", "cvc300")
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """Return what is known of a dataset; a folder of one's own bears its name as title."""
+    """Return what is known of a dataset; the title of a user's folder is its name."""
     own = MANIFESTS.get(name)
     if own is not None:
         return DatasetInfo(name, own.title or name, own.expected, own.source, own.licence)
@@ -137,7 +137,7 @@ def expand_datasets(names: Iterable[str], root: Path | None = None) -> list[str]
     Args:
         names: Datasets, groups, names of folders below ``root`` that hold ``images`` and ``masks``, or manifests
             (``FILE.toml``), which are known by their name from then on.
-        root: Data root, for folders of one's own.
+        root: Data root, for users' folders.
     Raises:
         BenchError: For a name that is none of these, with the nearest match.
     """
@@ -180,7 +180,7 @@ def _is_known(name: str, root: Path | None) -> bool:
 
 
 def _is_own_folder(name: str, root: Path | None) -> bool:
-    """Tell whether ``root/name`` is a folder of one's own; the name must serve as a file name."""
+    """Tell whether ``root/name`` is a user's dataset; its name must be usable as a file name."""
     if root is None or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or not (root / name).is_dir():
         return False
     return is_own_folder(root / name)
@@ -209,7 +209,7 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
     """Return the items of a dataset in natural order of their ids.
 
     Args:
-        name: Dataset name, or a folder of one's own below ``root``.
+        name: Dataset name, or the name of a folder below ``root``.
         root: Data root; None takes BENCH_DATA_ROOT. Phantom sets need none.
         cache_dir: Where phantom images are written; None for the user's cache folder.
     Raises:

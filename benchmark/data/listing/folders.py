@@ -17,7 +17,7 @@ from benchmark.errors import BenchError
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 ACCEPTED = "JPEG, PNG, BMP or TIFF (.jpg, .jpeg, .png, .bmp, .tif, .tiff)"
 MASK_SUFFIXES = ("mask", "segmentation", "seg", "gt", "groundtruth", "label")
-"""Words that masks bear behind the image's name: ``f01_mask.png``, ``f01-GT.png``."""
+"""Words that may follow the image's name in a mask's name: ``f01_mask.png``, ``f01-GT.png``."""
 
 _MASK_SUFFIX = re.compile(rf"[_-](?:{'|'.join(MASK_SUFFIXES)})$", re.IGNORECASE)
 _JUNK = frozenset({"__MACOSX"})  # what a Mac's zip holds beside the files
@@ -54,7 +54,7 @@ def subfolder(base: Path, path: str) -> Path | None:
 def homes(root: Path, names: tuple[str, ...]) -> Iterator[Path]:
     """Yield the folders below ``root`` that may hold a dataset called by one of ``names``.
 
-    Looked at: ``root`` itself when it bears the name (or the name is ""), its children, a child of the same name
+    Looked at: ``root`` itself when it has the name (or the name is ""), its children, a child of the same name
     inside (archives often unpack so), and its grandchildren.
     """
     wanted = {same_name(name) for name in names}

@@ -18,7 +18,7 @@ class DatasetRow:
     Attributes:
         name: Dataset name.
         title: As printed in tables.
-        found: True where images are on disk (phantoms are always at hand).
+        found: True where images are on disk (phantoms are always available).
         num_images: Images found.
         expected: Images in the original distribution.
         where: Folder of the first image.

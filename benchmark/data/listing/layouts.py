@@ -45,7 +45,7 @@ class Folders:
         masks: Path of the mask folder inside it.
         image_id: Regular expression on the image's stem with a group ``id``; others are strays.
         mask_id: The same for masks.
-        suffixed: Masks may bear a word behind the image's name, such as ``_mask``.
+        suffixed: Mask names may end in a word after the image's name, such as ``_mask``.
         part: The published part that these images belong to.
     """
 
@@ -137,11 +137,11 @@ LAYOUTS: dict[str, tuple[Alternative, ...]] = {
         ),
     ),
 }
-"""Alternatives by dataset; ``ph2`` and folders of one's own have a function each below."""
+"""Alternatives by dataset; ``ph2`` and users' folders have a function each below."""
 
 
 class LayoutFault(BenchError):  # noqa: N818 (reads as what it says)
-    """A folder that bears a dataset's name and holds nothing usable; another layout may still serve."""
+    """A folder with a dataset's name and no usable content; another layout may still fit."""
 
 
 def find_pairs(name: str, root: Path, expected: int) -> list[Pair]:
@@ -170,16 +170,16 @@ def find_pairs(name: str, root: Path, expected: int) -> list[Pair]:
 
 
 OWN_IMAGES, OWN_MASKS = ("images", "image", "imgs"), ("masks", "mask", "gt", "groundtruth")
-"""What the two folders of a dataset of one's own may be called, besides capitals, spaces and hyphens."""
+"""Names of the two folders of a user's dataset; capitals, spaces and hyphens do not matter."""
 
 
 def own_folder(name: str) -> tuple[Alternative, ...]:
-    """Return the layouts of a dataset of one's own: ``<root>/<name>/{images,masks}``, paired by stem."""
+    """Return the layouts of a user's dataset: ``<root>/<name>/{images,masks}``, paired by stem."""
     return tuple((Folders((name,), images, masks, suffixed=True),) for images in OWN_IMAGES for masks in OWN_MASKS)
 
 
 def is_own_folder(folder: Path) -> bool:
-    """Whether a folder holds a dataset of one's own."""
+    """Tell whether a folder holds a user's dataset."""
     return all(any(subfolder(folder, name) for name in names) for names in (OWN_IMAGES, OWN_MASKS))
 
 

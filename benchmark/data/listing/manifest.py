@@ -1,4 +1,4 @@
-"""A dataset of one's own, described by a small TOML file: where images and masks lie, how they pair, how they are read.
+"""A dataset described by a small TOML file: where images and masks lie, how they pair, how they are read.
 
 The whole form, of which only ``name``, ``images`` and ``masks`` are required, stands in ``benchmark/data/README.md``.
 """
@@ -46,7 +46,7 @@ class GroupRule(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A dataset of one's own.
+    """A dataset described by its owner.
 
     Attributes:
         name: Used on the command line, in records and as a file name.

@@ -2,7 +2,7 @@
 
 No pixel comes from a patient. The domains differ in colour, light, sharpness, polyp size and contrast, so that a
 network trained on three of them loses accuracy on the fourth (``phantom-etis``: small, pale polyps, another camera).
-Every domain consists of sequences of four to six frames of the same polyps, moved and lit anew.
+Every domain consists of sequences of four to six frames of the same polyps, moved and with new lighting.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def _two_files(folder: Path) -> None:
 
 
 def _repeat(folder: Path) -> None:
-    """A fifth pair: the pixels of the first image, written anew, with its mask."""
+    """A fifth pair: the pixels of the first image, written again, with its mask."""
     _save(folder / "images" / "5.png", _load(folder / "images" / "1.png"))
     _save(folder / "masks" / "5.png", _load(folder / "masks" / "1.png"))
 

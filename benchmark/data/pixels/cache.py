@@ -149,7 +149,7 @@ def _open(folder: Path, shape: tuple[int, int, int], *, reused: bool) -> PixelCa
 
 
 def _set_aside(folder: Path) -> None:
-    """Remove a damaged cache, so that it is built anew."""
+    """Remove a damaged cache, so that it is built again."""
     import shutil
 
     if folder.is_dir():

@@ -56,7 +56,7 @@ def make_split(
 
 
 def _title(name: str) -> str:
-    """Return the name that records bear: a folder of lists is named by its last part."""
+    """Return the name for records: a folder of lists is named by its last part."""
     folder = None if name in SPLITS else list_folder(name)
     return name if folder is None else f"lists-{re.sub(r'[^A-Za-z0-9_.-]+', '-', folder.absolute().name)}"
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from benchmark.data.files.generated import replacing
 from benchmark.data.files.hashing import content_hash
 from benchmark.data.listing.datasets import list_dataset
 from benchmark.data.listing.folders import shown
 from benchmark.data.listing.items import DatasetMissing, Item
 from benchmark.data.splits.partition import Items, Split
 from benchmark.errors import BenchError
+from benchmark.runtime.atomic import write_json
 from benchmark.untrusted import read_json
 
 SCHEMA = 1
@@ -51,13 +50,7 @@ def save_split(split: Split, path: Path) -> None:
         "missing": split.missing,
         "partial": split.partial,
     }
-    text = json.dumps(payload, indent=1, ensure_ascii=False) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"cannot write split {path}: {error.strerror}; check space and rights there") from error
+    write_json(path, payload)
 
 
 def _rows(items: Iterable[Item]) -> list[list[str]]:

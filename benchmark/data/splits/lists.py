@@ -40,7 +40,7 @@ def read_lists(folder: Path, items: Sequence[Item], *, allow_missing: bool = Fal
         items: The images that may be named.
         allow_missing: Leave out names that are not there.
     Raises:
-        BenchError: No ``train.txt``; a name that is unknown or means several images, or an image that stands in two
+        BenchError: No ``train.txt``; a name that is unknown or means several images, or an image that is in two
             lists; the file and its line are named.
     """
     found = {part: _path(folder, names) for part, names in FILES.items()}
@@ -58,7 +58,7 @@ def read_lists(folder: Path, items: Sequence[Item], *, allow_missing: bool = Fal
             if item is None:
                 raise BenchError(f"{where}: {line!r} is no image of {_sets(items)}; or pass --allow-missing")
             if item in seen:
-                raise BenchError(f"{where}: {item.dataset}/{item.id} stands in {seen[item]} already; remove one")
+                raise BenchError(f"{where}: {item.dataset}/{item.id} is already in {seen[item]}; remove one")
             seen[item] = where
             parts[part].append(item)
     return parts

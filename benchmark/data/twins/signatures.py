@@ -78,7 +78,7 @@ def read_signatures(
 
 
 def with_channels(signatures: Signatures, items: Sequence[Item]) -> Signatures:
-    """Return signatures of files as their datasets mean them: those of images stored as BGR are made anew, not kept."""
+    """Return signatures with colours in the datasets' order; those of images stored as BGR are never cached."""
     pixels, thumbs = list(signatures.pixels), signatures.thumbs
     for row, item in enumerate(items):
         if item.channels != "rgb":

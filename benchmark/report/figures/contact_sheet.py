@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.data.files.generated import replacing
 from benchmark.data.files.read_item import read_mask
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import MASK_THRESHOLD, Item
@@ -19,6 +18,7 @@ from benchmark.data.pixels.cache import load_pair
 from benchmark.errors import BenchError
 from benchmark.metrics import mask_facts
 from benchmark.metrics.strata import SIZE_BINS
+from benchmark.runtime.atomic import write_through
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -174,12 +174,7 @@ def save_sheet(sheet: Image, path: Path) -> None:
     """
     if path.suffix.lower() != ".png":
         raise BenchError(f"--out {path}: expected a file name that ends in .png")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            sheet.save(temporary, "PNG", optimize=True)
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror or error}; check space and rights there") from error
+    write_through(path, lambda file: sheet.save(file, "PNG", optimize=True))
 
 
 def _range(values: Sequence[float]) -> dict[str, float]:

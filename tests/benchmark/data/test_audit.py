@@ -142,7 +142,7 @@ def test_conflicting_masks_containment_and_unreadable(originals: list[Item], tmp
     ]
     assert len(found.unreadable) == 1 and "broken.png" in found.unreadable[0]
     text = to_text(found)
-    assert "2 of 3 images of other stand in phantom-kvasir" in text and f"{dice:.3f}" in text
+    assert "2 of 3 images of other are also in phantom-kvasir" in text and f"{dice:.3f}" in text
     assert json.loads(json.dumps(to_json(found)))["conflicts"][0]["dice"][0]["dice"] == pytest.approx(dice, abs=1e-4)
     page = to_html(found)
     assert page.count("<img") == 6 and "http" not in page
@@ -157,9 +157,9 @@ def test_leaks_name_the_training_image_and_the_strongest_kind(originals: list[It
     split = Split("own", 0, (a, b), (d,), {"copies": (same, near, kin, fine)})
     assert find_leaks(split, cache_dir=tmp_path) == {
         "copies": [
-            Leak("same", f"{a.dataset}/{a.id}", "exact"),
-            Leak(near.id, f"{b.dataset}/{b.id}", "near"),
-            Leak("kin", f"{d.dataset}/{d.id}", "sequence"),
+            Leak("same", f"{a.dataset}/{a.id}", "exact", "copies"),
+            Leak(near.id, f"{b.dataset}/{b.id}", "near", near.dataset),
+            Leak("kin", f"{d.dataset}/{d.id}", "sequence", "copies"),
         ]
     }
     found = audit_split(split, cache_dir=tmp_path)

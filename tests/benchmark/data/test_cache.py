@@ -185,7 +185,7 @@ def test_the_slower_builder_yields(tmp_path: Path) -> None:
 
 
 def test_folders_of_killed_builders_go(tmp_path: Path) -> None:
-    old, young = tmp_path / ".building-x-1", tmp_path / ".building-x-2"
+    old, young = tmp_path / ".building-x-0000000a", tmp_path / ".building-x-0000000b"
     for folder in (old, young):
         folder.mkdir()
     past = old.stat().st_mtime - 2 * STALE_S

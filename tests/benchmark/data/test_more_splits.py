@@ -109,7 +109,7 @@ def test_lists_of_names(tmp_path: Path) -> None:
     [
         ({"test": "i001"}, "holds no train.txt"),
         ({"train": "i000\nnope.png"}, r"train.txt, line 2: 'nope.png' is no image of kvasir; or pass --allow-missing"),
-        ({"train": "i000", "test": "i000"}, "test.txt, line 1: kvasir/i000 stands in .*train.txt, line 1 already"),
+        ({"train": "i000", "test": "i000"}, "test.txt, line 1: kvasir/i000 is already in .*train.txt, line 1"),
         ({"train": "i000", "val": "i001", "valid": "i002"}, "val.txt, valid.txt mean the same"),
     ],
 )

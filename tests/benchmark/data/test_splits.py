@@ -297,7 +297,7 @@ def test_split_file_on_other_images_is_refused(small_root: Path, tmp_path: Path)
 def test_split_file_that_cannot_be_written(bundle_root: Path, tmp_path: Path) -> None:
     split = make_split("paper", ["colondb"], root=bundle_root)
     (tmp_path / "split.json").mkdir()
-    with pytest.raises(BenchError, match=r"cannot write split .*split\.json"):
+    with pytest.raises(BenchError, match=r"cannot write .*split\.json"):
         save_split(split, tmp_path / "split.json")
     assert [path.name for path in tmp_path.iterdir()] == ["split.json"]
 

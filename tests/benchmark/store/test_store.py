@@ -62,7 +62,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkey
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("benchmark.store.io.os.fsync", full)
+    monkeypatch.setattr("benchmark.runtime.atomic.os.fsync", full)
     with pytest.raises(BenchError, match="no space left"):
         io.write_text(file, "new")
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
