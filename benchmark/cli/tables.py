@@ -42,6 +42,15 @@ def tables(
         str | None,
         typer.Option(metavar="[REFERENCE]", help="Mark what differs from this model (bsanet if none is named)."),
     ] = None,
+    primary: Annotated[
+        str, typer.Option(help="The measure that --significance tests; the others are descriptive.")
+    ] = "mDSC",
+    wilcoxon: Annotated[
+        bool, typer.Option("--wilcoxon", help="With --significance: also Wilcoxon's signed-rank test.")
+    ] = False,
+    power: Annotated[
+        bool, typer.Option("--power", help="Also the smallest difference that this design could have shown.")
+    ] = False,
     rank: Annotated[bool, typer.Option("--rank", help="Also a table of average ranks over the test sets.")] = False,
     ablation: Annotated[bool, typer.Option("--ablation", help="Ablated variants below their full model.")] = False,
     efficiency: Annotated[
@@ -83,6 +92,10 @@ def tables(
 
     if leak_kinds != ALL_LEAKS and not exclude_leaked:
         say("ignored: --leak-kinds has no effect without --exclude-leaked")
+    if wilcoxon and significance is None:
+        say("ignored: --wilcoxon has no effect without --significance")
+    if primary != "mDSC" and significance is None and not power:
+        say("ignored: --primary has no effect without --significance or --power")
     request = TableRequest(
         results=results,
         kind=_one_kind(
@@ -103,6 +116,9 @@ def tables(
         std=std,
         ci=ci,
         significance=significance,
+        primary=primary,
+        wilcoxon=wilcoxon,
+        power=power,
         rank=rank,
         by=by,
         worst=worst,

@@ -20,16 +20,18 @@ def test_identical_folders_differ_in_nothing(bench: Bench, tmp_path: Path) -> No
 
 
 def test_what_changed_is_named(bench: Bench, tmp_path: Path) -> None:
-    write_results(tmp_path / "a", {"unet": 0.7, "pranet": 0.8}, recipe={"epochs": 5})
-    write_results(tmp_path / "b", {"unet": 0.75}, recipe={"epochs": 10}, draw=1)
+    seeds = (0, 1, 2)
+    write_results(tmp_path / "a", {"unet": 0.7, "pranet": 0.8}, recipe={"epochs": 5}, seeds=seeds)
+    write_results(tmp_path / "b", {"unet": 0.75}, recipe={"epochs": 10}, draw=1, seeds=seeds)
     found = json.loads(bench("compare", "a", "b", "--json", "--top", "3").stdout)
     assert found["config"] == [{"field": "recipe.epochs", "a": "5", "b": "10", "cells": "all"}]
     dice = next(row for row in found["numbers"] if row["measure"] == "mDSC")
     assert dice["low"] < dice["difference"] < dice["high"] and dice["difference"] == pytest.approx(0.05, abs=0.02)
     assert dice["p_holm"] < 0.05 and dice["n"] == 40
+    assert all(row["p_holm"] is None for row in found["numbers"] if row["measure"] != "mDSC")
     moved = [abs(row["difference"]) for row in found["images"]]
     assert len(moved) == 3 and moved == sorted(moved, reverse=True)
-    assert len(found["only_a"]) == 2 and found["only_a"][0].startswith("pranet/")
+    assert len(found["only_a"]) == 3 and found["only_a"][0].startswith("pranet/")
     text = bench("compare", "a", "b").stdout
     assert "| recipe.epochs | 5 | 10 | all |" in text and "Only in a: pranet" in text
 

@@ -22,15 +22,21 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_intervals_marks_and_ranks(bench: Bench, results: Path) -> None:
-    done = bench("tables", "--std", "--ci", "--significance", "--rank", "--latex", "--html", "--csv", "--markdown")
+    options = ("--std", "--ci", "--significance", "--rank", "--latex", "--html", "--csv", "--markdown")
+    done = bench("tables", *options)
     assert done.stdout.count(r"\toprule") == 3 and "[U+" not in done.stdout
-    assert "95 \\% interval" in done.stdout and "differs from BSANet (ours)" in done.stdout
-    assert "$^{***}$" in done.stdout
+    assert "95 \\% interval" in done.stdout and "No difference from BSANet (ours) is tested" in done.stdout
+    assert "$^{*" not in done.stdout
+    write_results(results, MODELS, sets={"kvasir": 24, "etis": 16}, seeds=(2,))
+    done = bench("tables", *options, "--power", "--wilcoxon")
+    assert "$^{***}$" in done.stdout and "Holm's correction over 4 comparisons on 2 test sets" in done.stdout
+    power = json.loads(bench("tables", "--power", "--json", "--primary", "mIoU").stdout)[-2:]
+    assert all(row["detectable_5_seeds"] > 0 and row["measure"] == "mIoU" for row in power)
     names = {path.name for path in (results / "tables").iterdir()}
     assert names >= {f"{stem}{end}" for stem in ("table-kvasir", "table-etis", "ranks") for end in (".tex", ".html")}
     rows = json.loads(bench("tables", "--significance", "pranet", "--ci", "--datasets", "etis", "--json").stdout)
     assert [row["reference"] for row in rows] == ["PraNet", "", "PraNet"]
-    assert rows[0]["mDSC_low"] < rows[0]["mDSC"] < rows[0]["mDSC_high"]
+    assert rows[0]["mDSC_low"] < rows[0]["mDSC"] < rows[0]["mDSC_high"] and 0 < rows[0]["p_holm"] <= 1
 
 
 def test_csv_of_several_tables_has_one_header(bench: Bench, results: Path) -> None:
@@ -65,6 +71,8 @@ def test_beside_published_numbers(bench: Bench, results: Path, tmp_path: Path) -
     ("options", "words"),
     [
         (["--by", "size", "--ci"], "--ci does not apply to --by"),
+        (["--efficiency", "--power"], "--power does not apply to --efficiency"),
+        (["--significance", "--primary", "Dice"], "unknown measure 'Dice'"),
         (["--efficiency", "--significance"], "--significance does not apply to --efficiency"),
         (["--efficiency", "--datasets", "etis"], "--datasets does not apply to --efficiency"),
         (["--efficiency", "--worst", "3"], "give either --efficiency or --worst"),

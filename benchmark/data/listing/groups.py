@@ -1,7 +1,8 @@
 """Which images of a dataset show the same scene: sequences and clusters of identical pixels.
 
-Sources: the table of sequences that comes with CVC-ClinicDB; the clusters of CVC-ColonDB and Kvasir-SEG were measured
-on their files.
+Sources: the table of sequences that comes with CVC-ClinicDB; the scenes of CVC-ColonDB were told apart by eye on all
+its frames, since which frame is of which video is not published; the clusters of CVC-ColonDB and Kvasir-SEG were
+measured on their files.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ CLINICDB_STARTS = (
 )
 """First frame of each of CVC-ClinicDB's 29 sequences; the last one ends at 612."""
 
+COLONDB_STARTS = (1, 39, 61, 77, 98, 149, 156, 204, 226, 264, 274, 301, 321, 341, 361)
+"""First frame of each of CVC-ColonDB's 15 scenes, each one polyp in one video; the last one ends at 380.
+
+Where two scenes may be one video they are one group. CVC-300 (149 to 208) is three of them; 48 of its frames are one.
+"""
+_COLONDB_LAST = 380
+
 COLONDB_CLUSTERS = (
     (108, 139),
     (183, 198),
@@ -28,7 +36,7 @@ COLONDB_CLUSTERS = (
     (244, 247, 250, 253, 256, 259, 262),
     (276, 289, 296),
 )
-"""Frames of CVC-ColonDB with identical pixels, as far as known; the rest is found from the files."""
+"""Frames of CVC-ColonDB with identical pixels; each cluster lies inside a scene."""
 
 KVASIR_CLUSTERS = (
     ("cju2i6acqvo6l0799u20fift8", "cjz14qsk2wci60794un9ozwmw"),
@@ -84,12 +92,57 @@ def clinicdb_group(frame: str) -> str:
     return f"clinicdb-s{bisect.bisect_right(CLINICDB_STARTS, int(frame)):02d}"
 
 
+def colondb_group(frame: str) -> str | None:
+    """Return the scene of a CVC-ColonDB or CVC-300 frame, ``colondb-s01`` to ``colondb-s15``; None for other names."""
+    if not frame.isascii() or not frame.isdigit() or not 1 <= int(frame) <= _COLONDB_LAST:
+        return None
+    return f"colondb-s{bisect.bisect_right(COLONDB_STARTS, int(frame)):02d}"
+
+
+REGROUPED = ("colondb", "cvc300", "endoscene")
+"""Datasets whose groups are better known today than in earlier records."""
+
+
+def regroup(dataset: str, image_id: str, group: str) -> str:
+    """Return the group of an image as it is known today, given the one that an earlier record holds."""
+    part, _, frame = image_id.rpartition("-") if dataset == "endoscene" else (dataset, "", image_id)
+    return (colondb_group(frame) if part in ("colondb", "cvc300") else None) or group
+
+
+def group_word(dataset: str) -> str:
+    """Return what the groups of a dataset are, in the plural."""
+    return {"clinicdb": "sequences", "colondb": "scenes", "cvc300": "scenes"}.get(
+        dataset, "sequences" if dataset.startswith("phantom-") else "groups of images"
+    )
+
+
+def known_groups(dataset: str) -> str:
+    """Return what is known of the groups of a dataset, for whoever reads an interval; empty where they are certain."""
+    if dataset.startswith(("phantom-", "clinicdb")):
+        return ""
+    if dataset.startswith("isic"):
+        return _UNKNOWN.format("which images show one patient is not published")
+    return _KNOWN.get(dataset, _UNKNOWN.format("none are known but those that its manifest names, if it has one"))
+
+
+_UNKNOWN = "{}, so single images count as independent, and intervals may be too narrow"
+_KNOWN = {
+    "kvasir": _UNKNOWN.format(
+        "20 polyps are known to be shown repeatedly; which images share a patient is not published"
+    ),
+    "colondb": "15 scenes told apart by eye; the frames of its videos are not published",
+    "cvc300": "3 scenes of CVC-ColonDB told apart by eye; the frames of its videos are not published",
+    "endoscene": "the sequences of CVC-ClinicDB, and scenes of CVC-300 told apart by eye",
+    "etis": _UNKNOWN.format("its description counts 34 sequences; which frames are of which is not published"),
+    "ph2": _UNKNOWN.format("which images show one patient is not published"),
+}
+
+
 def _colondb_groups(pairs: list[Pair]) -> dict[str, str]:
-    """Name a cluster by its lowest frame; CVC-300's frames have ColonDB's names: they are the same images."""
-    first = {str(n): str(cluster[0]) for cluster in COLONDB_CLUSTERS for n in cluster}
-    for cluster in _identical(pair for pair in pairs if pair.id not in first):
-        first.update(dict.fromkeys(cluster, cluster[0]))
-    return {pair.id: f"colondb-{first.get(pair.id, pair.id)}" for pair in pairs}
+    """Name the scene of each frame; files with other names are grouped by equal pixels."""
+    others = [pair for pair in pairs if colondb_group(pair.id) is None]
+    first = {name: cluster[0] for cluster in _identical(others) for name in cluster}
+    return {pair.id: colondb_group(pair.id) or f"colondb-{first.get(pair.id, pair.id)}" for pair in pairs}
 
 
 def _identical(pairs: Iterable[Pair]) -> list[list[str]]:

@@ -67,8 +67,6 @@ def stand_ins(name: str) -> list[Item]:
     if len(ids) != expected:
         first = _FIRST.get(name, 1)
         ids = [str(k) for k in range(first, first + expected)]
-    if name in ("colondb", "cvc300"):  # their clusters are found by looking at the files
-        return [_item(name, one, f"colondb-{one}") for one in ids]
     groups = assign_groups(name, [Pair(one, STAND_IN, STAND_IN) for one in ids])
     return [_item(name, one, groups[one]) for one in ids]
 

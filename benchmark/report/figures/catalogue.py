@@ -17,8 +17,9 @@ from benchmark.report.figures.grid import Case, choose_images, qualitative
 from benchmark.report.figures.pictures import Pictures, stretched, stretches
 from benchmark.report.figures.size import size
 from benchmark.report.records.select import set_title
+from benchmark.report.statistics.comparisons import mean_intervals, paired_comparisons
+from benchmark.report.statistics.limits import MIN_SEEDS, not_tested
 from benchmark.report.statistics.ranks import average_ranks
-from benchmark.report.statistics.resampling import mean_intervals, paired_comparisons
 from benchmark.report.tables.rows import printed
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
@@ -179,18 +180,18 @@ def _forest(evidence: Evidence, options: Options) -> Figure:
     reference = reference_of(list(dict.fromkeys(m for b in blocks for m in b.models)), options.reference)
     blocks = [block for block in blocks if reference in block.models]
     found = paired_comparisons(blocks, reference=reference)
-    note = f"95 % intervals. {_hints(found)}{evidence.note()}"
+    seeds = "paired by image and seed" if evidence.kind == "ablation" else "paired by image"
+    note = f"95 % intervals, {seeds}. {_hints(found)}{evidence.note()}"
     return compare_plots.forest(found, label=f"difference in {evidence.measure.key}", note=note)
 
 
 def _hints(found: pd.DataFrame) -> str:
     """What limits the intervals, said once for all test sets."""
     hints = list(dict.fromkeys(part for note in found["note"] if note for part in note.split("; ")))
-    groups = [hint for hint in hints if "groups of images only" in hint]
-    if len(groups) > 1:
-        few = sorted({int(hint.split()[0]) for hint in groups})
-        merged = f"{few[0]} to {few[-1]} groups of images only: take the intervals as a rough guide"
-        hints = [merged, *(hint for hint in hints if hint not in groups)]
+    hints = [hint for hint in hints if not hint.startswith("no interval can be given")]  # stands above the panel
+    seeds = found.loc[found["p"].isna() & (found["num_seeds"] < MIN_SEEDS), "num_seeds"]
+    if len(seeds):
+        hints = [not_tested(int(seeds.min())), *(hint for hint in hints if "seed" not in hint)]
     return "".join(f"{hint[:1].upper()}{hint[1:]}. " for hint in hints)
 
 
@@ -204,29 +205,31 @@ def _ranks(evidence: Evidence, options: Options) -> Figure:
     return compare_plots.ranks(found, note=f"By {evidence.measure.key}. {evidence.note()}")
 
 
-def _with_scores(evidence: Evidence, dataset: str, cost: dict[str, float], column: str) -> pd.DataFrame:
+def _with_scores(evidence: Evidence, dataset: str, cost: dict[str, float], column: str) -> tuple[pd.DataFrame, str]:
     import pandas as pd
 
     block = evidence.block(dataset)
     found = mean_intervals([block])
+    reason = str(found["reason"].iloc[0])
+    note = f"Intervals not estimable ({reason})." if reason else "Bars: 95 % intervals."
     frame = pd.DataFrame(found).rename(columns={"mean": evidence.measure.key})
-    return frame.assign(**{column: [cost.get(str(model), np.nan) for model in frame["model"]]})
+    return frame.assign(**{column: [cost.get(str(model), np.nan) for model in frame["model"]]}), note
 
 
 def _parameters(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
     cost = {m.name: float(m.row.num_params) for m in evidence.members(dataset) if m.row.num_params}
-    rows = _with_scores(evidence, dataset, cost, "num_params")
+    rows, bars = _with_scores(evidence, dataset, cost, "num_params")
     title = set_title(evidence.records, dataset)
-    note = f"Bars: 95 % intervals. {evidence.note([dataset])}"
+    note = f"{bars} {evidence.note([dataset])}"
     return compare_plots.cost(rows, score=evidence.measure.key, title=title, note=note)
 
 
 def _latency(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
     names = [m.name for m in evidence.members(dataset) if not m.row.foreign]
     cost, conditions = latencies(evidence.results, names)
-    rows = _with_scores(evidence, dataset, cost, "latency_ms")
+    rows, bars = _with_scores(evidence, dataset, cost, "latency_ms")
     title = set_title(evidence.records, dataset)
-    note = f"Latency {conditions}. Bars: 95 % intervals. {evidence.note([dataset])}"
+    note = f"Latency {conditions}. {bars} {evidence.note([dataset])}"
     return compare_plots.cost(rows, x="latency_ms", score=evidence.measure.key, title=title, note=note)
 
 

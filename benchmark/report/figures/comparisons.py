@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note: str = "") -> Figure:
     """Draw differences from a reference model with their intervals, one panel per test set.
 
-    A filled marker: the difference holds after Holm's correction at 5 %. A hollow one: it does not.
+    A filled marker: the difference holds after Holm's correction at 5 %. A hollow one: it does not, or was not tested.
+    Where no interval can be given the panel's title says why.
 
     Args:
         comparisons: What ``paired_comparisons`` returns.
@@ -40,11 +41,18 @@ def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note
         figure, panels = new_figure(0.72 + len(sets) * (0.22 + line * len(models)), len(sets), 1, sharex=True)
         for axes, name in zip(panels, sets, strict=True):
             _forest_panel(axes, comparisons[comparisons["dataset"] == name], models)
-            axes.set_title(dataset_title(str(name)), loc="left")
-        words = wrapped(f"{label} from {titles([reference])[reference]}", 46) + "\n(filled: Holm p < 0.05)"
+            axes.set_title(_forest_title(str(name), comparisons[comparisons["dataset"] == name]), loc="left")
+        tested = comparisons["p_holm"].notna()
+        meaning = "(filled: Holm p < 0.05)" if tested.any() else "(nothing is tested)"
+        words = wrapped(f"{label} from {titles([reference])[reference]}", 46) + f"\n{meaning}"
         panels[-1].set_xlabel(words, loc="right")  # beside long names of models there is more room to the left
         add_note(figure, note)
     return figure
+
+
+def _forest_title(dataset: str, rows: pd.DataFrame) -> str:
+    reason = next((str(text) for text in rows.get("reason", ()) if text), "")
+    return f"{dataset_title(dataset)}: intervals not estimable ({reason})" if reason else dataset_title(dataset)
 
 
 def _forest_panel(axes: Axes, rows: pd.DataFrame, models: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics.measures import COLUMNS, MEASURES, Measure
 from benchmark.report.records import select
 from benchmark.report.records.blocks import Block, make_blocks
+from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import MODEL_TITLES, dataset_order
 from benchmark.report.records.protocols import resolve_protocol
@@ -115,7 +116,7 @@ class Evidence:
             path = self.paths(record).scores
             if not path.is_file():
                 raise BenchError(f"{path} is missing; run the cell again with --if-exists overwrite")
-            rows = io.read_scores(path)
+            rows = regrouped(io.read_scores(path))
             self._frames[cell] = rows[rows["protocol"] == self.protocol]
         return self._frames[cell]
 
@@ -143,7 +144,10 @@ class Evidence:
                 parts += [f.assign(model=member.name, seed=s) for s, f in zip(seeds, shown, strict=False)]
         if not parts:
             raise BenchError(f"no model has a {column} for every image of {dataset}; score the cells again")
-        return make_blocks(pd.concat(parts, ignore_index=True), column=column)[0]
+        block = make_blocks(pd.concat(parts, ignore_index=True), column=column)[0]
+        fixed = {member.name for member in self.members(dataset) if member.row.foreign}
+        trained = tuple(name not in fixed for name in block.models)
+        return replace(block, trained=trained, paired=self.kind == "ablation")
 
     def gaps(self, dataset: str) -> dict[str, str]:
         """Models whose single images cannot stand beside the others', by title, and why."""

@@ -22,9 +22,9 @@ from benchmark.report.tables.scores import Table
 from benchmark.store.schema import Record
 
 _LEGEND = (
-    "Reproduced: ours prints as the paper's number. Within interval: the paper's number lies in our 95 % interval "
-    "(bootstrap over groups of images and over seeds), which allows for other test images too and so is generous where "
-    "the images are the same. Not reproduced: it lies outside"
+    "Reproduced: ours prints as the paper's number. Within interval: the paper's number lies in our 95 % interval of "
+    "the mean over other images and other seeds, which is generous where the images are the same. Not reproduced: it "
+    "lies outside"
 )
 
 
@@ -86,7 +86,7 @@ def is_model(printed_name: str, row: Row) -> bool:
 
 
 def verdict(ours: float, published: Any, interval: tuple[float, float] | None) -> str:
-    """Return ``reproduced``, ``within interval`` or ``not reproduced``.
+    """Return ``reproduced``, ``within interval``, ``not reproduced`` or ``no verdict (no interval)``.
 
     Args:
         ours: Our mean.
@@ -97,7 +97,7 @@ def verdict(ours: float, published: Any, interval: tuple[float, float] | None) -
     if abs(ours - value) <= half + 1e-9:
         return "reproduced"
     if interval is None:
-        return "not reproduced (no interval)"
+        return "no verdict (no interval)"
     return "within interval" if interval[0] - half <= value <= interval[1] + half else "not reproduced"
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.data.listing.groups import group_word
 from benchmark.errors import BenchError, unknown_name
+from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.names import dataset_order, model_order
 
 if TYPE_CHECKING:
@@ -22,11 +24,13 @@ class Block:
     """Scores of several models on one test set.
 
     Attributes:
-        models: M names. seeds: S seeds, the same for every model; seed k of one model has nothing to do with seed k
-            of another.
+        models: M names. seeds: S seeds, the same for every model.
         scores: (M, S, n), one score per image.
         groups: (n,) integers from 0; images of one sequence or duplicate cluster share theirs.
         ids: n image names.
+        trained: (M,) whether a row was trained with these seeds; fixed maps stand once for every seed. Empty: all were.
+        paired: Whether seed k stands for the same initial values in every trained row, as in an ablation.
+        word: What the groups are, in the plural: sequences, scenes.
     """
 
     dataset: str
@@ -35,6 +39,9 @@ class Block:
     scores: Floats
     groups: npt.NDArray[np.int64]
     ids: tuple[str, ...]
+    trained: tuple[bool, ...] = ()
+    paired: bool = False
+    word: str = "groups of images"
 
     @property
     def num_groups(self) -> int:
@@ -70,6 +77,7 @@ def make_blocks(rows: pd.DataFrame, *, column: str = "dice", protocol: str | Non
         if protocol not in set(rows["protocol"]):
             raise unknown_name("protocol", protocol, map(str, rows["protocol"].unique()))
         rows = rows[rows["protocol"] == protocol]
+    rows = regrouped(rows)
     sets = sorted(map(str, rows["dataset"].unique()), key=dataset_order)
     return [_make_block(rows[rows["dataset"] == name], name, column) for name in sets]
 
@@ -98,4 +106,5 @@ def _make_block(rows: pd.DataFrame, dataset: str, column: str) -> Block:
     scores = wide[ordered].to_numpy(dtype=float).T.reshape(len(models), len(seeds), len(wide))
     groups = rows.drop_duplicates("id").set_index("id").loc[wide.index, "group"]
     codes, _ = pd.factorize(groups)
-    return Block(dataset, models, seeds, scores, codes.astype(np.int64), tuple(map(str, wide.index)))
+    ids = tuple(map(str, wide.index))
+    return Block(dataset, models, seeds, scores, codes.astype(np.int64), ids, word=group_word(dataset))

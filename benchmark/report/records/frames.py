@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.report.records.grouping import regrouped
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -36,7 +37,7 @@ def load_results(results: str | Path = "results", *, protocol: str = "pranet", p
     layout, frames = ResultsLayout(Path(results)), []
     for record in records:
         if record.tests:
-            frame = io.read_scores(layout.cell(record.cell).scores)
+            frame = regrouped(io.read_scores(layout.cell(record.cell).scores))
             frame = frame[(frame["protocol"] == protocol) & frame["dataset"].isin(list(record.tests))]
             frames.append(frame.drop(columns="protocol").assign(**_facts(record)))
     if not frames:

@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.metrics.measures import COLUMNS, MEASURES
+import numpy as np
+
+from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS, MEASURES
 from benchmark.report.records.blocks import make_blocks
 from benchmark.report.records.names import dataset_title
 from benchmark.report.sheets.csv import to_csv
 from benchmark.report.sheets.files import write_tables
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
-from benchmark.report.statistics.resampling import paired_comparisons
+from benchmark.report.statistics.comparisons import paired_comparisons
 from benchmark.report.tables.captions import caption, gather_facts
 from benchmark.report.tables.rows import group_cells, make_row, printed, row_title
+from benchmark.report.tables.uncertainty import STARS
 from benchmark.store.io import write_text
 from benchmark.store.schema import Record
 
@@ -55,7 +58,7 @@ def ablation_tables(
     found: dict[tuple[str, str], dict[str, Any]] = {}
     forest = pd.DataFrame()
     for measure, column in COLUMNS.items():
-        blocks = make_blocks(long, column=column, protocol=protocol)
+        blocks = [replace(block, paired=True) for block in make_blocks(long, column=column, protocol=protocol)]
         compared = paired_comparisons(blocks, reference=full)
         forest = compared if measure == "mDSC" else forest
         for block in blocks:
@@ -63,8 +66,10 @@ def ablation_tables(
                 found.setdefault((block.dataset, model), {})[measure] = float(scores.mean())
         for line in compared.to_dict("records"):
             target = found[(line["dataset"], line["model"])]
-            for key in ("difference", "low", "high", "p_holm"):
+            for key in ("difference", "low", "high"):
                 target[f"{measure}_{key}"] = line[key]
+            if measure == MEASURE_KEYS[0]:
+                target |= {key: line[key] for key in ("p_holm", "reason", "note")}
     sets = list(dict.fromkeys(dataset for dataset, _ in found))
     sheets = []
     for dataset in sets:
@@ -105,7 +110,7 @@ def _sheet(records: Sequence[Record], dataset: str, protocol: str, lines: Sequen
     heads += [Column(head) for _, head, _, _ in _COSTS]
     return Sheet(
         stem=f"ablation-{dataset}",
-        caption=_caption(records, dataset, protocol),
+        caption=f"{_caption(records, dataset, protocol)} {_below(lines)}",
         columns=tuple(heads),
         rows=tuple(_cells(line) for line in lines),
         data=tuple(lines),
@@ -113,15 +118,39 @@ def _sheet(records: Sequence[Record], dataset: str, protocol: str, lines: Sequen
 
 
 def _cells(line: Mapping[str, Any]) -> tuple[Cell, ...]:
-    scores = (Cell(printed(line[m.key]), below=_difference(line, m.key), value=line[m.key]) for m in MEASURES)
+    scores = (
+        Cell(printed(line[m.key]), sup=_stars(line, m.key), below=_difference(line, m.key), value=line[m.key])
+        for m in MEASURES
+    )
     return (Cell(line["variant"]), *scores, *(_cost(line, *one) for one in _COSTS))
 
 
 def _difference(line: Mapping[str, Any], key: str) -> str:
     if f"{key}_difference" not in line:
         return ""
-    difference, low, high = (f"{line[f'{key}_{part}']:+.3f}" for part in ("difference", "low", "high"))
-    return f"{difference} [{low}, {high}]".replace("-", "−")
+    numbers = [line[f"{key}_{part}"] for part in ("difference", "low", "high")]
+    difference, low, high = (f"{number:+.3f}".replace("-", "−") for number in numbers)
+    return f"{difference} [{low}, {high}]" if numbers[1] == numbers[1] else difference
+
+
+def _stars(line: Mapping[str, Any], key: str) -> str:
+    p = line.get("p_holm", np.nan) if key == MEASURE_KEYS[0] else np.nan
+    return next((stars for level, stars in STARS if p < level), "")
+
+
+def _below(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Say what stands below each score, and what the stars mean."""
+    reason = next((line["reason"] for line in lines if line.get("reason")), "")
+    note = next((line["note"] for line in lines if line.get("note")), "")
+    if reason:
+        return f"Below each score: difference from the full model; its interval is not estimable ({reason})."
+    text = "Below each score: difference from the full model with its 95 % interval, paired by image and by seed."
+    if any(line["p_holm"] == line["p_holm"] for line in lines if "p_holm" in line):
+        text += (
+            f" *, **, ***: {MEASURE_KEYS[0]} differs with p < 0.05, 0.01, 0.001 after Holm's correction over all "
+            "variants and test sets; the other measures are descriptive."
+        )
+    return f"{text} {note[0].upper()}{note[1:]}." if note else text
 
 
 def _cost(line: Mapping[str, Any], key: str, head: str, factor: float, digits: int) -> Cell:
@@ -136,8 +165,4 @@ def _caption(records: Sequence[Record], dataset: str, protocol: str) -> str:
     rows = [make_row(cells, key, dataset, protocol, seeds) for key, cells in grouped.items()]
     first = records[0]
     facts = gather_facts(records, rows, dataset, protocol, seeds)
-    text = caption(f"Ablation of {first.model_title}", dataset_title(dataset, first.tests[dataset].title), facts)
-    return (
-        f"{text} Below each score: difference from the full model with its 95 % interval from paired per-image "
-        "differences."
-    )
+    return caption(f"Ablation of {first.model_title}", dataset_title(dataset, first.tests[dataset].title), facts)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError, unknown_name
-from benchmark.metrics.measures import MEASURES
+from benchmark.metrics.measures import MEASURE_KEYS, MEASURES
 from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import DATASET_TITLES, MODEL_TITLES, dataset_order, dataset_title, model_order
 from benchmark.report.tables.captions import gather_facts
 from benchmark.report.tables.rows import Kind, group_cells, make_row, mark_best, mark_other_images, notes
 from benchmark.report.tables.scores import Table
-from benchmark.report.tables.uncertainty import ScoreReader, find_reference, reference_row, weigh
+from benchmark.report.tables.uncertainty import ScoreReader, Uncertainty, find_reference, reference_row
+from benchmark.report.tables.weighing import correct, weigh
 from benchmark.store.schema import Record
-
-if TYPE_CHECKING:
-    pass
 
 
 def build_tables(
@@ -36,6 +33,8 @@ def build_tables(
     significance: str | None = None,
     settings: bool = False,
     titles: Mapping[str, str] | None = None,
+    primary: str = MEASURE_KEYS[0],
+    signed_rank: bool = False,
     read: ScoreReader | None = None,
 ) -> list[Table]:
     """Build one table per test set.
@@ -55,6 +54,8 @@ def build_tables(
             empty text stands for BSANet, None for no marks.
         settings: Let several recipes share a table, told apart in a column.
         titles: Printed names by model, instead of the usual ones.
+        primary: The measure that is tested, over all test sets together; the others are descriptive.
+        signed_rank: Also Wilcoxon's signed-rank test of the primary measure, for these trainings alone.
         read: Where per-image scores come from; needed for ``ci`` and ``significance``.
     Returns:
         Tables in the paper's order (Kvasir, ETIS, CVC-ColonDB, CVC-EndoScene, then others).
@@ -63,6 +64,8 @@ def build_tables(
     """
     select.check_records(records)
     _check_names(records, protocol=protocol, models=models, datasets=datasets)
+    if primary not in MEASURE_KEYS:
+        raise unknown_name("measure", primary, MEASURE_KEYS)
     chosen = select.choose(_of_kind(records, kind), recipe=recipe, split=split)
     chosen, left_out = select.newest(chosen)
     wanted = sorted(datasets or dict.fromkeys(d for r in chosen for d in _sets_of(r)), key=dataset_order)
@@ -87,20 +90,26 @@ def build_tables(
     ]
     if read is None or not (ci or reference is not None):
         return tables
-    return [_weighed(table, read, ci=ci, reference=reference) for table in tables]
+    tables = [replace(t, primary=primary, signed_rank=signed_rank) for t in tables]
+    found = correct([_weigh(table, read, ci=ci, reference=reference) for table in tables])
+    return [
+        replace(t, show_ci=ci, show_tests=reference is not None, uncertainty=one, notes=(*t.notes, *one.notes))
+        for t, one in zip(tables, found, strict=True)
+    ]
 
 
-def _weighed(table: Table, read: ScoreReader, *, ci: bool, reference: str | None) -> Table:
-    """Add intervals and comparisons."""
+def _weigh(table: Table, read: ScoreReader, *, ci: bool, reference: str | None) -> Uncertainty:
+    """Intervals and comparisons of one table."""
     ablation = table.kind == "ablation"
-    find = None if reference is None else reference_row(table.rows, reference, ablation=ablation)
-    found = weigh(table.dataset, table.rows, read, intervals=ci, reference_of=find)
-    return replace(
-        table,
-        show_ci=ci,
-        show_tests=reference is not None,
-        uncertainty=found,
-        notes=(*table.notes, *found.notes),
+    return weigh(
+        table.dataset,
+        table.rows,
+        read,
+        intervals=ci,
+        reference_of=None if reference is None else reference_row(table.rows, reference, ablation=ablation),
+        primary=table.primary,
+        ablation=ablation,
+        signed_rank=table.signed_rank,
     )
 
 

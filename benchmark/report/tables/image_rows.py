@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchmark.errors import BenchError
 from benchmark.metrics.aggregate import MISS_BELOW
 from benchmark.metrics.measures import COLUMNS
+from benchmark.report.records.grouping import regrouped
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.rows import Row
 from benchmark.report.tables.scores import Table
@@ -74,7 +75,7 @@ def image_rows(
         titles=titles,
     )
     by_cell = {record.cell: record for record in records}
-    load = lru_cache(maxsize=4)(lambda cell: read_scores(ResultsLayout(results).cell(cell).scores))
+    load = lru_cache(maxsize=4)(lambda cell: regrouped(read_scores(ResultsLayout(results).cell(cell).scores)))
     for table in tables:
         for row in table.rows:
             used = [by_cell[cell] for cell in row.cells] if row.n is not None else []

@@ -34,6 +34,9 @@ class TableRequest:
     std: bool = False
     ci: bool = False
     significance: str | None = None
+    primary: str = "mDSC"
+    wilcoxon: bool = False
+    power: bool = False
     rank: bool = False
     by: str | None = None
     worst: int | None = None
@@ -57,7 +60,7 @@ class TableRequest:
         }
 
 
-_OF_SCORES = ("std", "ci", "significance", "rank", "exclude-leaked", "settings", "short-captions")
+_OF_SCORES = ("std", "ci", "significance", "wilcoxon", "power", "rank", "exclude-leaked", "settings", "short-captions")
 _REFINEMENTS = dict.fromkeys(("main", "ablation"), _OF_SCORES)
 """Kind of table -> options that refine it; the others refuse them."""
 
@@ -67,6 +70,7 @@ def _check_options(request: TableRequest) -> None:
     asked: dict[str, bool] = {"std": request.std, "ci": request.ci, "significance": request.significance is not None}
     asked |= {"rank": request.rank, "exclude-leaked": bool(request.exclude)}
     asked |= {"settings": request.settings, "short-captions": request.short}
+    asked |= {"wilcoxon": request.wilcoxon, "power": request.power}
     if request.kind == "efficiency":
         asked |= {"datasets": request.datasets is not None, "seeds": request.seeds is not None}
     for name in (name for name, on in asked.items() if on and name not in known):
@@ -100,7 +104,9 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
         kind=kind,
         std=request.std,
         ci=request.ci,
-        significance=request.significance,
+        significance="" if request.power and request.significance is None else request.significance,
+        primary=request.primary,
+        signed_rank=request.wilcoxon,
         settings=request.settings,
         read=score_reader(request.results, request.protocol),
         **request.choice,
@@ -109,7 +115,13 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
         from benchmark.report.tables.without_leaked import with_clean
 
         made = with_clean(made, records, ResultsLayout(request.results), request.exclude)
-    sheets: list[Printable] = [*made, rank_sheet(made)] if request.rank else [*made]
+    sheets: list[Printable] = [*made]
+    if request.rank:
+        sheets.append(rank_sheet(made))
+    if request.power:
+        from benchmark.report.tables.power import power_sheet
+
+        sheets.append(power_sheet(made))
     return [with_short_caption(one.sheet) for one in sheets] if request.short else sheets
 
 

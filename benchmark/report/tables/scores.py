@@ -32,6 +32,8 @@ class Table:
     show_settings: bool = False
     show_ci: bool = False
     show_tests: bool = False
+    primary: str = MEASURE_KEYS[0]
+    signed_rank: bool = False
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
     marks: Mapping[tuple[int, str], Mark] = field(default_factory=dict)
 
@@ -103,26 +105,25 @@ def score_caption(table: Table) -> str:
     if table.marks:
         sentences.append("Best in bold, second underlined.")
     if table.uncertainty.intervals:
-        sentences.append(
-            "In brackets: 95 % interval of the mean, by bootstrap over groups of images (sequences, duplicates)"
-            f"{_and_seeds(table)}."
-        )
-    if table.uncertainty.num_tested:
+        over = "other images and other seeds" if len(table.facts.seeds) > 1 else "other images"
+        sentences.append(f"In brackets: 95 % interval of the mean over {over} (Student's t on variance components).")
+    for reason in dict.fromkeys(table.uncertainty.blank.values()) if table.show_ci else ():
+        sentences.append(f"n. e.: interval not estimable ({reason}).")
+    if table.uncertainty.tested:
         sentences.append(_meaning_of_stars(table))
     return " ".join(sentences)
-
-
-def _and_seeds(table: Table) -> str:
-    return " and over seeds" if len(table.facts.seeds) > 1 else ""
 
 
 def _meaning_of_stars(table: Table) -> str:
     references = {one.reference for one in table.uncertainty.tested.values()}
     whom = references.pop() if len(references) == 1 else "the full form of the same model"
+    if table.uncertainty.untested:
+        return f"No difference from {whom} is tested ({table.uncertainty.untested})."
+    number, sets = table.uncertainty.family
     return (
-        f"*, **, ***: differs from {whom} with p < 0.05, 0.01, 0.001 (paired t-test of per-image differences, "
-        f"standard error robust to groups of images{_and_seeds(table)}; Holm's correction over the "
-        f"{table.uncertainty.num_tested} comparisons of this table)."
+        f"*, **, ***: {table.primary} differs from {whom}'s with p < 0.05, 0.01, 0.001 (paired by image, over other "
+        f"images and seeds; Holm's correction over {number} comparisons on {sets} test set{'s' if sets != 1 else ''}). "
+        "The other measures are descriptive."
     )
 
 
@@ -147,7 +148,13 @@ def _weighed(table: Table, i: int, key: str) -> Cell:
     if not cell.text:
         return cell
     ends, tested = table.uncertainty.intervals.get((i, key)), table.uncertainty.tested.get((i, key))
-    below = f"[{printed(ends[0])}, {printed(ends[1])}]" if ends else ""
+    below = (
+        f"[{printed(ends[0])}, {printed(ends[1])}]"
+        if ends
+        else "n. e."
+        if table.show_ci and i in table.uncertainty.blank
+        else ""
+    )
     return replace(cell, below=below, sup=tested.stars if tested else "")
 
 
@@ -208,12 +215,24 @@ def _uncertain(table: Table, i: int) -> dict[str, Any]:
     if table.show_ci:
         for key in MEASURE_KEYS:
             found[f"{key}_low"], found[f"{key}_high"] = table.uncertainty.intervals.get((i, key), (None, None))
+        found["not_estimable"] = table.uncertainty.blank.get(i, "")
+        shares = table.uncertainty.shares.get(i, (None, None, None))
+        found |= dict(zip(("share_image", "share_seed", "share_rest"), shares, strict=True))
     if table.show_tests:
         tested = {key: table.uncertainty.tested.get((i, key)) for key in MEASURE_KEYS}
         found["reference"] = next((one.reference for one in tested.values() if one), "")
         for key, one in tested.items():
-            found[f"{key}_difference"] = one.found.difference if one else None
-            found[f"{key}_difference_low"] = one.found.low if one else None
-            found[f"{key}_difference_high"] = one.found.high if one else None
-            found[f"{key}_p_holm"] = one.p_holm if one else None
+            found[f"{key}_difference"] = one.difference if one else None
+            found[f"{key}_difference_low"] = _known(one.low) if one else None
+            found[f"{key}_difference_high"] = _known(one.high) if one else None
+        one = tested[table.primary]
+        found["primary"] = table.primary
+        found["p"], found["p_holm"] = (_known(one.p), _known(one.p_holm)) if one else (None, None)
+        found["not_tested"] = table.uncertainty.untested if any(tested.values()) else ""
+        if table.signed_rank:
+            found["p_wilcoxon"] = _known(one.wilcoxon) if one else None
     return found
+
+
+def _known(value: float) -> float | None:
+    return value if value == value else None

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmark.errors import BenchError, unknown_name
-from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS
-from benchmark.report.records.blocks import Block, Floats
+from benchmark.metrics.measures import COLUMNS
+from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.names import OURS
-from benchmark.report.statistics.resampling import Comparison, Parts, caution, compare, holm, interval, resample
+from benchmark.report.statistics.model import Estimates, Fit
 from benchmark.report.tables.rows import Row
 from benchmark.store.io import read_scores
 from benchmark.store.layout import ResultsLayout
@@ -26,15 +24,31 @@ STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 ScoreReader = Callable[[str, str], "pd.DataFrame"]
 """(cell, test set) -> one line per image: index ``id``, column ``group`` and one column per measure."""
 Key = tuple[int, str]  # row, measure
+_CACHED_CELLS = 4096
 
 
 @dataclass(frozen=True)
 class Tested:
-    """A comparison with the reference and its p-value, corrected over the table."""
+    """A row's difference from its reference row.
+
+    Attributes:
+        reference: Title of the reference row.
+        difference, low, high, error, df: With its 95 % interval (NaN where none can be given).
+        p: p-value of the primary measure, NaN where nothing is tested; other measures are descriptive and have none.
+        p_holm: The same, corrected over all rows and test sets of the command.
+        wilcoxon: p-value of Wilcoxon's signed-rank test over groups of images, for these trainings alone; NaN unless
+            asked for.
+    """
 
     reference: str
-    found: Comparison
-    p_holm: float
+    difference: float
+    low: float
+    high: float
+    error: float
+    df: float
+    p: float
+    p_holm: float = float("nan")
+    wilcoxon: float = float("nan")
 
     @property
     def stars(self) -> str:
@@ -43,38 +57,62 @@ class Tested:
 
 
 @dataclass(frozen=True)
+class Design:
+    """What the power of one comparison follows from: its row, the reference's place, and the fit of both."""
+
+    row: int
+    place: int
+    reference: int
+    fit: Fit
+    found: Estimates
+
+
+@dataclass(frozen=True)
 class Uncertainty:
     """What per-image scores say of one table.
 
     Attributes:
         intervals: Ends of the 95 % interval by row and measure; absent where none can be given.
+        blank: Why a row has no interval, such as ``2 sequences``.
         tested: Comparisons by row and measure; absent for the reference and for what cannot be paired with it.
-        num_tested: How many comparisons Holm's correction counts.
+        untested: Why the differences of this table are not tested; empty if they are.
+        family: How many comparisons Holm's correction counts, over all tables of the command; and over how many sets.
+        shares: Parts of the variance of single scores of the primary measure by row: image, seed, rest.
+        designs: Of the primary measure's comparisons.
         notes: What to know before leaning on them.
     """
 
     intervals: Mapping[Key, tuple[float, float]] = field(default_factory=dict)
+    blank: Mapping[int, str] = field(default_factory=dict)
     tested: Mapping[Key, Tested] = field(default_factory=dict)
-    num_tested: int = 0
+    untested: str = ""
+    family: tuple[int, int] = (0, 0)
+    shares: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    designs: tuple[Design, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def blank_reason(self) -> str:
+        """Why rows of this table have no interval; empty if all have."""
+        return next(iter(self.blank.values()), "")
 
 
 def score_reader(results: Path, protocol: str) -> ScoreReader:
     """Return a reader of per-image scores that keeps the last cells; only the columns needed are read."""
 
-    @lru_cache(maxsize=256)
-    def load(cell: str) -> pd.DataFrame:
+    @lru_cache(maxsize=_CACHED_CELLS)
+    def load(cell: str) -> dict[str, pd.DataFrame]:
         path = ResultsLayout(results).cell(cell).scores
         rows = read_scores(path, ["protocol", "dataset", "id", "group", *COLUMNS.values()])
-        return rows[rows["protocol"] == protocol]
+        rows = regrouped(rows[rows["protocol"] == protocol].drop(columns="protocol"))
+        return {str(name): part.set_index("id").sort_index() for name, part in rows.groupby("dataset", sort=False)}
 
     def read(cell: str, dataset: str) -> pd.DataFrame:
-        rows = load(cell)
-        rows = rows[rows["dataset"] == dataset].set_index("id").sort_index()
-        if rows.empty or not rows.index.is_unique:
+        rows = load(cell).get(dataset)
+        if rows is None or not rows.index.is_unique:
             path = ResultsLayout(results).cell(cell).scores
             raise BenchError(
-                f"{path}: {'no' if rows.empty else 'repeated'} rows for {dataset} under {protocol}; "
+                f"{path}: {'no' if rows is None else 'repeated'} rows for {dataset} under {protocol}; "
                 "run the cell again with --if-exists overwrite"
             )
         return rows
@@ -113,107 +151,3 @@ def reference_row(rows: Sequence[Row], model: str, *, ablation: bool) -> Callabl
         return next((j for j in full if rows[j].model == wanted), None)
 
     return find
-
-
-def weigh(
-    dataset: str,
-    rows: Sequence[Row],
-    read: ScoreReader,
-    *,
-    intervals: bool,
-    reference_of: Callable[[int], int | None] | None = None,
-) -> Uncertainty:
-    """Weigh the numbers of a table.
-
-    Args:
-        dataset: Test set.
-        rows: Its rows; blank ones are left alone.
-        read: Where per-image scores come from.
-        intervals: Whether to give intervals.
-        reference_of: Row -> the row that it is compared with (None: with none); no comparisons if None.
-    Raises:
-        BenchError: Per-image scores are missing or unreadable.
-    """
-    parts = {i: _parts(dataset, row, read) for i, row in enumerate(rows) if row.n is not None}
-    ends = {(i, key): interval(one.parts, m) for i, one in parts.items() for m, key in one.sound} if intervals else {}
-    tested, odd = _compare_all(rows, parts, reference_of) if reference_of else ({}, [])
-    bad = [
-        f"{rows[i].title}: no interval for {', '.join(one.unsound)}: an image has no number"
-        for i, one in parts.items()
-        if one.unsound
-    ]
-    cautions = dict.fromkeys(caution(one.parts) for one in parts.values())
-    cautions.pop("", None)
-    return Uncertainty(
-        intervals={key: pair for key, pair in ends.items() if np.isfinite(pair).all()},
-        tested=tested,
-        num_tested=len(tested),
-        notes=(*bad, *odd, *(f"{text[0].upper()}{text[1:]}" for text in cautions)),
-    )
-
-
-@dataclass(frozen=True)
-class _RowParts:
-    """A row's resampled means: measure m of ``MEASURE_KEYS`` stands where a model would."""
-
-    parts: Parts
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
-    sound: tuple[tuple[int, str], ...]
-    unsound: tuple[str, ...]
-
-
-def _parts(dataset: str, row: Row, read: ScoreReader) -> _RowParts:
-    frames = [read(cell, dataset) for cell in row.cells]
-    first = frames[0]
-    for cell, frame in zip(row.cells, frames, strict=True):
-        if not frame.index.equals(first.index) or len(frame) != row.n:
-            raise BenchError(
-                f"{dataset}: the score rows of {cell} hold {len(frame)} images, its record or its other seeds "
-                f"{row.n}; run the cell again with --if-exists overwrite"
-            )
-    scores = np.stack([frame[[*COLUMNS.values()]].to_numpy(dtype=float).T for frame in frames], axis=1)  # (6, S, n)
-    finite = np.isfinite(scores).all(axis=(1, 2))
-    groups = tuple(map(str, first["group"]))
-    name = f"{row.model}{'-'.join(row.ablation)}{'†' if row.foreign else ''}"
-    block = Block(dataset, (name,) * len(MEASURE_KEYS), row.seeds, _no_nan(scores), _codes(groups), tuple(first.index))
-    return _RowParts(
-        parts=resample(block),
-        ids=block.ids,
-        groups=groups,
-        sound=tuple((m, key) for m, key in enumerate(MEASURE_KEYS) if finite[m]),
-        unsound=tuple(key for m, key in enumerate(MEASURE_KEYS) if not finite[m]),
-    )
-
-
-def _no_nan(scores: Floats) -> Floats:
-    return np.where(np.isfinite(scores), scores, 0.0)
-
-
-def _codes(groups: Sequence[str]) -> np.ndarray:
-    return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
-
-
-def _compare_all(
-    rows: Sequence[Row], parts: Mapping[int, _RowParts], reference_of: Callable[[int], int | None]
-) -> tuple[dict[Key, Tested], list[str]]:
-    """Compare every row with its reference; Holm's correction runs over all of it."""
-    found: dict[Key, Tested] = {}
-    notes = []
-    for i, mine in parts.items():
-        ref = reference_of(i)
-        if ref is None or ref == i:
-            continue
-        title = rows[ref].title
-        if ref not in parts:
-            notes.append(f"{rows[i].title}: not compared, {title} has no numbers here")
-        elif (mine.ids, mine.groups) != (parts[ref].ids, parts[ref].groups):
-            notes.append(f"{rows[i].title}: not compared with {title}, which was scored on other images")
-        else:
-            for m, key in mine.sound:
-                if (m, key) in parts[ref].sound:
-                    found[(i, key)] = Tested(title, compare(mine.parts, m, parts[ref].parts, m), np.nan)
-    corrected = holm([one.found.p for one in found.values()])
-    return {
-        key: replace(one, p_holm=float(p)) for (key, one), p in zip(found.items(), corrected, strict=True) if p == p
-    }, notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,15 @@ from benchmark.data.listing.datasets import (
     list_dataset,
     resolve_root,
 )
-from benchmark.data.listing.groups import CLINICDB_STARTS
+from benchmark.data.listing.folders import Pair
+from benchmark.data.listing.groups import (
+    CLINICDB_STARTS,
+    COLONDB_CLUSTERS,
+    COLONDB_STARTS,
+    assign_groups,
+    known_groups,
+    regroup,
+)
 from benchmark.errors import BenchError
 
 Maker = Callable[..., None]
@@ -181,7 +190,7 @@ def test_endoscene_joins_its_parts(tmp_path: Path, make_pairs: Maker) -> None:
     items = list_dataset("endoscene", tmp_path)
     assert [item.id for item in items] == ["clinicdb-9", "clinicdb-10", "cvc300-149", "cvc300-150", "cvc300-208"]
     assert {item.dataset for item in items} == {"endoscene"}
-    assert [item.group for item in items][:3] == ["clinicdb-s01", "clinicdb-s01", "colondb-149"]
+    assert [item.group for item in items][:3] == ["clinicdb-s01", "clinicdb-s01", "colondb-s06"]
 
 
 def test_published_parts_of_isic(tmp_path: Path, make_pairs: Maker) -> None:
@@ -271,23 +280,46 @@ def test_clinicdb_sequences(bundle_root: Path) -> None:
     assert (groups[25], groups[26], groups[612]) == ("clinicdb-s01", "clinicdb-s02", "clinicdb-s29")
 
 
-def test_colondb_clusters_are_found_from_pixels(tmp_path: Path, make_pairs: Maker) -> None:
+def test_colondb_scenes(tmp_path: Path, make_pairs: Maker) -> None:
     home = tmp_path / "CVC-ColonDB"
-    make_pairs(home, home, ["1", "2", "3", "150", "183", "198"], "{}.tiff", "p{}.tiff")
-    (home / "3.tiff").write_bytes((home / "1.tiff").read_bytes())
-    groups = {item.id: item.group for item in list_dataset("colondb", tmp_path)}
-    assert groups["1"] == groups["3"] == "colondb-1"
-    assert groups["2"] == "colondb-2"
-    assert groups["183"] == groups["198"] == "colondb-183"
-    assert {item.id: item.group for item in list_dataset("cvc300", tmp_path)} == {
-        name: groups[name] for name in ("150", "183", "198")
-    }
+    make_pairs(home, home, [str(n) for n in range(1, 381)], "{}.tiff", "p{}.tiff")
+    groups = {int(item.id): item.group for item in list_dataset("colondb", tmp_path)}
+    starts = [frame for frame in sorted(groups) if groups[frame] != groups.get(frame - 1)]
+    assert tuple(starts) == COLONDB_STARTS and len(set(groups.values())) == 15
+    assert (groups[38], groups[39], groups[380]) == ("colondb-s01", "colondb-s02", "colondb-s15")
+    assert all(len({groups[frame] for frame in cluster}) == 1 for cluster in COLONDB_CLUSTERS)
+    inside = {int(item.id): item.group for item in list_dataset("cvc300", tmp_path)}
+    assert inside == {frame: groups[frame] for frame in range(149, 209)}
+    assert sorted(Counter(inside.values()).values()) == [5, 7, 48]
+
+
+def test_frames_of_colondb_with_other_names_are_grouped_by_pixels(tmp_path: Path, make_pairs: Maker) -> None:
+    home = tmp_path / "CVC-ColonDB"
+    make_pairs(home / "images", home / "masks", ["a", "b", "c"])
+    (home / "images/c.png").write_bytes((home / "images/a.png").read_bytes())
+    groups = assign_groups("colondb", [Pair(n, home / f"images/{n}.png", home / f"masks/{n}.png") for n in "abc"])
+    assert groups == {"a": "colondb-a", "b": "colondb-b", "c": "colondb-a"}
+
+
+def test_records_of_earlier_days_take_todays_scenes() -> None:
+    assert regroup("colondb", "183", "colondb-183") == regroup("cvc300", "198", "x") == "colondb-s07"
+    assert regroup("endoscene", "cvc300-149", "colondb-149") == "colondb-s06"
+    assert (
+        regroup("endoscene", "clinicdb-9", "clinicdb-s01") == regroup("clinicdb", "9", "clinicdb-s01") == "clinicdb-s01"
+    )
+    assert regroup("mine", "149", "mine-149") == "mine-149" and regroup("colondb", "381", "g") == "g"
+
+
+@pytest.mark.parametrize(("name", "said"), [("etis", "34 sequences"), ("kvasir", "patient"), ("mine", "independent")])
+def test_what_is_not_known_of_groups_is_said(name: str, said: str) -> None:
+    assert said in known_groups(name)
+    assert known_groups("clinicdb") == known_groups("phantom-etis") == ""
 
 
 def test_pixels_decide_not_lengths(tmp_path: Path, make_pairs: Maker, rng: np.random.Generator) -> None:
     home = tmp_path / "CVC-ColonDB"
-    make_pairs(home, home, ["1", "2"], "{}.tiff", "p{}.tiff")
-    for name in ("1", "2"):  # uncompressed: equal lengths, unequal pixels
+    make_pairs(home, home, ["901", "902"], "{}.tiff", "p{}.tiff")
+    for name in ("901", "902"):  # uncompressed: equal lengths, unequal pixels
         Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).save(home / f"{name}.tiff")
-    assert (home / "1.tiff").stat().st_size == (home / "2.tiff").stat().st_size
+    assert (home / "901.tiff").stat().st_size == (home / "902.tiff").stat().st_size
     assert len({item.group for item in list_dataset("colondb", tmp_path)}) == 2

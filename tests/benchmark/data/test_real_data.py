@@ -117,7 +117,7 @@ def test_colondb_clusters_are_those_of_the_pixels(data_root: Path) -> None:
         by_group[item.group].add(int(item.id))
     found = {frozenset(ids) for ids in by_pixels.values() if len(ids) > 1}
     assert found >= {frozenset(cluster) for cluster in COLONDB_CLUSTERS}
-    assert found == {frozenset(ids) for ids in by_group.values() if len(ids) > 1}
+    assert all(any(cluster <= scene for scene in by_group.values()) for cluster in found)
 
 
 def test_kvasir_is_in_pranets_lists(data_root: Path) -> None:

@@ -45,7 +45,7 @@ def root(make_results: Callable[..., Path]) -> Path:
         (0.8986, "0.90", (0.85, 0.93), "reproduced"),  # fewer digits stand for more numbers
         (0.8000, "0.898", (0.75, 0.85), "not reproduced"),
         (0.8000, "0.850", (0.75, 0.8496), "within interval"),  # 0.850 may stand for 0.8495
-        (0.8000, "0.898", None, "not reproduced (no interval)"),
+        (0.8000, "0.898", None, "no verdict (no interval)"),
     ],
 )
 def test_verdicts(ours: float, printed: str, interval: tuple[float, float] | None, expected: str) -> None:

@@ -21,8 +21,8 @@ from benchmark.report.figures.grid import OUTLINES, RULES, Case, choose_images, 
 from benchmark.report.figures.size import size
 from benchmark.report.figures.style import look, save_figure
 from benchmark.report.records.blocks import Block
+from benchmark.report.statistics.comparisons import paired_comparisons
 from benchmark.report.statistics.ranks import Ranks, average_ranks
-from benchmark.report.statistics.resampling import paired_comparisons
 
 
 def _xy(line: Line2D) -> tuple[list[float], list[float]]:
@@ -87,7 +87,7 @@ def figures() -> dict[str, Figure]:
         "Synthetic images (phantom), seeds 0, 1: these numbers say nothing about real polyps, whatever they look like."
     )
     blocks = [_block(name) for name in ("kvasir", "etis")]
-    compared = paired_comparisons(blocks, reference="bsanet", num_resamples=200)
+    compared = paired_comparisons(blocks, reference="bsanet")
     long = compared.replace({"unet": "BSANet w/o ISAM, FSAM, rendering"})
     return {
         "training": plots.training({m: [_history(0.1), _history(0.3)] for m in MODELS}, note=note),
@@ -179,6 +179,9 @@ def test_forest_fills_the_marker_only_where_the_difference_holds() -> None:
     assert [line.get_markerfacecolor() == "white" for line in markers] == [False, True]
     bars = [tuple(_xy(line)[0]) for line in axes.lines if len(_xy(line)[0]) == 2][1:]
     assert bars == [(-0.12, -0.08), (-0.01, 0.03)]
+    figure = plots.forest(rows.assign(low=np.nan, high=np.nan, p_holm=np.nan, reason="2 sequences"))
+    assert figure.axes[0].get_title(loc="left") == "Kvasir: intervals not estimable (2 sequences)"
+    assert "nothing is tested" in figure.axes[0].get_xlabel()
     with pytest.raises(BenchError, match="nothing to compare"):
         plots.forest(rows.iloc[:0])
 
