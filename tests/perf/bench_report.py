@@ -19,10 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 import numpy as np
-from benchmark.report.statistics.comparisons import mean_intervals, paired_comparisons
 from made_results import write_results
 
 from benchmark.report.records.blocks import Block
+from benchmark.report.statistics.comparisons import mean_intervals, paired_comparisons
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.ranks import rank_sheet
 from benchmark.report.tables.uncertainty import score_reader

@@ -45,6 +45,7 @@ def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note
         tested = comparisons["p_holm"].notna()
         meaning = "(filled: Holm p < 0.05)" if tested.any() else "(nothing is tested)"
         words = wrapped(f"{label} from {titles([reference])[reference]}", 46) + f"\n{meaning}"
+        panels[-1].locator_params(axis="x", nbins=5)
         panels[-1].set_xlabel(words, loc="right")  # beside long names of models there is more room to the left
         add_note(figure, note)
     return figure
@@ -52,7 +53,7 @@ def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note
 
 def _forest_title(dataset: str, rows: pd.DataFrame) -> str:
     reason = next((str(text) for text in rows.get("reason", ()) if text), "")
-    return f"{dataset_title(dataset)}: intervals not estimable ({reason})" if reason else dataset_title(dataset)
+    return f"{dataset_title(dataset)}\n{wrapped(f'not estimable ({reason})', 36)}" if reason else dataset_title(dataset)
 
 
 def _forest_panel(axes: Axes, rows: pd.DataFrame, models: Sequence[str]) -> None:

@@ -287,12 +287,13 @@ def _join(
     """Add the images' and the seeds' variance, with Satterthwaite's degrees of freedom.
 
     Those are counted as if the rest had not been taken off the seeds' variance: where little is left, it is by chance.
+    They are no fewer than those of either part.
     """
     seed_var = np.maximum(seeds - noise, 0) / fit.num_seeds
     total = image + seed_var
     with np.errstate(divide="ignore", invalid="ignore"):
         df = total**2 / (image**2 / robust_df(fit.sizes) + (seeds / fit.num_seeds) ** 2 / seeds_df)
-        df = np.where(total > 0, df, robust_df(fit.sizes))
+        df = np.maximum(np.where(total > 0, df, 0), np.minimum(seeds_df, robust_df(fit.sizes)))
         half = np.sqrt(total) * sps.t.isf((1 - level) / 2, df)
         t = np.abs(value) / np.sqrt(total)
         p = np.where(total > 0, 2 * sps.t.sf(t, df), np.where(value == 0, 1.0, 0.0))

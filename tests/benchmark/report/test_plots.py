@@ -180,7 +180,7 @@ def test_forest_fills_the_marker_only_where_the_difference_holds() -> None:
     bars = [tuple(_xy(line)[0]) for line in axes.lines if len(_xy(line)[0]) == 2][1:]
     assert bars == [(-0.12, -0.08), (-0.01, 0.03)]
     figure = plots.forest(rows.assign(low=np.nan, high=np.nan, p_holm=np.nan, reason="2 sequences"))
-    assert figure.axes[0].get_title(loc="left") == "Kvasir: intervals not estimable (2 sequences)"
+    assert figure.axes[0].get_title(loc="left") == "Kvasir\nnot estimable (2 sequences)"
     assert "nothing is tested" in figure.axes[0].get_xlabel()
     with pytest.raises(BenchError, match="nothing to compare"):
         plots.forest(rows.iloc[:0])
