@@ -2,7 +2,7 @@
 
     python tests/perf/bench_report.py
 
-1. Intervals and tests of 6 models x 4 sets x 3 seeds: intervals of all means and comparisons with one model (target 5 s).
+1. Intervals of all means and comparisons with one model: 6 models x 4 sets x 3 seeds (target 5 s).
 2. The tables of 120 records (24 models x 5 seeds) x 800 images (4 sets of 200) from a temporary folder: reading and
    laying out after imports, plain (target 2 s), and with intervals, marks and ranks.
 """

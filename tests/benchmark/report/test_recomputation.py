@@ -1,7 +1,7 @@
 """The reference study's means, intervals and p-values, worked out a second time from its committed scores.
 
-Written from benchmark/report/statistics/README.md in numpy alone, with loops and explicit sums, sharing no code with the
-package: a mistake would have to be made twice.
+Written from benchmark/report/statistics/README.md in numpy alone, with loops and explicit sums, sharing no code with
+the package: a mistake would have to be made twice.
 """
 
 from __future__ import annotations
