@@ -25,7 +25,10 @@ from benchmark.cli import main
 main()
 """
 TABLES = {
-    "tables": [("--ci", "--significance", "bsanet", "--rank"), ("--ablation", "--ci", "--significance")],
+    "tables": [
+        ("--ci", "--significance", "bsanet", "--rank", "--power"),
+        ("--ablation", "--ci", "--significance", "--power"),
+    ],
     "tables-half": [("--protocol", "half")],
 }
 
