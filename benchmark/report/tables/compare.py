@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import BenchError
-from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS
+from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS, MEASURES
 from benchmark.report.records.blocks import Block
 from benchmark.report.records.identity import is_foreign
-from benchmark.report.records.names import dataset_order, model_order
+from benchmark.report.records.names import dataset_order, dataset_title, model_order
 from benchmark.report.records.select import newest
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.statistics.resampling import caution, compare, holm, resample
 from benchmark.report.tables.rows import printed, row_title
-from benchmark.report.tables.uncertainty import ScoreReader
+from benchmark.report.tables.uncertainty import STARS, ScoreReader
 from benchmark.store.schema import Record
 
 Key = tuple[str, tuple[str, ...], bool, int]  # model, parts left out, maps by others, seed
@@ -82,11 +82,13 @@ def compare_results(a: Side, b: Side, *, protocol: str = "pranet", top: int = 10
     common = [key for key in cells_a if key in cells_b]
     if not common:
         raise BenchError(f"{a.name} and {b.name} have no model with the same seed in common; nothing to compare")
-    numbers, images = [], []
-    for dataset, model, seeds in _pairs(common, cells_a, cells_b):
-        found, moved = _compare(a, b, cells_a, cells_b, dataset, model, seeds, protocol, top)
-        numbers += found
-        images += moved
+    pairs = list(_pairs(common, cells_a, cells_b))
+    made: dict[int, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
+    for i in sorted(range(len(pairs)), key=lambda i: pairs[i][1]):  # by model: each cell's rows are read once
+        dataset, model, seeds = pairs[i]
+        made[i] = _compare(a, b, cells_a, cells_b, dataset, model, seeds, protocol, top)
+    numbers = [row for i in range(len(pairs)) for row in made[i][0]]
+    images = [row for i in range(len(pairs)) for row in made[i][1]]
     corrected = holm([row["p"] if row["p"] is not None else np.nan for row in numbers])
     for row, p in zip(numbers, corrected, strict=True):
         row["p_holm"] = float(p) if p == p else None
@@ -101,22 +103,50 @@ def compare_results(a: Side, b: Side, *, protocol: str = "pranet", top: int = 10
 
 
 def to_markdown(found: Compared, a: str, b: str) -> str:
-    """Return the comparison as Markdown."""
-    parts = [
-        _sheet("Configuration", f"What changed in the configuration from {a} (A) to {b} (B).", found.config),
-        _sheet(
-            "Numbers",
-            "B less A with its 95 % interval and Holm's p, paired by image; the seeds of A and B are independent.",
-            found.numbers,
-        ),
-        _sheet("Images", "The images that moved most in Dice, mean over the common seeds.", found.images),
-    ]
-    lines = [f"# {a} against {b}", ""]
-    for sheet in parts:
+    """Return the comparison as Markdown: one table of numbers per test set, a row per model."""
+    config = _sheet("Configuration", f"What changed in the configuration from {a} (A) to {b} (B).", found.config)
+    images = _sheet("Images", "The images that moved most in Dice, mean over the common seeds.", found.images)
+    lines = [f"# {a} (A) against {b} (B)", "", "## Numbers", "", *_numbers(found.numbers)]
+    for sheet in (config, images):
         lines += [f"## {sheet.stem}", "", sheet.to_markdown() if sheet.rows else "Nothing.\n"]
     for name, cells in ((a, found.only_a), (b, found.only_b)):
         lines += [f"Only in {name}: {', '.join(cells)}", ""] if cells else []
     return "\n".join(lines)
+
+
+def _numbers(numbers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One table per test set: A, B and below their difference, its interval and stars for Holm's p."""
+    lines = [
+        "Each cell: A → B, below B less A with its 95 % interval, paired by image; the seeds of A and B are "
+        "independent. \\*, \\*\\*, \\*\\*\\*: Holm's p below 0.05, 0.01, 0.001.",
+        "",
+    ]
+    heads = (Column("Model", align="l"), Column("Images"), Column("Seeds"))
+    for dataset in dict.fromkeys(str(row["dataset"]) for row in numbers):
+        by_model: dict[str, list[Mapping[str, Any]]] = {}
+        for row in numbers:
+            if row["dataset"] == dataset:
+                by_model.setdefault(str(row["model"]), []).append(row)
+        rows = tuple(
+            (Cell(model), Cell(str(mine[0]["n"])), Cell(str(mine[0]["seeds"])), *map(_moved, mine))
+            for model, mine in by_model.items()
+        )
+        notes = dict.fromkeys(
+            f"{row['model']}: {row['note']}" for one in by_model.values() for row in one if row["note"]
+        )
+        columns = (*heads, *(Column(f"{m.plain} {m.arrow}") for m in MEASURES))
+        lines += [Sheet(dataset, f"{dataset_title(dataset)}", columns, rows, tuple(notes)).to_markdown()]
+    return lines
+
+
+def _moved(row: Mapping[str, Any]) -> Cell:
+    if row["difference"] is None:
+        return Cell()
+    ends = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+    p = row["p_holm"]
+    stars = "" if p is None else next((text for level, text in STARS if p < level), "")
+    below = f"{row['difference']:+.3f}{ends}".replace("-", "−")
+    return Cell(f"{printed(row['a'])} → {printed(row['b'])}", below=below, sup=stars, value=row["difference"])
 
 
 def _cells(side: Side) -> dict[Key, Record]:
