@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics.measures import COLUMNS, MEASURES, Measure
 from benchmark.report.records import select
-from benchmark.report.records.blocks import Block, make_blocks
-from benchmark.report.records.grouping import regrouped
+from benchmark.report.records.blocks import Block, stack_block
+from benchmark.report.records.cell_scores import CellScores
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import MODEL_TITLES, dataset_order
 from benchmark.report.records.protocols import resolve_protocol
 from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, mark_other_images, row_title
-from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 SYNTHETIC = "Synthetic images: these numbers say nothing about real polyps"
 
 
@@ -65,7 +65,7 @@ class Evidence:
     datasets: tuple[str, ...] = ()
     seeds: tuple[int, ...] | None = None
     kind: Kind = "main"
-    _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def paths(self, record: Record) -> CellPaths:
         """The files beside a record."""
@@ -84,6 +84,15 @@ class Evidence:
         Raises:
             BenchError: The records cannot share a table.
         """
+        return self._once(("rows", dataset), lambda: self._make_rows(dataset))
+
+    def _once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
+        """Return what was made under a key before, also by evidence that differs in the measure alone."""
+        if key not in self._known:
+            self._known[key] = make()
+        return cast("T", self._known[key])
+
+    def _make_rows(self, dataset: str) -> list[Member]:
         found = select.concerning(self.records, dataset, self.protocol)
         select.check_comparable(found, dataset, self.protocol)
         seeds = self.wanted_seeds(dataset)
@@ -109,17 +118,6 @@ class Evidence:
             raise BenchError(f"no model has scores on {dataset} ({why})")
         return found
 
-    def frame(self, record: Record) -> pd.DataFrame:
-        """Per-image rows of a cell under the protocol; read once."""
-        cell = record.cell
-        if cell not in self._frames:
-            path = self.paths(record).scores
-            if not path.is_file():
-                raise BenchError(f"{path} is missing; run the cell again with --if-exists overwrite")
-            rows = regrouped(io.read_scores(path))
-            self._frames[cell] = rows[rows["protocol"] == self.protocol]
-        return self._frames[cell]
-
     def images(self, dataset: str) -> pd.DataFrame:
         """What is known of each image that was scored: index id; area_rel, group and more."""
         return self._of_set(self.members(dataset)[0].records[0], dataset).set_index("id")
@@ -132,25 +130,28 @@ class Evidence:
         Raises:
             BenchError: No model is left.
         """
-        import pandas as pd
+        return self._once(("block", dataset, self.measure.key), lambda: self._make_block(dataset))
 
+    def _make_block(self, dataset: str) -> Block:
         column, seeds = COLUMNS[self.measure.key], self.wanted_seeds(dataset) or (0,)
         gaps = self.gaps(dataset)
-        parts: list[pd.DataFrame] = []
+        by_model: dict[str, list[pd.DataFrame]] = {}
         for member in self.members(dataset):
             if member.row.title not in gaps:
                 frames = [self._of_set(record, dataset) for record in member.records]
-                shown = frames * len(seeds) if member.row.foreign else frames
-                parts += [f.assign(model=member.name, seed=s) for s, f in zip(seeds, shown, strict=False)]
-        if not parts:
+                by_model[member.name] = frames * len(seeds) if member.row.foreign else frames
+        if not by_model:
             raise BenchError(f"no model has a {column} for every image of {dataset}; score the cells again")
-        block = make_blocks(pd.concat(parts, ignore_index=True), column=column)[0]
+        block = stack_block(dataset, by_model, seeds, column=column)
         fixed = {member.name for member in self.members(dataset) if member.row.foreign}
         trained = tuple(name not in fixed for name in block.models)
         return replace(block, trained=trained, paired=self.kind == "ablation")
 
     def gaps(self, dataset: str) -> dict[str, str]:
         """Models whose single images cannot stand beside the others', by title, and why."""
+        return self._once(("gaps", dataset, self.measure.key), lambda: self._find_gaps(dataset))
+
+    def _find_gaps(self, dataset: str) -> dict[str, str]:
         column = COLUMNS[self.measure.key]
         ids: set[str] | None = None
         found: dict[str, str] = {}
@@ -165,8 +166,8 @@ class Evidence:
         return found
 
     def _of_set(self, record: Record, dataset: str) -> pd.DataFrame:
-        rows = self.frame(record)
-        return rows[rows["dataset"] == dataset]
+        scores = self._once(("scores",), lambda: CellScores(self.results, self.protocol))
+        return scores.of(record.cell, dataset)
 
     def blocks(self) -> list[Block]:
         """The blocks of all test sets that have one.

@@ -155,7 +155,8 @@ def _figures(evidence: Evidence, pictures: Pictures) -> tuple[list[dict[str, str
                 skipped.setdefault(one.reason, []).append(one.stem)
             else:
                 title = one.title[0].upper() + one.title[1:]
-                found.append({"stem": one.stem, "title": title, "address": _address(one.figure)})
+                kind = title.partition(":")[0]
+                found.append({"stem": one.stem, "kind": kind, "title": title, "address": _address(one.figure)})
     return found, skipped
 
 

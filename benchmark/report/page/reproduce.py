@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from benchmark.config import load_recipe, recipe_names
 from benchmark.data.listing.datasets import GROUPS
 from benchmark.report.records import select
-from benchmark.report.records.identity import is_foreign
+from benchmark.report.records.identity import is_foreign, packaged_fields
 from benchmark.report.records.names import MODEL_TITLES, model_order
 from benchmark.store.schema import Record
 
@@ -94,10 +93,10 @@ def _command(records: Sequence[Record]) -> Command:
 def _recipe(record: Record) -> tuple[str, list[tuple[str, Any]], str]:
     """Name, fields changed on the command line, and the whole recipe as TOML where the package has no such recipe."""
     name, fields = record.recipe_name, dict(record.recipe)
-    if name not in recipe_names():
+    if packaged_fields(name, record.model) is None:
         rest = {k: v for k, v in fields.items() if k != "name" and v is not None}
         return name, [], "".join(f"{key} = {_toml(value)}\n" for key, value in rest.items())
-    base = load_recipe(name, model=record.model).model_dump(mode="json")
+    base = packaged_fields(name, record.model) or {}
     return name, sorted((k, v) for k, v in fields.items() if k != "name" and base.get(k) != v), ""
 
 

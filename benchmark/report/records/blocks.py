@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,40 @@ class Block:
         if model not in self.models:
             raise unknown_name("model", model, self.models)
         return self.models.index(model)
+
+
+def stack_block(
+    dataset: str, by_model: Mapping[str, Sequence[pd.DataFrame]], seeds: Sequence[int], *, column: str
+) -> Block:
+    """Stack the rows of one test set, one frame per seed for each model.
+
+    Args:
+        dataset: Test set.
+        by_model: Frames with the columns id, group and ``column``, for the same images, in any order.
+        seeds: As many as frames per model.
+        column: Which per-image score.
+    Raises:
+        BenchError: An image stands there twice, or a model lacks a seed.
+    """
+    import pandas as pd
+
+    models = tuple(sorted(by_model, key=model_order))
+    first = by_model[models[0]][0].set_index("id").sort_index()
+    scores = np.empty((len(models), len(seeds), len(first)))
+    for m, model in enumerate(models):
+        if len(by_model[model]) != len(seeds):
+            raise BenchError(f"{dataset}: {model} lacks a seed that others have; choose seeds that all models have")
+        for s, frame in enumerate(by_model[model]):
+            ids = frame["id"].to_numpy()
+            order = np.argsort(ids, kind="stable")
+            if len(ids) != len(first) or not np.array_equal(ids[order], first.index.to_numpy()):
+                raise BenchError(
+                    f"{dataset}: {model} scored an image twice or other images; choose one recipe and split"
+                )
+            scores[m, s] = frame[column].to_numpy(dtype=float)[order]
+    codes, _ = pd.factorize(first["group"])
+    ids = tuple(map(str, first.index))
+    return Block(dataset, models, tuple(seeds), scores, codes.astype(np.int64), ids, word=group_word(dataset))
 
 
 def make_blocks(rows: pd.DataFrame, *, column: str = "dice", protocol: str | None = None) -> list[Block]:

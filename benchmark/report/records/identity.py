@@ -89,14 +89,14 @@ def _facts(record: Record) -> dict[str, str]:
 
 def changed_fields(record: Record) -> dict[str, Any] | None:
     """Return the recipe fields that differ from the packaged recipe's; None for a recipe of the user's own."""
-    base = _packaged(record.recipe_name, record.model)
+    base = packaged_fields(record.recipe_name, record.model)
     if base is None:
         return None
     return {k: v for k, v in record.recipe.items() if k in base and k != "name" and base[k] != v}
 
 
 @lru_cache(maxsize=512)
-def _packaged(name: str, model: str) -> dict[str, Any] | None:
+def packaged_fields(name: str, model: str) -> dict[str, Any] | None:
     """Return the packaged recipe's fields, None for a recipe from a file of the user's own."""
     return load_recipe(name, model=model).model_dump(mode="json") if name in recipe_names() else None
 
