@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.files.parallel import ahead
 from benchmark.errors import BenchError
 from benchmark.prediction import outputs, video
 from benchmark.prediction.network import Network
@@ -97,13 +98,18 @@ def _images(job: Job, part: Sequence[Source]) -> int:
         if orientation(source.path) != 1:
             job.say(f"{source.path}: turned upright as its EXIF tag says; so are its mask and map")
     maps = job.network.maps([image for _, image in good]) if good else []
-    for (source, image), prob in zip(good, maps, strict=True):
-        mask = outputs.cut(prob, job.threshold)
-        for kind in job.kinds:
-            outputs.write_png(job.out / kind / f"{source.name}.png", outputs.picture(kind, image, prob, mask))
-        job.rows.append({"input": str(source.path), "name": source.name, **outputs.figures(prob, mask)})
+    job.rows += ahead(partial(_write, job), ((*one, prob) for one, prob in zip(good, maps, strict=True)))
     job.tell(len(job.rows), job.total)
     return len(part) - len(good)
+
+
+def _write(job: Job, one: tuple[Source, Pixels, Pixels]) -> dict[str, Any]:
+    """Write an image's pictures and return its row; called from several threads."""
+    source, image, prob = one
+    mask = outputs.cut(prob, job.threshold)
+    for kind in job.kinds:
+        outputs.write_png(job.out / kind / f"{source.name}.png", outputs.picture(kind, image, prob, mask))
+    return {"input": str(source.path), "name": source.name, **outputs.figures(prob, mask)}
 
 
 def _video(job: Job, source: Source, stated: int) -> bool:

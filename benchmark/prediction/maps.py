@@ -51,7 +51,8 @@ def predict_at(
     own = getattr(model, "logits_at", None)
     with fabric.autocast():
         logits = None if own is not None else first_map(model(x)).float()
-    maps = []
+    maps: list[Tensor] = []
+    finite: list[Tensor] = []
     for i, size in enumerate(sizes):
         if own is not None:
             with fabric.autocast():
@@ -61,10 +62,11 @@ def predict_at(
             before = logits[i : i + 1].sigmoid() if recipe.postprocess == "resize_prob" else logits[i : i + 1]
             one = F.interpolate(before, size, mode="bilinear", align_corners=False)
         prob = one[0, 0] if recipe.postprocess == "resize_prob" else postprocess(one[0, 0], recipe.postprocess)
-        if not torch.isfinite(prob).all():
-            raise BenchError("the network's output is not a number for a test image: its weights have diverged")
-        maps.append((prob * 255).round().to(torch.uint8).cpu().numpy())
-    return maps
+        finite.append(torch.isfinite(prob).all())
+        maps.append((prob * 255).round().to(torch.uint8).to("cpu", non_blocking=True))
+    if maps and not torch.stack(finite).all():  # the one wait for the device, which ends the copies too
+        raise BenchError("the network's output is not a number for a test image: its weights have diverged")
+    return [one.numpy() for one in maps]
 
 
 def postprocess(logits: Tensor, how: str) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ class Scored:
 
 
 def score_maps(
-    items: Sequence[Item],
+    items: Iterable[Item],
     path_of: Callable[[Item], Path],
     *,
     dataset: str,
@@ -54,6 +54,7 @@ def score_maps(
     read: Callable[[Path], NDArray] | None = None,
     read_mask: Callable[[Item], NDArray[np.uint8]] = read_mask_grey,
     boundary: bool = False,
+    total: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Scored:
     """Score one test set's maps under several protocols in one pass.
@@ -62,7 +63,7 @@ def score_maps(
     the number of cores, and memory does not grow with the number of images but for their rows.
 
     Args:
-        items: The images; every one must have a map.
+        items: The images; every one must have a map by the time that it comes up.
         path_of: Where an item's map lies.
         dataset: Name for the rows.
         protocols: Protocols that share maps, or their names.
@@ -71,6 +72,7 @@ def score_maps(
         read: Reads a map as an (H, W) array; None for our own 8-bit PNG files.
         read_mask: Reads an item's mask as (H, W) uint8 grey; each protocol cuts it at its own ``mask_threshold``.
         boundary: Also HD95 and surface Dice.
+        total: How many images there are; unset: as many as ``items`` holds.
         progress: Called with images done and in all.
     Raises:
         BenchError: A map is missing, unreadable or of another size than its mask; the reference engine cannot follow
@@ -78,6 +80,9 @@ def score_maps(
     """
     import pandas as pd
 
+    if total is None:
+        items = list(items)
+        total = len(items)
     chosen = [get_protocol(protocol) for protocol in protocols]
     for protocol in chosen if engine == "reference" else ():
         check_reference(protocol)
@@ -87,14 +92,14 @@ def score_maps(
         who = {"dataset": dataset, "id": item.id, "group": item.group, "content": content_hash(item)}
         for name, (scores, facts) in results.items():
             sums[name].add(scores, protocol=name, **who, **facts)
-        progress(done, len(items))
+        progress(done, total)
     curves = {
         f"{name}/{dataset}/{measure}": np.asarray(values)
-        for name, total in sums.items()
-        for measure, values in (*total.curve_sums().items(), ("em_images", total.em_curves()))
+        for name, one_sum in sums.items()
+        for measure, values in (*one_sum.curve_sums().items(), ("em_images", one_sum.em_curves()))
     }
-    rows = pd.DataFrame([row for total in sums.values() for row in total.rows()])
-    return Scored(rows, curves, {name: total.result() for name, total in sums.items()})
+    rows = pd.DataFrame([row for one_sum in sums.values() for row in one_sum.rows()])
+    return Scored(rows, curves, {name: one_sum.result() for name, one_sum in sums.items()})
 
 
 class _Scorer:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from benchmark.config import Recipe
 from benchmark.data.audit.leaks import leak_facts
@@ -67,22 +68,21 @@ def score_network(
         items, path_of = chosen.items, partial(_map_path, paths, name)
         begun = time.perf_counter()
         cached = pixels.pool(items, recipe, recipe.image_size, events.phase)
-        _predict(
-            model, recipe, fabric, chosen, cached, path_of=path_of, progress=partial(events.phase, f"predict {name}")
-        )
-        middle = time.perf_counter()
+        predicting = _Predicting(model, recipe, fabric, items, cached, path_of)
         scored = score_maps(
-            items,
+            predicting,
             path_of,
             dataset=name,
             protocols=scoring.protocols,
             engine=scoring.engine,
             cache_dir=scoring.cache_dir,
+            read=predicting.keep,
+            total=len(items),
             progress=partial(events.phase, f"score {name}"),
         )
         draw_worst(paths.worst(name), scored.rows, items, path_of)
-        seconds["predict_s"] += middle - begun
-        seconds["score_s"] += time.perf_counter() - middle
+        seconds["predict_s"] += predicting.seconds
+        seconds["score_s"] += time.perf_counter() - begun - predicting.seconds
         frames.append(scored.rows)
         curves.update(scored.curves)
         results[name] = TestResult(
@@ -108,23 +108,40 @@ def _map_path(paths: CellPaths, dataset: str, item: Item) -> Path:
     return paths.map(dataset, item.id)
 
 
-def _predict(
-    model: nn.Module,
-    recipe: Recipe,
-    fabric: Fabric,
-    chosen: TestImages,
-    cached: Pool,
-    *,
-    path_of: Callable[[Item], Path],
-    progress: Callable[[int, int], None],
-) -> None:
-    """Write one map per image, at its mask's own size."""
-    items, step = chosen.items, recipe.batch_size
-    for start in range(0, len(items), step):
-        part = items[start : start + step]
-        images, _ = cached.batch(np.arange(start, start + len(part)))
-        sizes = [mask_shape(item) for item in part]
-        maps = predict_at(model, recipe, images, sizes, fabric)
-        for item, prob in zip(part, maps, strict=True):
-            save_map(path_of(item), prob)
-        progress(start + len(part), len(items))
+class _Predicting:
+    """Predicts some images as they are asked for, batch by batch; meanwhile threads write and score the maps before.
+
+    Attributes:
+        seconds: Spent on the network so far.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        fabric: Fabric,
+        items: Sequence[Item],
+        cached: Pool,
+        path_of: Callable[[Item], Path],
+    ) -> None:
+        self.model, self.recipe, self.fabric = model, recipe, fabric
+        self.items, self.cached, self.path_of = items, cached, path_of
+        self.seconds = 0.0
+        self._maps: dict[Path, NDArray[np.uint8]] = {}
+
+    def __iter__(self) -> Iterator[Item]:
+        step = self.recipe.batch_size
+        for start in range(0, len(self.items), step):
+            begun, part = time.perf_counter(), self.items[start : start + step]
+            images, _ = self.cached.batch(np.arange(start, start + len(part)))
+            sizes = [mask_shape(item) for item in part]
+            maps = predict_at(self.model, self.recipe, images, sizes, self.fabric)
+            self._maps.update(zip(map(self.path_of, part), maps, strict=True))
+            self.seconds += time.perf_counter() - begun
+            yield from part
+
+    def keep(self, path: Path) -> NDArray[np.uint8]:
+        """Write an image's map, and give it to whoever scores it; called from several threads."""
+        prob = self._maps.pop(path)
+        save_map(path, prob)
+        return prob

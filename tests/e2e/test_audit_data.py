@@ -18,7 +18,7 @@ def test_audit_of_phantom_and_its_page(bench: Bench, tmp_path: Path) -> None:
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["exact"] == [] and found["near"] and all(pair["same_group"] for pair in found["near"])
     leaks = found["leaks"]["phantom-kvasir"]
-    assert leaks and set(leaks[0]) == {"id", "twin", "kind"} and found["leaks"]["phantom-etis"] == []
+    assert leaks and set(leaks[0]) == {"id", "twin", "kind", "dataset"} and found["leaks"]["phantom-etis"] == []
     assert "grouped" in bench("audit", "data", "phantom", "--split", "grouped", "-q").stdout
     page = tmp_path / "a.html"
     assert "http" not in page.read_text() and page.stat().st_size < 8_000_000

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from harness import Bench
+from made_datasets import CASES
 from PIL import Image
 
 NAMES = tuple(f"f{number:02d}" for number in range(12))
@@ -236,3 +237,29 @@ def test_input_that_takes_long_or_much_memory_is_refused_at_once(bench: Bench, t
         ("study", "deep.toml"),
     ):
         assert "nested too deep" in bench(*words, code=None).stderr
+
+
+def test_newer_sets_in_their_layouts(bench: Bench, tmp_path: Path) -> None:
+    for make, _, _ in CASES.values():
+        make(tmp_path / "data")
+    done = bench("data", "check", *CASES, "--data-root", "data", code=None).stdout
+    assert done.count("strays       none") == len(CASES) and "Traceback" not in done
+    assert done.count("fault        ") == done.count("expected; get the rest from") == 2  # polypdb, kvasir-sessile
+    rows = bench("data", "split", "leave-out:C3", "--datasets", "polypgen", "--data-root", "data").stdout.splitlines()
+    assert rows[1].split("\t")[0] == "polypgen" and rows[1].split("\t")[3] == "4"
+    steps = bench("data", "fetch", "polypgen", "--data-root", "empty", code=1).stdout
+    assert "register at https://www.synapse.org" in steps
+
+
+def test_outlines_instead_of_masks(bench: Bench, home: Path, tmp_path: Path) -> None:
+    corners = [[6.0, 8.0], [16.0, 8.0], [16.0, 20.0], [6.0, 20.0]]
+    for name in NAMES:
+        shape = {"label": "polyp", "shape_type": "polygon", "points": corners}
+        labels = {"imagePath": f"{name}.png", "imageWidth": 32, "imageHeight": 32, "shapes": [shape]}
+        (home / f"{name}.json").write_text(json.dumps(labels))
+    (tmp_path / "mine.toml").write_text(
+        'name = "drawn"\nroot = "data/mine"\nimages = "images/*"\nannotations = "*.json"'
+    )
+    done = bench("data", "check", "mine.toml", "--json")
+    (report,) = json.loads(done.stdout)
+    assert report["num_images"] == 12 and report["faults"] == [] and report["mask_kinds"] == {"BMP L": 12}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,13 @@ def _latencies(line: Mapping[str, Any], batches: Sequence[int]) -> dict[str, Any
     for batch in batches:
         median, p95 = line["latency"].get(batch, (None, None))
         found |= {f"latency_ms_batch{batch}": median, f"latency_p95_ms_batch{batch}": p95}
+        found |= {f"fps_batch{batch}": _fps(median, batch)}
     return found
 
 
 def _cells(line: Mapping[str, Any], batches: Sequence[int]) -> tuple[Cell, ...]:
     params = line["num_params"] or line["num_params_trained"]
-    latencies = [_number(line["latency"].get(batch, (None,))[0], ".1f") for batch in batches]
+    latencies = [_latency(line["latency"].get(batch, (None,))[0], batch) for batch in batches]
     return (
         Cell(line["model_title"]),
         _number(params and params / 1e6, ".2f"),
@@ -144,6 +146,16 @@ def _cells(line: Mapping[str, Any], batches: Sequence[int]) -> tuple[Cell, ...]:
         _number(line["peak_memory_mb"], ".0f"),
         _number(line["train_s"] and line["train_s"] / 60, ".1f"),
     )
+
+
+def _fps(latency_ms: float | None, batch: int) -> float | None:
+    return 1000 * batch / latency_ms if latency_ms else None
+
+
+def _latency(latency_ms: float | None, batch: int) -> Cell:
+    """Milliseconds of a batch, and below them images per second."""
+    fps = _fps(latency_ms, batch)
+    return replace(_number(latency_ms, ".1f"), below=f"{fps:.1f} FPS" if fps else "")
 
 
 def _number(value: float | None, form: str) -> Cell:
@@ -157,7 +169,8 @@ def _caption(setting: tuple[Any, ...] | None, records: Sequence[Record]) -> str:
         sentences[0] += f" at {_plain(size)} px"
         sentences.append(
             f"Multiply-adds of one image; latency: median of one forward pass of the whole batch on {name} ({device}, "
-            f"{_plain(threads)} CPU thread{'s' if threads != 1 else ''}, torch {torch}); "
+            f"{_plain(threads)} CPU thread{'s' if threads != 1 else ''}, torch {torch}), "
+            "below it images per second (FPS); "
             "memory: peak at the smallest batch"
         )
     where = sorted({str(r.environment.get("device_name") or "unknown hardware") for r in records})

@@ -88,8 +88,8 @@ def _no_spread(table: Table) -> list[str]:
     single = [row.title for row in table.rows if row.n is not None and len(row.seeds) == 1 and not row.foreign]
     if not table.show_std or not single:
         return []
-    who = "" if len(single) == sum(row.n is not None and not row.foreign for row in table.rows) else f", {single}"
-    who = who and f", {', '.join(single)}"
+    num_ours = sum(row.n is not None and not row.foreign for row in table.rows)
+    who = "" if len(single) == num_ours else f", {', '.join(single)}"
     return [f"No standard deviation{who}: one seed; it needs two, such as --seeds 0,1"]
 
 

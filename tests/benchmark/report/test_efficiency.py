@@ -43,6 +43,7 @@ def test_costs_stand_by_model_batch_and_hardware(tmp_path: Path, make_record: An
         ["U-Net", "14.30", "15.00", "40.0", "", "600", "1.5"],
         ["BSANet (ours)", "31.50", "10.50", "80.2", "1200.0", "700", ""],
     ]
+    assert [cell.below for cell in sheet.rows[1]] == ["", "", "", "12.5 FPS", "13.3 FPS", "", ""]
     assert "at 256 px" in sheet.caption and "Fast CPU (cpu, 1 CPU thread, torch 2.6)" in sheet.caption
     assert sheet.frame["latency_p95_ms_batch16"][1] == 1300
 

@@ -123,3 +123,18 @@ def test_tables_of_every_kind_compile_and_fit_the_line(make_results: Any, tmp_pa
     made += against_published(build_tables(records, ci=True, read=read), records, published)
     log = compile_latex("\n".join(one.sheet.to_latex() for one in made), tmp_path)
     assert not re.findall(r"Overfull .hbox .*", log)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-net", "@sum", "-0.5", "+1e-3", "plain"])
+def test_no_text_of_a_csv_is_a_formula(text: str) -> None:
+    from benchmark.report.sheets.csv import to_csv
+
+    (cell,) = to_csv([{"model": text}]).splitlines()[1:]
+    is_safe = text == "plain" or text in ("-0.5", "+1e-3")
+    assert cell == (text if is_safe else f"'{text}")
+
+
+def test_std_of_one_seed_says_why_there_is_none(make_record: Any) -> None:
+    (table,) = build_tables([make_record("unet")], std=True)
+    assert table.sheet.notes == ("No standard deviation: one seed; it needs two, such as --seeds 0,1",)
+    assert "standard deviation" not in table.sheet.caption
