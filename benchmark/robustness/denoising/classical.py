@@ -51,6 +51,11 @@ class FrontEnd:
         return self.apply(image, **self.options)
 
     @property
+    def label(self) -> str:
+        """How results and tables name it."""
+        return self.name
+
+    @property
     def hash(self) -> str:
         """Eight hex digits over all that decides the pixels."""
         return config_hash([self.name, self.options, self.version])

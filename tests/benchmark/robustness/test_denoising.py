@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,3 +93,14 @@ def test_quality_refuses_other_shapes_and_types(measure, clean: Pixels) -> None:
         measure(clean, clean[:-1])
     with pytest.raises(BenchError, match="8-bit"):
         measure(clean, clean.astype(np.float64))
+
+
+def test_the_command_draws_a_sheet_of_corruptions_and_leaves_out_what_does_not_apply(shared_cache: Path) -> None:
+    from benchmark.data.listing.datasets import list_dataset
+    from benchmark.robustness.corruption_sheet import corruption_sheet
+
+    item = list_dataset("phantom-kvasir", cache_dir=shared_cache)[0]
+    sheet, drawn, unfit = corruption_sheet("title", item, ["all"])
+    assert unfit == ["low_dose_ct"] and len(drawn) == 15 and sheet.width > 6 * 180
+    with pytest.raises(BenchError, match="low_dose_ct on phantom-kvasir"):
+        corruption_sheet("title", item, ["low_dose_ct"])
