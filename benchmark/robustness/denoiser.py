@@ -173,7 +173,7 @@ def train_denoiser(
         split, list(datasets), root=data_root, seed=split_seed, allow_missing=allow_missing, cache_dir=cache_dir
     )
     prints = {"train": fingerprint(parts.train), "val": fingerprint(parts.val)}
-    noise = {name: get_corruption(name).hash for name in resolved.noise}
+    noise: dict[str, str] = {name: get_corruption(name).hash for name in resolved.noise}
     owner = f"denoiser-{config_hash([resolved.hash, noise, prints, seed])}"
     done = out / RECORD
     if done.is_file() and (out / WEIGHTS).is_file():

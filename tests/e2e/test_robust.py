@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from harness import NET, TINY, bench_executable
 
+import benchmark as bench
 from benchmark.data.files.read_item import read_image, read_mask
 from benchmark.data.listing.datasets import list_dataset
 from benchmark.errors import BenchError
@@ -164,6 +165,54 @@ def test_mistakes_are_named_with_the_next_step(
 
 def test_a_mistake_ends_in_one_line_and_code_2(robust: Robust) -> None:
     assert robust("--severities", "mild", code=2).stderr.startswith("error: --severities mild: expected whole numbers")
+
+
+def test_the_function_returns_what_the_command_wrote(
+    measured: dict[str, bytes], home: Path, shared_cache: Path
+) -> None:
+    found = bench.robust(
+        "gaussian_noise,contrast",
+        results=home / "results",
+        models=f"{home}/tiny_net.py:build",
+        severities=(1, 5),
+        reference=REFERENCE,
+        cache_dir=shared_cache,
+        out=home / "elsewhere",
+    )
+    table = pd.read_csv(home / "results/tables/robust.csv").set_index(["model", "denoise"])
+    assert found.num_measured == 0 and len(found.summaries[0].rows) == 1
+    assert found.summaries[0].rows[0].corrupted.value == pytest.approx(
+        table.loc[(REFERENCE, "none"), "corrupted"], abs=1e-6
+    )
+    with pytest.raises(BenchError, match="unknown option 'severity': did you mean 'severities'"):
+        bench.robust(results=home / "results", severity=3)
+
+
+def test_denoise_trains_weights_that_stand_before_a_network_and_on_files(home: Path, shared_cache: Path) -> None:
+    small = ["epochs=1", "image_size=32", "load_size=40", "max_train_images=8", "max_val_images=2", "warmup_epochs=0",
+             "model_options={num_groups=1}"]  # fmt: skip
+    sets = [word for one in small for word in ("--set", one)]
+    trained = call(home, shared_cache, "denoise", "train", "--datasets", "phantom-kvasir", "--out", "d", *sets)
+    assert trained.stdout.startswith("epoch 1: PSNR ") and "(synthetic): d/denoiser.pt" in trained.stdout
+    asked = ("robust", "--models", "./tiny_net.py:build", "--reference", REFERENCE, "--severities", "5")
+    done = call(home, shared_cache, *asked, "--corruptions", "shot_noise", "--denoise", "none,d/denoiser.pt")
+    assert "+ attention-" in done.stdout and "denoised by attention-" in done.stdout
+    picture = next(list_dataset("phantom-kvasir", cache_dir=shared_cache)[0].image_path.parent.glob("*"))
+    applied = call(home, shared_cache, "denoise", "apply", str(picture), "--denoiser", "median", "--out", "clean")
+    assert applied.stdout == "1 images: clean\n" and len(list((home / "clean").glob("*.png"))) == 1
+
+
+def test_data_show_draws_corruptions(home: Path, shared_cache: Path) -> None:
+    asked = ("data", "show", "phantom-kvasir", "--corruption", "jpeg,low_light", "--out", "sheet.png")
+    done = call(home, shared_cache, *asked)
+    assert done.stdout == "2 corruptions at 5 severities: sheet.png\n" and (home / "sheet.png").is_file()
+
+
+def test_the_noise_study_is_commands_that_parse(home: Path, shared_cache: Path) -> None:
+    asked = ("study", "noise-study", "--results", "mine", "--workers", "2", "--executor", "local", "--dry-run")
+    lines = call(home, shared_cache, *asked).stdout.splitlines()
+    assert len(lines) == 4 and "--seen" in lines[3]
+    assert lines[3].endswith("--results mine --workers 2") and "--executor local" in lines[0]
 
 
 def test_a_cell_whose_images_are_others_is_named(home: Path, robust: Robust) -> None:
