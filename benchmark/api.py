@@ -285,8 +285,8 @@ def robust(
         results: Results folder.
         out: Folder of tables and figures; those of the results folder if unset.
         quiet: No progress on standard error.
-        **options: Further fields of ``benchmark.robustness.cells.Asked``: models, runs, severities, datasets, denoisers,
-            reference, seen, protocol, device, workers, data_root, ...
+        **options: Further fields of ``benchmark.robustness.cells.Asked``: models, runs, severities, datasets,
+            denoisers, reference, seen, protocol, device, workers, data_root, ...
     Returns:
         Summaries, tables and the files written.
     Raises:
