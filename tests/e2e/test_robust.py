@@ -28,35 +28,44 @@ from benchmark.robustness.study import robustness
 FILES = "./tiny_net.py:build,./tiny_net.py:build_again"
 REFERENCE = "file:tiny_net:build"
 Robust = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def call(home: Path, cache: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
-    environment = {**kept, "BENCH_CACHE_DIR": str(cache), "COLUMNS": "200"}
-    done = subprocess.run(
-        [bench_executable(), *arguments], cwd=home, env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-    assert "Traceback" not in done.stderr
-    return done
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+def call(run_bench: Callable[..., subprocess.CompletedProcess[str]], shared_cache: Path) -> Call:
+    """Run `bench` in a folder; ``installed``: the script itself, which may start processes of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
+    environment = {**kept, "BENCH_CACHE_DIR": str(shared_cache), "COLUMNS": "200"}
+
+    def run(home: Path, *arguments: str, code: int = 0, installed: bool = False) -> subprocess.CompletedProcess[str]:
+        if installed:
+            command = [bench_executable(), *arguments]
+            done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=900)
+        else:
+            done = run_bench(list(arguments), cwd=home, env=environment)
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Path:
     """A folder with two finished networks of phantom, and one trained with noise in a results folder of its own."""
     folder = tmp_path_factory.mktemp("robust")
     (folder / "tiny_net.py").write_text(NET + "\n\ndef build_again():\n    return TinyNet()\n")
     common = ("--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first", "-q")
-    call(folder, shared_cache, "run", "--models", FILES, *common)
+    call(folder, "run", "--models", FILES, *common)
     noisy = ("--set", 'noise=["shot_noise", "jpeg"]', "--results", "noisy")
-    call(folder, shared_cache, "run", "--models", "./tiny_net.py:build", *common, *noisy)
+    call(folder, "run", "--models", "./tiny_net.py:build", *common, *noisy)
     return folder
 
 
 @pytest.fixture(scope="module")
-def robust(home: Path, shared_cache: Path) -> Robust:
-    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        return call(home, shared_cache, "robust", "--models", FILES, "--reference", REFERENCE, *arguments, code=code)
+def robust(home: Path, call: Call) -> Robust:
+    def run(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
+        return call(home, "robust", "--models", FILES, "--reference", REFERENCE, *arguments, **how)
 
     return run
 
@@ -133,7 +142,7 @@ def test_lost_and_damaged_results_are_measured_again_by_two_processes_with_the_s
     results[2].with_suffix(".parquet").write_bytes(b"torn")
     payload = json.loads(results[3].read_text())
     results[3].write_text(json.dumps({**payload, "corruption_hash": "00000000"}))
-    said = robust(*ASKED, "--workers", "2").stderr
+    said = robust(*ASKED, "--workers", "2", installed=True).stderr
     assert "4 of 18 results measured now" in said
     assert said.count("measured again: ") == 3 and "is of other weights, images, corruption" in said
     assert tables(home) == measured
@@ -188,29 +197,31 @@ def test_the_function_returns_what_the_command_wrote(
         bench.robust(results=home / "results", severity=3)
 
 
-def test_denoise_trains_weights_that_stand_before_a_network_and_on_files(home: Path, shared_cache: Path) -> None:
+def test_denoise_trains_weights_that_stand_before_a_network_and_on_files(
+    home: Path, call: Call, shared_cache: Path
+) -> None:
     small = ["epochs=1", "image_size=32", "load_size=40", "max_train_images=8", "max_val_images=2", "warmup_epochs=0",
              "model_options={num_groups=1}"]  # fmt: skip
     sets = [word for one in small for word in ("--set", one)]
-    trained = call(home, shared_cache, "denoise", "train", "--datasets", "phantom-kvasir", "--out", "d", *sets)
+    trained = call(home, "denoise", "train", "--datasets", "phantom-kvasir", "--out", "d", *sets)
     assert trained.stdout.startswith("epoch 1: PSNR ") and "(synthetic): d/denoiser.pt" in trained.stdout
     asked = ("robust", "--models", "./tiny_net.py:build", "--reference", REFERENCE, "--severities", "5")
-    done = call(home, shared_cache, *asked, "--corruptions", "shot_noise", "--denoise", "none,d/denoiser.pt")
+    done = call(home, *asked, "--corruptions", "shot_noise", "--denoise", "none,d/denoiser.pt")
     assert "+ attention-" in done.stdout and "denoised by attention-" in done.stdout
     picture = next(list_dataset("phantom-kvasir", cache_dir=shared_cache)[0].image_path.parent.glob("*"))
-    applied = call(home, shared_cache, "denoise", "apply", str(picture), "--denoiser", "median", "--out", "clean")
+    applied = call(home, "denoise", "apply", str(picture), "--denoiser", "median", "--out", "clean")
     assert applied.stdout == "1 images: clean\n" and len(list((home / "clean").glob("*.png"))) == 1
 
 
-def test_data_show_draws_corruptions(home: Path, shared_cache: Path) -> None:
+def test_data_show_draws_corruptions(home: Path, call: Call) -> None:
     asked = ("data", "show", "phantom-kvasir", "--corruption", "jpeg,low_light", "--out", "sheet.png")
-    done = call(home, shared_cache, *asked)
+    done = call(home, *asked)
     assert done.stdout == "2 corruptions at 5 severities: sheet.png\n" and (home / "sheet.png").is_file()
 
 
-def test_the_noise_study_is_commands_that_parse(home: Path, shared_cache: Path) -> None:
+def test_the_noise_study_is_commands_that_parse(home: Path, call: Call) -> None:
     asked = ("study", "noise-study", "--results", "mine", "--workers", "2", "--executor", "local", "--dry-run")
-    lines = call(home, shared_cache, *asked).stdout.splitlines()
+    lines = call(home, *asked).stdout.splitlines()
     assert len(lines) == 4 and "--seen" in lines[3]
     assert lines[3].endswith("--results mine --workers 2") and "--executor local" in lines[0]
 
@@ -228,11 +239,11 @@ def test_a_cell_whose_images_are_others_is_named(home: Path, robust: Robust) -> 
     assert "the images at hand are not those that it was scored on" in said
 
 
-def test_what_a_cell_was_trained_with_is_refused_unless_the_table_says_so(home: Path, shared_cache: Path) -> None:
+def test_what_a_cell_was_trained_with_is_refused_unless_the_table_says_so(home: Path, call: Call) -> None:
     asked = ("robust", "--models", "./tiny_net.py:build", "--results", "noisy", "--severities", "3", "--reference",
              REFERENCE)  # fmt: skip
-    said = call(home, shared_cache, *asked, "--corruptions", "jpeg,contrast", code=2).stderr
+    said = call(home, *asked, "--corruptions", "jpeg,contrast", code=2).stderr
     assert "was trained with jpeg; leave the corruption or the cell out, or pass --seen" in said
-    done = call(home, shared_cache, *asked, "--corruptions", "jpeg,contrast", "--seen")
+    done = call(home, *asked, "--corruptions", "jpeg,contrast", "--seen")
     assert "‡ trained with corruptions that are tested here" in done.stdout and "‡" in done.stdout
-    assert "‡" not in call(home, shared_cache, *asked, "--corruptions", "contrast").stdout
+    assert "‡" not in call(home, *asked, "--corruptions", "contrast").stdout
