@@ -8,7 +8,7 @@ command goes on where it stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from benchmark.robustness.cells import Asked, Source
 from benchmark.robustness.corruptions import Pixels, corrupt, get_corruption, select
 from benchmark.robustness.corruptions.base import check_severity
 from benchmark.robustness.front_ends import get_denoiser
-from benchmark.robustness.results import CLEAN, RobustResult, is_current, result_path, write_result
+from benchmark.robustness.results import CLEAN, RobustResult, result_path, write_result
 
 if TYPE_CHECKING:
     from benchmark.prediction.network import Network
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 _BATCH = 8
 _MEMORY_BYTES = 1_500_000_000
 _COLUMNS = ("protocol", "dataset", "id", "group", "content")
-
-Progress = Callable[[str, int, int], None]
-"""Told what is done, and how many results of how many."""
 
 
 @dataclass(frozen=True)
@@ -105,43 +102,7 @@ def _refuse_seen(asked: Asked, sources: Sequence[Source], corruptions: set[str])
             )
 
 
-def measure(
-    asked: Asked,
-    sources: Sequence[Source],
-    units: Sequence[Unit],
-    *,
-    notice: Callable[[str], None] = lambda _: None,
-    progress: Progress = lambda *_: None,
-) -> int:
-    """Measure what is missing; returns how many results were made.
-
-    Raises:
-        BenchError: Weights or images cannot be used, or a result cannot be written.
-        KeyboardInterrupt: Stopped; finished results stay.
-    """
-    todo = [(unit, [s.record.cell for s in sources if not _is_there(asked, s, unit, notice)]) for unit in units]
-    todo = [(unit, cells) for unit, cells in todo if cells]
-    total = sum(len(cells) for _, cells in todo)
-    done = 0
-    if asked.workers > 1 and len(todo) > 1:
-        from benchmark.robustness.spread import spread
-
-        outcomes: Iterator[tuple[Unit, int]] = spread(asked, todo)
-    else:
-        bench = Bench(asked, sources)
-        outcomes = ((unit, bench.run(unit, cells)) for unit, cells in todo)
-    for unit, number in outcomes:
-        done += number
-        progress(unit.text, done, total)
-    return done
-
-
-def _is_there(asked: Asked, source: Source, unit: Unit, notice: Callable[[str], None]) -> bool:
-    path = result_path(source.paths, unit.dataset, unit.corruption, unit.severity, get_denoiser(unit.denoise).label)
-    return is_current(path, _draft(asked, source, unit), notice)
-
-
-def _draft(asked: Asked, source: Source, unit: Unit) -> RobustResult:
+def draft_of(asked: Asked, source: Source, unit: Unit) -> RobustResult:
     """The result without scores."""
     record = source.record
     denoiser = get_denoiser(unit.denoise)
@@ -237,7 +198,7 @@ class Bench:
             read=lambda path: maps[str(path)],
             read_mask=self._mask,
         )
-        draft = _draft(self.asked, source, unit)
+        draft = draft_of(self.asked, source, unit)
         network = self._network(source)
         result = draft.model_copy(
             update={
