@@ -15,6 +15,7 @@ _API = (
     "load_results",
     "plan_study",
     "profile_models",
+    "robust",
     "run",
     "tables",
     "tune",
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # in the form that says to type checkers that these are meant
     from benchmark.api import load_results as load_results
     from benchmark.api import plan_study as plan_study
     from benchmark.api import profile_models as profile_models
+    from benchmark.api import robust as robust
     from benchmark.api import run as run
     from benchmark.api import tables as tables
     from benchmark.api import tune as tune

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from benchmark.execution.placement import Placement
     from benchmark.report.sheets.sheet import Sheet
+    from benchmark.robustness.study import Robustness
     from benchmark.scoring.evaluate import Images
     from benchmark.store.schema import Record
     from benchmark.study.plan import Request, Study
@@ -267,6 +268,43 @@ def tables(results: str | Path = "results", kind: str = "main", **options: Any) 
         if isinstance(options.get(option), str):
             options[option] = _names(options[option])
     return [one.sheet for one in build(TableRequest(results=Path(results), kind=kind, **options))]
+
+
+def robust(
+    corruptions: Names = "core",
+    *,
+    results: str | Path = "results",
+    out: str | Path | None = None,
+    quiet: bool = True,
+    **options: Any,
+) -> Robustness:
+    """Predict and score finished cells on corrupted test images, as ``bench robust`` does; nothing is trained.
+
+    Args:
+        corruptions: ``core``, ``all`` or names.
+        results: Results folder.
+        out: Folder of tables and figures; those of the results folder if unset.
+        quiet: No progress on standard error.
+        **options: Further fields of ``benchmark.robustness.cells.Asked``: models, runs, severities, datasets,
+            denoisers, reference, seen, protocol, device, workers, data_root, ...
+    Returns:
+        Summaries, tables and the files written.
+    Raises:
+        BenchError: A mistake, told before anything is measured; or weights or images that cannot be used.
+    """
+    from benchmark.robustness.cells import Asked
+    from benchmark.robustness.study import robustness
+
+    known = {field.name for field in fields(Asked)}
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, known)
+    for name in ("models", "runs", "datasets", "denoisers"):
+        if name in options:
+            options[name] = tuple(_names(options[name]))
+    asked = Asked(results=Path(results), corruptions=tuple(_names(corruptions)), **options)
+    with _shown(quiet) as events:
+        return robustness(asked, out=_path(out), notice=events.notice, progress=events.phase)
 
 
 def profile_models(

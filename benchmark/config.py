@@ -33,6 +33,24 @@ Augmentation = Literal[
     "enhance",
     "mask_edge",
 ]
+Denoise = Literal["none", "gaussian", "median", "nlm", "tv", "wavelet"]
+Noise = Literal[
+    "gaussian_noise",
+    "shot_noise",
+    "speckle_noise",
+    "motion_blur",
+    "defocus_blur",
+    "low_light",
+    "over_exposure",
+    "contrast",
+    "colour_cast",
+    "jpeg",
+    "down_sampling",
+    "interlacing",
+    "specular_highlights",
+    "smoke",
+    "vignette",
+]  # but low_dose_ct, which takes seconds an image
 
 
 class Recipe(BaseModel):
@@ -58,6 +76,13 @@ class Recipe(BaseModel):
     )
     normalize: Literal["imagenet", "half", "none"] = Field(
         "imagenet", description="Mean/std applied after scaling to [0, 1]; half: both 0.5, so [-1, 1]."
+    )
+    denoise: Denoise = Field(
+        "none", description="Denoiser of every image at its own size, in training, validation and test."
+    )
+    noise: tuple[Noise, ...] = Field(
+        (),
+        description="Corruptions drawn in training, at network size: half of the images get one, at severity 1 to 5.",
     )
     augmentation: tuple[Augmentation, ...] = Field(
         (), description="Named pieces, in this order; colour exchange comes first."
@@ -164,7 +189,7 @@ class Recipe(BaseModel):
         """
         fields = self.model_dump(mode="json", exclude={"name"})
         for name in _LATER:
-            if fields[name] == type(self).model_fields[name].default:
+            if getattr(self, name) == type(self).model_fields[name].default:
                 del fields[name]
         for name, before in _BEFORE_AUTO.items():
             if fields[name] == before:
@@ -181,7 +206,7 @@ class Recipe(BaseModel):
 
 _LATER = (
     *("tuned_trials", "micro_batch", "compile", "tf32", "cudnn_benchmark"),
-    *("warmup_by", "plateau_epochs", "min_lr", "outputs"),
+    *("warmup_by", "plateau_epochs", "min_lr", "outputs", "denoise", "noise"),
 )
 _BEFORE_AUTO: dict[str, Any] = {"precision": "32-true", "channels_last": False}
 
@@ -236,6 +261,11 @@ def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
         raise BenchError(f"{where}: {field} = {first.get('input')!r}: {_fault(first)}") from None
     if recipe.load_size is not None and recipe.load_size < recipe.image_size:
         raise BenchError(f"{where}: load_size = {recipe.load_size}: must be at least image_size {recipe.image_size}")
+    if recipe.noise and recipe.denoise != "none":
+        raise BenchError(
+            f"{where}: noise and denoise = {recipe.denoise} exclude each other (noise is drawn on denoised images); "
+            "train with noise, and denoise in bench robust --denoise"
+        )
     if recipe.scale_weights is not None and len(recipe.scale_weights) != len(recipe.scales):
         raise BenchError(
             f"{where}: scale_weights has {len(recipe.scale_weights)} values, scales has {len(recipe.scales)}"

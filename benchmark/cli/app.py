@@ -48,6 +48,8 @@ audit_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+denoise_app = typer.Typer(help="Train and apply denoisers.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(denoise_app, name="denoise", rich_help_panel=TRAIN)
 app.add_typer(data_app, name="data", rich_help_panel=DATA)
 app.add_typer(audit_app, name="audit", rich_help_panel=DATA)
 

@@ -25,6 +25,14 @@ def datasets(incomplete: str) -> Candidates:
     return _listed(incomplete, {**groups, **{name: info.title for name, info in DATASETS.items()}})
 
 
+def corruptions(incomplete: str) -> Candidates:
+    """Groups and names of corruptions."""
+    from benchmark.robustness.corruptions import CORRUPTIONS, GROUPS
+
+    groups = {name: f"{len(members)} corruptions" for name, members in GROUPS.items()}
+    return _listed(incomplete, {**groups, **{one.name: one.summary for one in CORRUPTIONS.values()}})
+
+
 def recipes(incomplete: str) -> Candidates:
     """Packaged recipes, and TOML files here."""
     from importlib import resources

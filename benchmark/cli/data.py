@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,9 @@ from benchmark.cli.app import data_app, names
 from benchmark.cli.options import CacheDir, DataRoot, Json, SplitSeed
 from benchmark.cli.printing import events, print_json, print_rows, say
 from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    from benchmark.data.listing.items import Item
 
 
 @data_app.command("list")
@@ -107,6 +111,13 @@ def data_show(
     dataset: Annotated[str, typer.Argument(help="A dataset, or FILE.toml.", autocompletion=complete.datasets)],
     out: Annotated[Path | None, typer.Option(help="The picture; show-NAME.png if unset.")] = None,
     num: Annotated[int, typer.Option(help="Images on the picture, evenly spaced.", min=1, max=600)] = 24,
+    corruption: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: the first image under these corruptions (core, all or names) at every severity.",
+            autocompletion=complete.corruptions,
+        ),
+    ] = None,
     data_root: DataRoot = None,
     cache_dir: CacheDir = None,
     as_json: Json = False,
@@ -124,6 +135,9 @@ def data_show(
     (name,) = members
     file = out or Path(f"show-{name}.png")
     items = list_dataset(name, data_root, cache_dir=cache_dir)
+    if corruption is not None:
+        _show_corruptions(name, items, names(corruption), file, as_json=as_json)
+        return
     shown = spread(items, num)
     say(f"reading {len(items)} masks")
     with events(as_json=as_json) as display:
@@ -135,3 +149,23 @@ def data_show(
         return
     print(found.to_text())
     say(f"wrote {file} ({kind})")
+
+
+def _show_corruptions(name: str, items: Sequence[Item], chosen: list[str], file: Path, *, as_json: bool) -> None:
+    from benchmark.data.listing.datasets import dataset_info
+    from benchmark.report.figures.contact_sheet import save_sheet
+    from benchmark.robustness.corruption_sheet import corruption_sheet
+
+    if not items:
+        raise BenchError(f"dataset {name!r} has no images: bench data check {name} says why")
+    info = dataset_info(name)
+    kind = "synthetic image" if info.synthetic else "real image, for research only: do not publish"
+    sheet, drawn, unfit = corruption_sheet(f"{info.title} {items[0].id} ({kind})", items[0], chosen)
+    save_sheet(sheet, file)
+    if as_json:
+        print_json(
+            {"dataset": name, "shown": [items[0].id], "corruptions": drawn, "left_out": unfit, "file": str(file)}
+        )
+        return
+    print(f"{len(drawn)} corruptions at 5 severities: {file}")
+    say(f"wrote {file} ({kind})" + (f"; left out, they do not apply: {', '.join(unfit)}" if unfit else ""))

@@ -17,6 +17,7 @@ from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.registry import ModelSpec, code_hash, get_spec, load_checkpoint
 from benchmark.prediction.maps import predict_at
+from benchmark.robustness.denoising.classical import get_front_end
 from benchmark.runtime.device import make_fabric
 from benchmark.store import io
 from benchmark.store.cells import find_cell
@@ -35,6 +36,7 @@ class Network:
 
     Attributes:
         title: For messages.
+        spec: Its entry in the registry.
         recipe: Gives size, resampling, normalisation and test-time processing.
         synthetic: Whether it was trained or tested on procedural images; None where nobody knows.
     """
@@ -43,12 +45,15 @@ class Network:
     recipe: Recipe
     fabric: Fabric
     title: str
+    spec: ModelSpec
     synthetic: bool | None = None
 
     def maps(self, images: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         """Maps of (H, W, 3) uint8 RGB images, each (H, W) uint8 at its image's own size: 255 x probability."""
         side, how = self.recipe.image_size, self.recipe.resize
-        batch = torch.from_numpy(np.stack([resize_image(image, side, how) for image in images]))
+        front_end = get_front_end(self.recipe.denoise)
+        ready = images if front_end.name == "none" else [front_end(image) for image in images]
+        batch = torch.from_numpy(np.stack([resize_image(image, side, how) for image in ready]))
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         return predict_at(self.model, self.recipe, batch, sizes, self.fabric)
 
@@ -78,7 +83,9 @@ def network_of_run(run: str, *, results: Path, model: str | None, device: str) -
         reason = " ".join(str(error).split())[:160]
         raise BenchError(f"{paths.best}: does not fit {spec.title} as it is built now ({reason})") from None
     fabric = make_fabric(device, recipe)
-    return Network(network.to(fabric.device).eval(), recipe, fabric, f"{spec.title} ({record.cell})", record.synthetic)
+    return Network(
+        network.to(fabric.device).eval(), recipe, fabric, f"{spec.title} ({record.cell})", spec, record.synthetic
+    )
 
 
 def network_of_checkpoint(
@@ -96,7 +103,7 @@ def network_of_checkpoint(
     network = build_network(spec, resolved, pretrained=False)
     load_checkpoint(spec, network, checkpoint)
     fabric = make_fabric(device, resolved)
-    return Network(network.to(fabric.device).eval(), resolved, fabric, f"{spec.title} ({checkpoint.name})")
+    return Network(network.to(fabric.device).eval(), resolved, fabric, f"{spec.title} ({checkpoint.name})", spec)
 
 
 def _find(run: str, results: Path) -> CellPaths:

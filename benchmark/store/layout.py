@@ -62,6 +62,10 @@ class CellPaths:
         """Per-image values of a metric of the user's own, by name and hash of its text."""
         return self.folder / "metrics" / _name(f"{name}-{code}.parquet")
 
+    def robust(self, dataset: str, name: str) -> Path:
+        """Result on one corrupted test set (``.json``; its per-image rows beside it as ``.parquet``)."""
+        return self.folder / "robust" / _name(dataset) / _name(f"{name}.json")
+
     def map(self, dataset: str, image_id: str) -> Path:
         """The probability map of one image."""
         return self.maps(dataset) / f"{_name(image_id)}.png"

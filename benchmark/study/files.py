@@ -12,7 +12,8 @@ from benchmark.errors import BenchError, unknown_name
 from benchmark.untrusted import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 TRAINING = ("run", "ablate")
-COMMANDS = (*TRAINING, "tables", "plots", "report")
+COMMANDS = (*TRAINING, "robust", "tables", "plots", "report")
+_SHARED = ("--data-root", "--cache-dir", "--device", "--workers")
 _OWN = ("results", "dry-run", "json", "help")
 """Options that the study itself decides."""
 
@@ -26,9 +27,15 @@ class Part:
     arguments: tuple[str, ...]
 
     def argv(self, results: Path, extra: tuple[str, ...] = ()) -> list[str]:
-        """The words after ``bench``; ``extra`` only where something is trained."""
-        more = extra if self.command in TRAINING else ()
+        """The words after ``bench``; ``extra`` where something is trained, and what of it ``robust`` takes there."""
+        more = extra if self.command in TRAINING else _applicable(extra) if self.command == "robust" else ()
         return [self.command, *self.arguments, "--results", str(results / self.folder), *more]
+
+
+def _applicable(extra: tuple[str, ...]) -> tuple[str, ...]:
+    """Keep the options of a training command that ``bench robust`` has too."""
+    pairs = (extra[i : i + 2] for i, word in enumerate(extra) if word in _SHARED)
+    return tuple(word for pair in pairs for word in pair)
 
 
 def study_names() -> list[str]:

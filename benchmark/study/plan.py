@@ -19,6 +19,8 @@ from benchmark.errors import BenchError
 from benchmark.metrics import Protocol, get_protocol
 from benchmark.metrics.reference import check_reference
 from benchmark.models.registry import ModelSpec, code_hash, expand_models, switches
+from benchmark.robustness.corruptions import get_corruption
+from benchmark.robustness.denoising.classical import get_front_end
 from benchmark.store.layout import ResultsLayout, cell_id
 from benchmark.store.schema import SplitInfo
 from benchmark.study.images import TestImages, TrainingImages, subset, subset_positions, training_images
@@ -251,6 +253,10 @@ def make_cell(
         "recipe": recipe.hash,
         "split": info.model_dump(),
     }
+    if recipe.noise:
+        payload["noise"] = {name: get_corruption(name).hash for name in sorted(recipe.noise)}
+    if recipe.denoise != "none":
+        payload["denoise"] = get_front_end(recipe.denoise).hash
     if weights is not None:
         payload["weights"] = file_hash(weights)
     name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)

@@ -19,7 +19,8 @@ from torch import Tensor
 from benchmark.config import Recipe, derive_seed
 from benchmark.data.pixels import transforms
 from benchmark.data.pixels.colour import COLOUR_PIECES, ColourExchange, colour_exchange
-from benchmark.data.pixels.draws import Rows
+from benchmark.data.pixels.draws import Draws, Rows
+from benchmark.data.pixels.noise import draw_noise
 from benchmark.data.pixels.pool import Pool
 from benchmark.data.pixels.turning import leading, turn, turn_on_device
 from benchmark.training.resident import Resident
@@ -76,6 +77,7 @@ class Batches:
         self.pixels: Pool | Resident = resident or train_set
         self.device, self.share = device, share
         self.crop_size, self.normalize = recipe.image_size, recipe.normalize
+        self.noise = recipe.noise
         self.exchange: ColourExchange | None = colour_exchange(recipe.augmentation, train_set)
         pieces = [piece for piece in recipe.augmentation if piece not in COLOUR_PIECES]
         early = 0 if self.exchange is not None else leading(pieces)
@@ -111,6 +113,8 @@ class Batches:
         rows = self.share.rows(len(positions))
         mine = positions[rows.slice]
         images, masks = self.pixels.batch(mine)
+        if self.noise:
+            images = draw_noise(images, self.noise, Draws(generator, rows))
         move = turn_on_device if isinstance(self.pixels, Resident) else turn
         images, masks = move(images, masks, self.early, generator=generator, rows=rows)
         if self.way == "ahead" and self.device.type == "cuda" and torch.cuda.is_available():

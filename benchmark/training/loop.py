@@ -30,7 +30,7 @@ from benchmark.training.resident import Resident, fits
 from benchmark.training.share import Share
 from benchmark.training.state import Keeper, TrainState
 from benchmark.training.steps import Stepper
-from benchmark.training.validate import baseline_dice, validate
+from benchmark.training.task import SEGMENTATION, Task
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -62,6 +62,7 @@ def train(
     keeper: Keeper,
     on_step: Callable[[int, int, int, float, float], None] = lambda *_: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
+    task: Task = SEGMENTATION,
 ) -> Outcome:
     """Train a model in place; on return it holds the weights of the selected epoch.
 
@@ -75,6 +76,7 @@ def train(
         keeper: Where the running state is kept while training lasts; continued from when it is there.
         on_step: Called with epoch, step, steps per epoch, loss, images/s.
         on_epoch: Called with the new row of the history.
+        task: What is learnt: how batches are made and judged.
     Returns:
         The outcome; status ``diverged`` when the loss or a score was not finite, or the loss exploded.
     Raises:
@@ -90,15 +92,15 @@ def train(
     train_set, val_set = data
     val_pixels: Pool | Resident = val_set
     resident = None
-    if fits(data, fabric.device):
+    if not recipe.noise and fits(data, fabric.device):  # corruptions are drawn on the CPU
         resident, val_pixels = Resident(train_set, fabric.device), Resident(val_set, fabric.device)
-    batches = Batches(train_set, recipe, fabric.device, share, resident)
+    batches = task.batches(train_set, recipe, fabric.device, share, resident)
     keeper.watch(model, optimizer, fabric)
     state = keeper.load()
     step_on = Stepper(network, model, optimizer, recipe, fabric, compute, state, keeper.say, share)
 
     begun = time.perf_counter() - state.seconds  # time of earlier runs counts too
-    foreground = baseline_dice(val_set)
+    baseline = task.baseline(val_set)
     with hold_back() as stop, keeper:
         while state.epoch < recipe.epochs:
             epoch = state.epoch + 1
@@ -110,7 +112,7 @@ def train(
                     state.add_loss(one.loss, one.num_images, time.perf_counter() - begun)
                     on_step(epoch, one.step + 1, steps, one.loss, state.images_per_s)
 
-            plateau = _plateau(recipe, state, fabric)
+            plateau = _plateau(recipe, state, fabric, task)
             model.train()
             if state.step == 0:
                 torch.manual_seed(derive_seed("noise", seed, epoch))
@@ -137,7 +139,7 @@ def train(
             if share.rank:  # the first process judges and keeps; this one helps with gradients only
                 state.add_epoch({}, 0.0)
                 continue
-            scores = validate(model, recipe, val_pixels, fabric)
+            scores = task.validate(model, recipe, val_pixels, fabric)
             if not all(map(math.isfinite, scores.values())):
                 cause = _cause(epoch, len(positions) - 1, positions, train_set)
                 message = f"validation output is not a number after epoch {epoch}"
@@ -147,11 +149,12 @@ def train(
                 "lr": optimizer.param_groups[0]["lr"],
                 "train_loss": state.loss_sum / sum(map(len, positions)),
                 **scores,
-                **foreground,
+                **baseline,
             }
             state.add_epoch(row, time.perf_counter() - begun)
-            if recipe.select != "best" or scores[recipe.select_metric] > state.best_score:
-                state.best_score, state.best_epoch = scores[recipe.select_metric], epoch
+            score = scores[task.metric(recipe)]
+            if recipe.select != "best" or score > state.best_score:
+                state.best_score, state.best_epoch = score, epoch
                 state.best_weights = {k: v.detach().to("cpu", copy=True) for k, v in model.state_dict().items()}
             on_epoch(row)
             if epoch < recipe.epochs and keeper.is_due:
@@ -160,11 +163,11 @@ def train(
     return _end(state, model, compute, batches, begun)
 
 
-def _plateau(recipe: Recipe, state: TrainState, fabric: Fabric) -> float | None:
+def _plateau(recipe: Recipe, state: TrainState, fabric: Fabric, task: Task) -> float | None:
     """The epoch's rate where validation steers it; the first process, which alone has the scores, tells the others."""
     if recipe.schedule != "plateau":
         return None
-    scores = [row[recipe.select_metric] for row in state.history if row]
+    scores = [row[task.metric(recipe)] for row in state.history if row]
     return float(fabric.broadcast(plateau_rate(recipe, scores)))
 
 

@@ -19,6 +19,7 @@ from benchmark.data.files.read_item import read_image, read_mask_grey
 from benchmark.data.listing.items import Item
 from benchmark.data.pixels.resize import MaskMode, Resize, resize_image, resize_mask
 from benchmark.errors import BenchError
+from benchmark.robustness.denoising.classical import FrontEnd, get_front_end
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,6 +87,7 @@ def open_cache(
     size: int,
     mask_mode: MaskMode = "binary",
     resize: Resize = "antialias",
+    denoise: str = "none",
     cache_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> PixelCache:
@@ -96,13 +98,15 @@ def open_cache(
         size: Side of the square images in pixels.
         mask_mode: How masks are reduced, one of ``MaskMode``.
         resize: "antialias" or "linear".
+        denoise: Front end for every image at its own size.
         cache_dir: Folder for the files; None for the user's cache folder.
         progress: Called with (done, total) while building.
     Raises:
         BenchError: For no items, an unreadable file, unequal sizes, or no space; nothing half-written stays.
     """
     _check(items, size, mask_mode, resize)
-    key = _key(items, size, mask_mode, resize)
+    front_end = get_front_end(denoise)
+    key = _key(items, size, mask_mode, resize, front_end)
     final = (cache_dir or default_cache_dir()) / "pixels" / key
     shape = (len(items), size, size)
     found = _open(final, shape, reused=True)
@@ -110,7 +114,7 @@ def open_cache(
         return found
 
     def build(folder: Path) -> None:
-        _write(folder, items, size, mask_mode, resize, progress)
+        _write(folder, items, size, mask_mode, resize, front_end, progress)
 
     build_folder(final, build, needed_bytes=4 * len(items) * size * size)
     made = _open(final, shape, reused=False)
@@ -129,8 +133,9 @@ def _check(items: Sequence[Item], size: int, mask_mode: str, resize: str) -> Non
             raise BenchError(f"{what} {value!r}: expected one of {', '.join(choices)}")
 
 
-def _key(items: Sequence[Item], size: int, mask_mode: str, resize: str) -> str:
-    lines = [f"v{VERSION} {size} {mask_mode} {resize}", *map(content_hash, items)]
+def _key(items: Sequence[Item], size: int, mask_mode: str, resize: str, front_end: FrontEnd) -> str:
+    behind = "" if front_end.name == "none" else f" {front_end.name} {front_end.hash}"
+    lines = [f"v{VERSION} {size} {mask_mode} {resize}{behind}", *map(content_hash, items)]
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
@@ -157,13 +162,19 @@ def _set_aside(folder: Path) -> None:
 
 
 def _write(
-    folder: Path, items: Sequence[Item], size: int, mask_mode: MaskMode, resize: Resize, progress: Progress | None
+    folder: Path,
+    items: Sequence[Item],
+    size: int,
+    mask_mode: MaskMode,
+    resize: Resize,
+    front_end: FrontEnd,
+    progress: Progress | None,
 ) -> None:
     """Write both arrays front to back: plain writes report a full disk, stores to a memory map would crash."""
     with (folder / "images.npy").open("wb") as images, (folder / "masks.npy").open("wb") as masks:
         _header(images, (len(items), size, size, 3))
         _header(masks, (len(items), size, size))
-        for done, (image, mask) in enumerate(_resized(items, size, mask_mode, resize), 1):
+        for done, (image, mask) in enumerate(_resized(items, size, mask_mode, resize, front_end), 1):
             images.write(image.tobytes())
             masks.write(mask.tobytes())
             if progress is not None:
@@ -174,11 +185,14 @@ def _header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _resized(items: Sequence[Item], size: int, mask_mode: MaskMode, resize: Resize) -> Iterator[tuple[Pixels, Pixels]]:
+def _resized(
+    items: Sequence[Item], size: int, mask_mode: MaskMode, resize: Resize, front_end: FrontEnd
+) -> Iterator[tuple[Pixels, Pixels]]:
     """Decode and resize in a few threads, in order, never more than a few pairs ahead."""
 
     def one(item: Item) -> tuple[Pixels, Pixels]:
         image, mask = load_pair(item)
+        image = image if front_end.name == "none" else front_end(image)
         return resize_image(image, size, resize), resize_mask(mask, size, mask_mode, resize)
 
     with ThreadPoolExecutor(THREADS) as pool:

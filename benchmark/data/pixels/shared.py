@@ -45,6 +45,7 @@ class SharedPixels:
             size=size,
             mask_mode=recipe.masks,
             resize=recipe.resize,
+            denoise=recipe.denoise,
             cache_dir=self._cache_dir,
             progress=lambda done, total: progress(f"cache {dataset} at {size} px", done, total) if progress else None,
         )

@@ -1,0 +1,98 @@
+"""`bench robust`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli import complete
+from benchmark.cli.app import TRAIN, app, integers, names
+from benchmark.cli.options import CacheDir, DataRoot, Device, Engine, Json, Results
+from benchmark.cli.printing import events, print_json, print_tables, say
+
+
+@app.command(rich_help_panel=TRAIN)
+def robust(
+    runs: Annotated[str | None, typer.Option(help="Parts of cells' names, comma-separated; all if unset.")] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="Models, comma-separated; also FILE.py:function.", autocompletion=complete.models),
+    ] = None,
+    corruptions: Annotated[
+        str, typer.Option(help="core, all or names, comma-separated.", autocompletion=complete.corruptions)
+    ] = "core",
+    severities: Annotated[str, typer.Option(help="1 (mild) to 5, comma-separated.")] = "1,2,3,4,5",
+    datasets: Annotated[
+        str | None,
+        typer.Option(help="Test sets; those that all chosen cells scored if unset.", autocompletion=complete.datasets),
+    ] = None,
+    denoise: Annotated[
+        str,
+        typer.Option(
+            help="Denoisers before the network, each on its own: none, gaussian, median, nlm, tv, wavelet, FILE.pt.",
+        ),
+    ] = "none",
+    reference: Annotated[
+        str, typer.Option(help="Model that mCE and differences relate to.", autocompletion=complete.models)
+    ] = "unet",
+    seen: Annotated[
+        bool, typer.Option("--seen", help="Also test corruptions that a cell was trained with; the table says so.")
+    ] = False,
+    protocol: Annotated[
+        str, typer.Option(help="Protocol of the tables.", autocompletion=complete.protocols)
+    ] = "pranet",
+    engine: Engine = "fast",
+    workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1)] = 1,
+    device: Device = "auto",
+    results: Results = Path("results"),
+    data_root: DataRoot = None,
+    cache_dir: CacheDir = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for tables and figures; RESULTS/tables and RESULTS/figures if unset.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict and score finished cells on corrupted test images, without training; write tables and figures.
+
+    Each result is kept beside the cell's record, so the same command goes on where it stopped. Tables give the clean
+    score, the mean over corruptions and severities, retention and mCE, with intervals and paired differences.
+
+    Example: bench robust --models unet,bsanet --corruptions core --denoise none,nlm
+    """
+    from benchmark.robustness.cells import Asked
+    from benchmark.robustness.study import robustness
+
+    asked = Asked(
+        results=results,
+        runs=tuple(names(runs or "")),
+        models=tuple(names(models or "")),
+        corruptions=tuple(names(corruptions)),
+        severities=tuple(integers(severities, "--severities")),
+        datasets=tuple(names(datasets or "")),
+        denoisers=tuple(names(denoise)),
+        protocol=protocol,
+        engine=engine,
+        reference=reference,
+        seen=seen,
+        device=device,
+        workers=workers,
+        data_root=data_root,
+        cache_dir=cache_dir,
+    )
+    with events(as_json=as_json) as display:
+        found = robustness(asked, out=out, notice=display.notice, progress=display.phase)
+    if as_json:
+        print_json(
+            {
+                "tables": {sheet.stem: list(sheet.data) for sheet in found.sheets},
+                "files": [str(path) for path in found.files],
+                "measured": found.num_measured,
+                "results": found.num_results,
+            }
+        )
+        return
+    print_tables(found.sheets, "markdown")
+    say(f"{found.num_measured} of {found.num_results} results measured now; the others were there")
+    say("wrote " + ", ".join(str(path) for path in found.files))

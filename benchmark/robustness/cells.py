@@ -1,0 +1,154 @@
+"""Which cells are measured, and the images that each was scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.data.files.hashing import fingerprint
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.data.listing.items import Item
+from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics import Protocol, get_protocol
+from benchmark.store import io
+from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.schema import Record
+
+PROTOCOLS = ("pranet", "pranet-matlab", "half", "ldnet")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What ``bench robust`` was asked for.
+
+    Attributes:
+        results: Results folder.
+        runs: Parts of cell names; every finished cell if empty.
+        models: Registry names; every model if empty. A network from a file is named ``FILE.py:function``.
+        corruptions: Names and groups.
+        severities: 1 to 5.
+        datasets: Test sets; every one that all chosen cells scored if empty.
+        denoisers: Front ends, each measured on its own; ``none`` is the network alone.
+        protocol: What tables print. All named protocols are scored.
+        reference: Model that mCE and differences relate to.
+        seen: Whether a model may be tested on a corruption that it was trained with; the table then says so.
+        device: As for ``bench run``.
+        workers: Processes.
+        data_root: Where the images are.
+        cache_dir: For phantom and the plans of masks.
+    """
+
+    results: Path
+    runs: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    corruptions: tuple[str, ...] = ("core",)
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    datasets: tuple[str, ...] = ()
+    denoisers: tuple[str, ...] = ("none",)
+    protocol: str = "pranet"
+    engine: str = "fast"
+    reference: str = "unet"
+    seen: bool = False
+    device: str = "auto"
+    workers: int = 1
+    data_root: Path | None = None
+    cache_dir: Path | None = None
+
+    @property
+    def protocols(self) -> dict[str, Protocol]:
+        """What is scored: one pass serves all."""
+        names = ("pranet", "half") if self.engine == "reference" else PROTOCOLS
+        return {name: get_protocol(name) for name in dict.fromkeys((*names, self.protocol))}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A finished cell and its test images.
+
+    Attributes:
+        record: Its record.
+        paths: Its files.
+        model_file: ``FILE.py:function`` where its network came from a file.
+        items: Test set -> images, in the order of ids.
+    """
+
+    record: Record
+    paths: CellPaths
+    model_file: str | None
+    items: dict[str, tuple[Item, ...]] = field(default_factory=dict)
+
+
+def find_sources(asked: Asked) -> list[Source]:
+    """Choose finished cells and find the images that they were scored on.
+
+    Raises:
+        BenchError: No cell fits, a test set was not scored by a cell, or images are gone or changed.
+    """
+    layout = ResultsLayout(asked.results)
+    chosen = _choose(asked, io.read_records(asked.results))
+    datasets = _datasets(asked, chosen)
+    sources = []
+    for record in chosen:
+        paths = layout.cell(record.cell)
+        items = {name: _items(record, name, paths, asked) for name in datasets}
+        sources.append(Source(record, paths, _file_of(record, asked.models), items))
+    return sources
+
+
+def _choose(asked: Asked, records: Sequence[Record]) -> list[Record]:
+    finished = [r for r in records if r.status == "ok" and not r.origin and r.best_sha256]
+    for run in asked.runs:
+        if not any(run in record.cell for record in finished):
+            known = ", ".join(record.cell for record in finished) or "none"
+            raise BenchError(f"--runs {run}: no finished cell with weights; {asked.results} holds {known}")
+    for model in asked.models:
+        if ".py:" not in model and all(record.model != model for record in finished):
+            raise unknown_name("model among the finished cells", model, {record.model for record in finished})
+    chosen = [
+        record
+        for record in finished
+        if (not asked.runs or any(run in record.cell for run in asked.runs))
+        and (not asked.models or record.model in asked.models or _file_of(record, asked.models))
+    ]
+    if not chosen:
+        raise BenchError(f"{asked.results}: no finished cell with weights fits; run 'bench run' first")
+    return chosen
+
+
+def _file_of(record: Record, models: Sequence[str]) -> str | None:
+    """The ``FILE.py:function`` among the models that a cell's network came from."""
+    if not record.model.startswith("file:"):
+        return None
+    from benchmark.models.registry import get_spec
+
+    return next((name for name in models if ".py:" in name and get_spec(name).name == record.model), None)
+
+
+def _datasets(asked: Asked, chosen: Sequence[Record]) -> list[str]:
+    common = [name for name in chosen[0].tests if all(name in record.tests for record in chosen)]
+    for name in asked.datasets:
+        lacking = next((record.cell for record in chosen if name not in record.tests), None)
+        if lacking is not None:
+            raise BenchError(f"--datasets {name}: {lacking} did not score it; all chosen cells scored {common}")
+    if not common:
+        raise BenchError("the chosen cells share no test set; choose with --runs, --models or --datasets")
+    return list(asked.datasets) or common
+
+
+def _items(record: Record, name: str, paths: CellPaths, asked: Asked) -> tuple[Item, ...]:
+    ids = set(map(str, io.read_scores(paths.scores, ["dataset", "id"]).query("dataset == @name")["id"]))
+    try:
+        every = list_dataset(name, asked.data_root, cache_dir=asked.cache_dir)
+    except BenchError as error:
+        raise BenchError(f"{record.cell}: its images of {name} are gone: {error}") from None
+    items = tuple(sorted((item for item in every if item.id in ids), key=lambda item: item.id))
+    if len(items) != len(ids):
+        gone = sorted(ids - {item.id for item in items})
+        raise BenchError(f"{record.cell} {name}: {len(gone)} of its images are gone ({gone[0]}, ...); restore them")
+    if fingerprint(items) != record.tests[name].fingerprint:
+        raise BenchError(
+            f"{record.cell} {name}: the images at hand are not those that it was scored on; restore them, or run the "
+            "cell again with --if-exists overwrite"
+        )
+    return items

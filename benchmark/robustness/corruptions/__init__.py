@@ -1,0 +1,16 @@
+"""Named, seeded corruptions of an image at five severities: ``CORRUPTIONS``, ``select``, ``corrupt``."""
+
+from benchmark.robustness.corruptions.base import SEVERITIES, Corruption, Pixels, corruption_seed
+from benchmark.robustness.corruptions.registry import CORRUPTIONS, GROUPS, corrupt, get_corruption, select
+
+__all__ = [
+    "CORRUPTIONS",
+    "GROUPS",
+    "SEVERITIES",
+    "Corruption",
+    "Pixels",
+    "corrupt",
+    "corruption_seed",
+    "get_corruption",
+    "select",
+]

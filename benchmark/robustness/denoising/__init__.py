@@ -1,0 +1,1 @@
+"""Denoising in front of segmentation, and how well it restores an image that we made noisy ourselves."""

@@ -1,0 +1,117 @@
+"""What is kept of one cell on one corrupted test set: a small record beside the cell's, and its per-image rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import BenchError
+from benchmark.store import io
+from benchmark.store.layout import CellPaths
+from benchmark.store.schema import TestResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+CLEAN = "clean"
+"""Name of the test set as it is, at severity 0: measured where a denoiser stands in front of the network."""
+
+
+class RobustResult(BaseModel):
+    """One cell, test set, corruption, severity and denoiser."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
+    cell: str
+    best_sha256: str
+    dataset: str
+    corruption: str
+    corruption_hash: str
+    severity: int
+    denoise: str
+    denoise_hash: str
+    engine: str
+    protocols: dict[str, str]
+    test: TestResult
+    environment: dict[str, Any] = {}
+    timing: dict[str, float] = {}
+    created: str
+
+    def same_as(self, other: RobustResult) -> bool:
+        """Whether both measure the same thing: weights, images, corruption, denoiser and scoring."""
+        return _identity(self) == _identity(other) and other.protocols.items() <= self.protocols.items()
+
+
+def _identity(result: RobustResult) -> tuple[object, ...]:
+    return (
+        result.cell,
+        result.best_sha256,
+        result.dataset,
+        result.corruption,
+        result.corruption_hash,
+        result.severity,
+        result.denoise_hash,
+        result.engine,
+        result.test.fingerprint,
+    )
+
+
+def result_path(paths: CellPaths, dataset: str, corruption: str, severity: int, denoise: str) -> Path:
+    """Return where the result lies; its rows have the same name and the suffix ``.parquet``."""
+    return paths.robust(dataset, f"{corruption}-{severity}-{denoise}")
+
+
+def write_result(path: Path, result: RobustResult, rows: pd.DataFrame) -> None:
+    """Write rows, then the record: a result counts once its record is there."""
+    io.write_parquet(path.with_suffix(".parquet"), rows)
+    io.write_json(path, result.model_dump(mode="json", by_alias=True))
+
+
+def read_result(path: Path) -> RobustResult:
+    """Read one result's record.
+
+    Raises:
+        BenchError: Not JSON, not a result, or of a newer schema.
+    """
+    try:
+        return RobustResult.model_validate(io.read_json(path))
+    except (OSError, ValueError, AttributeError) as error:
+        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
+        raise BenchError(f"{path}: not a readable result ({fault}); delete it and run bench robust again") from None
+
+
+def read_rows(path: Path, protocol: str) -> pd.DataFrame:
+    """Read the per-image rows of a result under one protocol, index ``id``.
+
+    Raises:
+        BenchError: They are missing, unreadable, or fewer or more than the record says.
+    """
+    rows = io.read_scores(path.with_suffix(".parquet"), ["protocol", "id", "group", "dice"])
+    rows = rows[rows["protocol"] == protocol].set_index("id").sort_index()
+    wanted = read_result(path).test.n
+    if len(rows) != wanted or not rows.index.is_unique:
+        raise BenchError(
+            f"{path.with_suffix('.parquet')}: {len(rows)} rows under {protocol}, its record says {wanted}; "
+            "delete it and run bench robust again"
+        )
+    return rows
+
+
+def is_current(path: Path, wanted: RobustResult, notice: Callable[[str], None]) -> bool:
+    """Whether the result on disk is whole and measures what is wanted now; a damaged one is named, to be replaced."""
+    if not path.is_file():
+        return False
+    try:
+        found = read_result(path)
+        if found.same_as(wanted):
+            read_rows(path, next(iter(wanted.protocols)))
+            return True
+    except BenchError as error:
+        notice(f"measured again: {error}")
+        return False
+    notice(f"measured again: {path} is of other weights, images, corruption, denoiser or scoring")
+    return False

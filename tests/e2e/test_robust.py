@@ -1,0 +1,249 @@
+"""`bench robust`: finished cells on corrupted test images, through the installed command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from harness import NET, TINY, bench_executable
+
+import benchmark as bench
+from benchmark.data.files.read_item import read_image, read_mask
+from benchmark.data.listing.datasets import list_dataset
+from benchmark.errors import BenchError
+from benchmark.metrics import plan, score_all
+from benchmark.prediction.network import network_of_run
+from benchmark.robustness.cells import Asked
+from benchmark.robustness.corruptions import corrupt
+from benchmark.robustness.study import robustness
+
+FILES = "./tiny_net.py:build,./tiny_net.py:build_again"
+REFERENCE = "file:tiny_net:build"
+Robust = Callable[..., "subprocess.CompletedProcess[str]"]
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def call(run_bench: Callable[..., subprocess.CompletedProcess[str]], shared_cache: Path) -> Call:
+    """Run `bench` in a folder; ``installed``: the script itself, which may start processes of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
+    environment = {**kept, "BENCH_CACHE_DIR": str(shared_cache), "COLUMNS": "200"}
+
+    def run(home: Path, *arguments: str, code: int = 0, installed: bool = False) -> subprocess.CompletedProcess[str]:
+        if installed:
+            command = [bench_executable(), *arguments]
+            done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=900)
+        else:
+            done = run_bench(list(arguments), cwd=home, env=environment)
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Path:
+    """A folder with two finished networks of phantom, and one trained with noise in a results folder of its own."""
+    folder = tmp_path_factory.mktemp("robust")
+    (folder / "tiny_net.py").write_text(NET + "\n\ndef build_again():\n    return TinyNet()\n")
+    common = ("--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first", "-q")
+    call(folder, "run", "--models", FILES, *common)
+    noisy = ("--set", 'noise=["shot_noise", "jpeg"]', "--results", "noisy")
+    call(folder, "run", "--models", "./tiny_net.py:build", *common, *noisy)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def robust(home: Path, call: Call) -> Robust:
+    def run(*arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
+        return call(home, "robust", "--models", FILES, "--reference", REFERENCE, *arguments, **how)
+
+    return run
+
+
+ASKED = ("--corruptions", "gaussian_noise,contrast", "--severities", "1,5", "--denoise", "none,median")
+
+
+@pytest.fixture(scope="module")
+def measured(robust: Robust, home: Path) -> dict[str, bytes]:
+    """The tables and figures of one command."""
+    done = robust(*ASKED)
+    assert "18 of 18 results measured now" in done.stderr
+    return tables(home)
+
+
+def tables(home: Path) -> dict[str, bytes]:
+    files = [*(home / "results" / "tables").glob("robust*"), *(home / "results" / "figures").glob("robust*")]
+    return {file.name: file.read_bytes() for file in files}
+
+
+def test_a_result_is_what_the_network_predicts_on_the_corrupted_image(
+    measured: dict[str, bytes], home: Path, shared_cache: Path
+) -> None:
+    rows = pd.read_csv(home / "results/tables/robust-corruptions.csv").set_index(["corruption", "model", "denoise"])
+    (record,) = (home / "results/runs").glob("file_tiny_net_build/*/seed0/run.json")
+    used = pd.read_parquet(record.parent / "scores.parquet").query("protocol == 'pranet'")
+    items = [i for i in list_dataset("phantom-kvasir", cache_dir=shared_cache) if i.id in set(used["id"])]
+    network = network_of_run(
+        str(record.parent), results=home / "results", model=str(home / "tiny_net.py:build"), device="cpu"
+    )
+    by_severity = []
+    for severity in (1, 5):
+        images = [corrupt(read_image(i), "contrast", severity=severity, image_id=i.id) for i in items]
+        for item, prob in zip(items, network.maps(images), strict=True):
+            mask = read_mask(item)
+            by_severity.append(score_all(prob, mask, plan=plan(mask), protocols=["pranet"])["pranet"].dice)
+    assert rows.loc[("contrast", REFERENCE, "none"), "mDSC"] == pytest.approx(np.mean(by_severity), abs=2e-3)
+
+
+def test_tables_hold_clean_corrupted_retention_and_mce(measured: dict[str, bytes], home: Path) -> None:
+    table = pd.read_csv(home / "results/tables/robust.csv").set_index(["model", "denoise"])
+    by_corruption = pd.read_csv(home / "results/tables/robust-corruptions.csv")
+    assert len(table) == 4 and table["synthetic"].all()
+    for (model, denoise), row in table.iterrows():  # noqa: B007 (named in the queries)
+        mine = by_corruption.query("model == @model and denoise == @denoise").set_index("corruption")["mDSC"]
+        base = by_corruption.query("model == @REFERENCE and denoise == 'none'").set_index("corruption")["mDSC"]
+        assert row["corrupted"] == pytest.approx(mine.mean(), abs=2e-6)
+        assert row["retention"] == pytest.approx(row["corrupted"] / row["clean"], abs=1e-5)
+        assert row["mce"] == pytest.approx(((1 - mine) / (1 - base)).mean(), abs=1e-5)
+        assert row["corrupted_low"] <= row["corrupted"] <= row["corrupted_high"]
+    assert table.loc[(REFERENCE, "none"), "mce"] == 1 and pd.isna(table.loc[(REFERENCE, "none"), "p_holm"])
+    changes = pd.read_csv(home / "results/tables/robust-changes.csv")
+    assert list(changes["change"]) == ["denoised by median"] * 2
+    text = (home / "results/tables/robust-phantom-kvasir.md").read_text()
+    assert "Synthetic images" in text and "one seed" in text
+    names = {name.rpartition(".")[2] for name in measured}
+    assert names == {"csv", "tex", "md", "html", "pdf", "png"}
+
+
+def test_the_same_command_measures_nothing_twice_and_writes_the_same_bytes(
+    measured: dict[str, bytes], robust: Robust, home: Path
+) -> None:
+    assert "0 of 18 results measured now" in robust(*ASKED).stderr
+    assert tables(home) == measured
+
+
+def test_lost_and_damaged_results_are_measured_again_by_two_processes_with_the_same_bytes(
+    measured: dict[str, bytes], robust: Robust, home: Path
+) -> None:
+    results = sorted((home / "results/runs").rglob("robust/*/*.json"))
+    assert len(results) == 18
+    results[0].unlink()
+    results[1].write_text("{")
+    results[2].with_suffix(".parquet").write_bytes(b"torn")
+    payload = json.loads(results[3].read_text())
+    results[3].write_text(json.dumps({**payload, "corruption_hash": "00000000"}))
+    said = robust(*ASKED, "--workers", "2", installed=True).stderr
+    assert "4 of 18 results measured now" in said
+    assert said.count("measured again: ") == 3 and "is of other weights, images, corruption" in said
+    assert tables(home) == measured
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"corruptions": ["gausian_noise"]}, "unknown corruption 'gausian_noise': did you mean 'gaussian_noise'?"),
+        ({"severities": [0]}, "severity 0: expected an integer from 1 (mild) to 5"),
+        ({"denoisers": ["medain"]}, "unknown denoiser 'medain': did you mean 'median'?"),
+        ({"denoisers": ["weights.pt"]}, "denoiser weights.pt: not found"),
+        ({"corruptions": ["low_dose_ct"]}, "defined for grey images only"),
+        ({"datasets": ["kvasir"]}, "--datasets kvasir: "),
+        ({"runs": ["sanet"]}, "--runs sanet: no finished cell with weights"),
+        ({"models": ["unett"]}, "unknown model among the finished cells 'unett'"),
+        ({"protocol": "pranett"}, "unknown protocol 'pranett'"),
+        ({"results": Path("nowhere")}, "results folder nowhere: not found"),
+    ],
+)
+def test_mistakes_are_named_with_the_next_step(
+    home: Path, shared_cache: Path, fields: dict[str, Any], line: str
+) -> None:
+    asked = Asked(home / "results", models=(f"{home}/tiny_net.py:build",), cache_dir=shared_cache, reference=REFERENCE)
+    with pytest.raises(BenchError) as error:
+        robustness(replace(asked, **fields))
+    assert line in str(error.value)
+
+
+def test_a_mistake_ends_in_one_line_and_code_2(robust: Robust) -> None:
+    assert robust("--severities", "mild", code=2).stderr.startswith("error: --severities mild: expected whole numbers")
+
+
+def test_the_function_returns_what_the_command_wrote(
+    measured: dict[str, bytes], home: Path, shared_cache: Path
+) -> None:
+    found = bench.robust(
+        "gaussian_noise,contrast",
+        results=home / "results",
+        models=f"{home}/tiny_net.py:build",
+        severities=(1, 5),
+        reference=REFERENCE,
+        cache_dir=shared_cache,
+        out=home / "elsewhere",
+    )
+    table = pd.read_csv(home / "results/tables/robust.csv").set_index(["model", "denoise"])
+    assert found.num_measured == 0 and len(found.summaries[0].rows) == 1
+    assert found.summaries[0].rows[0].corrupted.value == pytest.approx(
+        table.loc[(REFERENCE, "none"), "corrupted"], abs=1e-6
+    )
+    with pytest.raises(BenchError, match="unknown option 'severity': did you mean 'severities'"):
+        bench.robust(results=home / "results", severity=3)
+
+
+def test_denoise_trains_weights_that_stand_before_a_network_and_on_files(
+    home: Path, call: Call, shared_cache: Path
+) -> None:
+    small = ["epochs=1", "image_size=32", "load_size=40", "max_train_images=8", "max_val_images=2", "warmup_epochs=0",
+             "model_options={num_groups=1}"]  # fmt: skip
+    sets = [word for one in small for word in ("--set", one)]
+    trained = call(home, "denoise", "train", "--datasets", "phantom-kvasir", "--out", "d", *sets)
+    assert trained.stdout.startswith("epoch 1: PSNR ") and "(synthetic): d/denoiser.pt" in trained.stdout
+    asked = ("robust", "--models", "./tiny_net.py:build", "--reference", REFERENCE, "--severities", "5")
+    done = call(home, *asked, "--corruptions", "shot_noise", "--denoise", "none,d/denoiser.pt")
+    assert "+ attention-" in done.stdout and "denoised by attention-" in done.stdout
+    picture = next(list_dataset("phantom-kvasir", cache_dir=shared_cache)[0].image_path.parent.glob("*"))
+    applied = call(home, "denoise", "apply", str(picture), "--denoiser", "median", "--out", "clean")
+    assert applied.stdout == "1 images: clean\n" and len(list((home / "clean").glob("*.png"))) == 1
+
+
+def test_data_show_draws_corruptions(home: Path, call: Call) -> None:
+    asked = ("data", "show", "phantom-kvasir", "--corruption", "jpeg,low_light", "--out", "sheet.png")
+    done = call(home, *asked)
+    assert done.stdout == "2 corruptions at 5 severities: sheet.png\n" and (home / "sheet.png").is_file()
+
+
+def test_the_noise_study_is_commands_that_parse(home: Path, call: Call) -> None:
+    asked = ("study", "noise-study", "--results", "mine", "--workers", "2", "--executor", "local", "--dry-run")
+    lines = call(home, *asked).stdout.splitlines()
+    assert len(lines) == 4 and "--seen" in lines[3]
+    assert lines[3].endswith("--results mine --workers 2") and "--executor local" in lines[0]
+
+
+def test_a_cell_whose_images_are_others_is_named(home: Path, robust: Robust) -> None:
+    (record,) = (home / "results/runs").glob("file_tiny_net_build/*/seed0/run.json")
+    kept = record.read_text()
+    payload = json.loads(kept)
+    payload["tests"]["phantom-kvasir"]["fingerprint"] = "0" * 32
+    record.write_text(json.dumps(payload))
+    try:
+        said = robust("--corruptions", "jpeg", code=2).stderr
+    finally:
+        record.write_text(kept)
+    assert "the images at hand are not those that it was scored on" in said
+
+
+def test_what_a_cell_was_trained_with_is_refused_unless_the_table_says_so(home: Path, call: Call) -> None:
+    asked = ("robust", "--models", "./tiny_net.py:build", "--results", "noisy", "--severities", "3", "--reference",
+             REFERENCE)  # fmt: skip
+    said = call(home, *asked, "--corruptions", "jpeg,contrast", code=2).stderr
+    assert "was trained with jpeg; leave the corruption or the cell out, or pass --seen" in said
+    done = call(home, *asked, "--corruptions", "jpeg,contrast", "--seen")
+    assert "‡ trained with corruptions that are tested here" in done.stdout and "‡" in done.stdout
+    assert "‡" not in call(home, *asked, "--corruptions", "contrast").stdout
