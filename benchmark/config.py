@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.recipes.meanings import MEANINGS
 from benchmark.untrusted import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 Augmentation = Literal[
@@ -223,11 +224,19 @@ def load_recipe(name: str, *, model: str, overrides: Mapping[str, Any] | None = 
     return validate_recipe({**fields, **(overrides or {})}, where=f"recipe {name}")
 
 
+def unknown_field(key: str) -> str:
+    """Say that a recipe has no such field, and which one means it, by its words or by its spelling."""
+    meant = MEANINGS.get(key.lower().replace("-", "_"))
+    if meant is not None:
+        return f"unknown field {key!r}: {meant}; 'bench recipes --fields' explains all"
+    return f"{unknown_name('field', key, Recipe.model_fields)}; 'bench recipes --fields' explains them"
+
+
 def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
     """Build a ``Recipe``, turning the first fault into a one-line ``BenchError`` that starts with ``where``."""
     for key in fields:
         if key not in Recipe.model_fields:
-            raise BenchError(f"{where}: {unknown_name('field', key, Recipe.model_fields)}")
+            raise BenchError(f"{where}: {unknown_field(key)}")
     try:
         recipe = Recipe(**fields)
     except ValidationError as error:
@@ -287,7 +296,7 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
         if not sign:
             raise BenchError(f"--set {pair!r}: expected key=value, for example --set epochs=5")
         if key not in Recipe.model_fields:
-            raise BenchError(f"--set {pair}: {unknown_name('field', key, Recipe.model_fields)}")
+            raise BenchError(f"--set {pair}: {unknown_field(key)}")
         fields[key] = _toml_value(text.strip())
     return fields
 

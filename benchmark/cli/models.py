@@ -1,7 +1,8 @@
-"""`bench evaluate`, `bench profile`, `bench protocols`, `bench models`."""
+"""`bench evaluate`, `bench profile`, `bench protocols`, `bench models`, `bench recipes`."""
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -221,3 +222,31 @@ def models(
     print_rows(rows)
     others = "smp:<architecture>[:<encoder>] (smp:segformer:tu-mit_b0), FILE.py:function, entry points bench.models"
     say(f"any other network by name: {others}")
+
+
+@app.command(rich_help_panel=TOOLS)
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="Resolve this one: name, or FILE.toml.", autocompletion=complete.recipes)
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="For this model; a recipe may differ by model.", autocompletion=complete.models)
+    ] = "unet",
+    fields: Annotated[bool, typer.Option("--fields", help="Explain every field: values, default, unit.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the packaged recipes, explain the fields that a recipe may set, or resolve one recipe for a model.
+
+    Example: bench recipes --fields
+    """
+    from benchmark.config import load_recipe
+    from benchmark.recipes.explain import field_rows, recipe_rows
+
+    if name is not None:
+        recipe = load_recipe(name, model=model)
+        values = recipe.model_dump(mode="json")
+        rows = [{**row, "default": json.dumps(values[row["field"]])} for row in field_rows()]
+        rows = [{("value" if key == "default" else key): text for key, text in row.items()} for row in rows]
+    else:
+        rows = field_rows() if fields else recipe_rows()
+    (print_json if as_json else print_rows)(rows)

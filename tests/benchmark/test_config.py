@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmark.config import Recipe, derive_seed, load_recipe, parse_overrides, recipe_names
 from benchmark.errors import BenchError
+from benchmark.recipes.explain import field_rows
+from benchmark.recipes.meanings import MEANINGS
 
 
 def test_paper_recipe_is_the_papers() -> None:
@@ -96,3 +99,32 @@ def test_seeds_depend_on_names_alone() -> None:
     assert derive_seed("order", 0, 1) == derive_seed("order", 0, 1)
     assert len({derive_seed("order", s, e) for s in range(5) for e in range(5)}) == 25
     assert 0 <= derive_seed("x") < 2**63
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("patience", "select = best"),
+        ("tta", "postprocess"),
+        ("focal", "loss"),
+        ("learning_rate", "lr"),
+        ("AMP", "precision"),
+    ],
+)
+def test_a_field_by_another_programs_name_is_explained(given: str, meant: str) -> None:
+    with pytest.raises(BenchError, match=f"unknown field '{given}': .*{meant}.*bench recipes --fields"):
+        parse_overrides([f"{given}=1"])
+
+
+def test_every_word_that_is_explained_names_a_field_or_an_option() -> None:
+    words = {word for text in MEANINGS.values() for word in re.findall(r"[a-z_]+", text)}
+    assert not set(MEANINGS) & set(Recipe.model_fields), "a field that exists needs no translation"
+    assert {"lr", "select", "postprocess", "micro_batch", "precision"} <= words & set(Recipe.model_fields)
+
+
+def test_every_field_is_explained_with_values_and_default() -> None:
+    rows = {row["field"]: row for row in field_rows()}
+    assert set(rows) == set(Recipe.model_fields)
+    assert all(row["what"] and row["values"] and row["default"] for row in rows.values())
+    assert rows["epochs"]["values"].startswith("whole number >= 1") and rows["epochs"]["default"] == "120"
+    assert "adam, adamw, sgd" in rows["optimizer"]["values"]
