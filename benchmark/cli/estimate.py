@@ -46,7 +46,7 @@ def estimate(
     as_json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown on a terminal too.")] = False,
 ) -> None:
-    """Compute what a plan costs: hours on devices that are not at hand, memory, disk, growth. Nothing is trained.
+    """Compute what a plan costs: hours on other devices, memory, disk, growth. Nothing is trained.
 
     Each network is counted and timed on this machine. GPUs come from published peaks and an assumed utilisation,
     unless RESULTS/profile.csv holds training steps measured on them (bench profile --train on the device). Datasets

@@ -1,6 +1,6 @@
 """One cell in another process: what is sent there, what it tells meanwhile, how it is run.
 
-Nothing but JSON goes either way. The other side plans the request anew: a cell's name covers the images' content, the
+Nothing but JSON goes either way. The other side plans the request again: a cell's name covers the images' content, the
 recipe and the code of the model, so the same name there is the proof that it would train the same.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from benchmark.study.plan import Cell
 
 Told = dict[str, Any]
-"""What a job tells: ``cell``, ``what`` (a events's method, or busy, lost, refused, stopped) and ``args``."""
+"""What a job tells: ``cell``, ``what`` (a method of events, or busy, lost, refused, stopped) and ``args``."""
 
 Tell = Callable[[Told], None]
 

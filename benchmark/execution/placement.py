@@ -80,7 +80,7 @@ OPTIONS: dict[str, dict[str, Option]] = {
             _amount, "GPUs that a cell takes, also parts; 0 if unset, with --device cuda as many as --devices", "0.5"
         ),
         "memory": Option(_amount, "GB of memory that a cell takes; not asked for if unset", "16"),
-        "resource": Option(str, "a resource of one's own that its node must have", "big_disk"),
+        "resource": Option(str, "a custom resource that its node must have", "big_disk"),
         "retries": _RETRIES,
     },
     "slurm": {

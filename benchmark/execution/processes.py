@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from benchmark.execution import prestart as nursery
+from benchmark.execution import prestart
 from benchmark.execution.job import Job, Told, pack, understood
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Processes:
         self._told: queue.Queue[Told] = queue.Queue()
         self._stopping = False
         count = self._count = min(placement.workers or 1, num_cells)
-        self._threads = nursery.threads_each(placement, placement.workers or 1)
+        self._threads = prestart.threads_each(placement, placement.workers or 1)
         self._gpus = visible_gpus(study.request.device)
         self._gpus_each = study.request.devices
         self._workers = [self._start(number) for number in range(count)]
@@ -101,7 +101,7 @@ class Processes:
                 worker.process.wait()
 
     def _start(self, number: int) -> _Worker:
-        process = nursery.take(self._threads)
+        process = prestart.take(self._threads)
         worker = _Worker(process, number)
         assert process.stdout is not None and process.stderr is not None
         for target, pipe in ((self._hear, process.stdout), (self._hear_errors, process.stderr)):
@@ -137,7 +137,7 @@ class Processes:
                 self._told.put({"cell": cell, "what": "notice", "args": [line.rstrip()]})
 
     def _bury(self) -> list[Told]:
-        """Replace workers that died with a cell in hand."""
+        """Replace workers that died while they ran a cell."""
         lost: list[Told] = []
         for place, worker in enumerate(self._workers):
             code = worker.process.poll()

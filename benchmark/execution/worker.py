@@ -1,7 +1,7 @@
 """A worker process of this machine: reads jobs from standard input, writes what it has to tell to standard output.
 
 The first line is the packed study, each further one a job. The end of the input means that the parent wants no more
-of it, or is dead: a cell in hand is then saved as after SIGTERM.
+of it, or is dead: a running cell is then saved as after SIGTERM.
 """
 
 from __future__ import annotations
