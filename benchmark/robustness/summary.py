@@ -1,8 +1,9 @@
 """Results on corrupted test sets -> one row per model, recipe and denoiser, with intervals and paired differences.
 
 A row's images carry several figures at once: the clean score, each corruption's mean over severities, and the mean over
-all of them. They stand side by side in one block, so intervals draw the same groups and seeds for all, as in the other
-tables. Retention (corrupted / clean) is a ratio of two such means; its interval is that of its linearisation.
+all of them. Intervals and tests are those of the other tables (report/statistics): rows with the same images and seeds
+share one model of variance. Retention (corrupted / clean) is a ratio of two means; its interval is that of its
+linearisation. A denoiser, or noise in training, is compared with seeds paired: both sides start from the same values.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.listing.groups import group_word
 from benchmark.errors import BenchError
-from benchmark.report.records.blocks import Block
+from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.names import model_order, model_title
 from benchmark.report.records.select import recipe_label
-from benchmark.report.statistics.resampling import Comparison, Parts, caution, compare, holm, interval, resample
+from benchmark.report.statistics.comparisons import holm, honest
+from benchmark.report.statistics.limits import caution
+from benchmark.report.statistics.model import differences, fit_scores, means
 from benchmark.robustness.cells import Asked, Source
 from benchmark.robustness.evaluate import Unit
 from benchmark.robustness.front_ends import get_denoiser
@@ -39,6 +43,16 @@ class Figure:
     value: float
     low: float = float("nan")
     high: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A paired difference of two means; the ends and p are NaN where the design cannot carry them."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,8 @@ class Row:
         mce: Mean over corruptions of the error relative to the reference's, 1 for the reference; None without one.
         versus: ``corrupted`` less the reference's, with Holm-corrected p.
         p_holm: Of ``versus``.
-        parts: Resampled means, in the order of ``labels``.
+        scores: (K, S, n) of single images: clean, clean behind the denoiser, each corruption, their mean, retention.
+        groups: (n,) the images' groups, integers from 0.
     """
 
     name: str
@@ -84,11 +99,12 @@ class Row:
     by_severity: dict[int, float]
     corrupted: Figure
     retention: Figure
-    parts: Parts
+    scores: Floats
+    groups: NDArray[np.int64]
     cells: tuple[str, ...]
     ids: tuple[str, ...]
     mce: float | None = None
-    versus: Comparison | None = None
+    versus: Change | None = None
     p_holm: float = float("nan")
 
 
@@ -98,8 +114,8 @@ class Pair:
 
     title: str
     change: str
-    clean: Comparison
-    corrupted: Comparison
+    clean: Change
+    corrupted: Change
     p_holm: float = float("nan")
 
 
@@ -139,11 +155,13 @@ def _one_set(asked: Asked, sources: Sequence[Source], units: Sequence[Unit], dat
         for members in groups.values()
         for label in labels
     ]
+    rows = _with_intervals(rows, group_word(dataset))
     reference = next((row for row in rows if row.model == asked.reference and not row.ablation), None)
     if reference is not None:
-        rows = _against(rows, reference, corruptions)
+        rows = _against(rows, reference, corruptions, group_word(dataset))
     record = sources[0].record
-    cautions = dict.fromkeys(caution(row.parts) for row in rows)
+    word = group_word(dataset)
+    cautions = dict.fromkeys(caution(np.bincount(row.groups).astype(float), len(row.seeds), word) for row in rows)
     cautions.pop("", None)
     return Summary(
         dataset,
@@ -153,7 +171,7 @@ def _one_set(asked: Asked, sources: Sequence[Source], units: Sequence[Unit], dat
         corruptions,
         severities,
         tuple(rows),
-        tuple(_pairs(rows)),
+        tuple(_pairs(rows, word)),
         reference.title if reference is not None else None,
         record.synthetic,
         tuple(f"{text[0].upper()}{text[1:]}" for text in cautions),
@@ -208,19 +226,7 @@ def _row(
     name = title + (f" [{recipe}]" if several else "")
     name += f" + {denoise}" if denoise != "none" else ""
     stack = np.concatenate([first[None], np.asarray(behind)[None], by_corruption, mean[None], linear[None]])
-    parts = resample(
-        Block(
-            dataset,
-            (name,) * len(stack),
-            tuple(one.record.seed for one in members),
-            stack,
-            np.unique(frame["group"].astype(str), return_inverse=True)[1].astype(np.int64),
-            tuple(map(str, frame.index)),
-        )
-    )
-    # the retention is a ratio: its interval may lie beyond 1
-    parts = replace(parts, shares=np.append(parts.shares[:-1], False))
-    figures = [Figure(float(parts.means[m]), *interval(parts, m)) for m in range(len(stack))]
+    figures = [Figure(float(value)) for value in stack.mean(axis=(1, 2))]
     return Row(
         name,
         record.model,
@@ -241,37 +247,73 @@ def _row(
         by_severity={s: float(scores[:, :, i].mean()) for i, s in enumerate(severities)},
         corrupted=figures[-2],
         retention=figures[-1],
-        parts=parts,
+        scores=stack,
+        groups=np.unique(frame["group"].astype(str), return_inverse=True)[1].astype(np.int64),
         cells=tuple(one.record.cell for one in members),
         ids=tuple(map(str, frame.index)),
     )
 
 
-def _against(rows: Sequence[Row], reference: Row, corruptions: Sequence[str]) -> list[Row]:
+def _families(rows: Sequence[Row]) -> list[list[int]]:
+    """Positions of the rows that have the same images and the same seeds."""
+    found: dict[tuple[object, ...], list[int]] = {}
+    for position, row in enumerate(rows):
+        found.setdefault((row.ids, row.seeds), []).append(position)
+    return list(found.values())
+
+
+def _with_intervals(rows: Sequence[Row], word: str) -> list[Row]:
+    done = list(rows)
+    for members in _families(rows):
+        fit = fit_scores(np.stack([rows[k].scores for k in members], axis=1), rows[members[0]].groups)
+        found = honest(means(fit), fit, word)
+        for m, k in enumerate(members):
+            ends = zip(found.value[:, m], found.low[:, m], found.high[:, m], strict=True)
+            figures = [Figure(float(value), float(low), float(high)) for value, low, high in ends]
+            done[k] = replace(
+                rows[k],
+                clean=figures[0],
+                clean_denoised=figures[1],
+                by_corruption=dict(zip(rows[k].by_corruption, figures[2:-2], strict=True)),
+                corrupted=figures[-2],
+                retention=figures[-1],
+            )
+    return done
+
+
+def _against(rows: Sequence[Row], reference: Row, corruptions: Sequence[str], word: str) -> list[Row]:
     """Add mCE and the paired difference of the mean corrupted score; Holm's correction runs over the rows."""
     errors = {name: 1 - reference.by_corruption[name].value for name in corruptions}
-    found: list[Row] = []
-    for row in rows:
+    changes: dict[int, Change] = {}
+    place = next(k for k, row in enumerate(rows) if row is reference)
+    members = next(family for family in _families(rows) if place in family)
+    fit = fit_scores(np.stack([rows[k].scores for k in members], axis=1), reference.groups)
+    ref = members.index(place)
+    found = honest(differences(fit, ref), fit, word, against=ref)
+    for m, k in enumerate(members):
+        if m != ref:
+            parts = (found.value, found.low, found.high, found.p)
+            changes[k] = Change(*(float(part[-2, m]) for part in parts))
+    corrected = dict(zip(changes, holm([change.p for change in changes.values()]), strict=True))
+    done = []
+    for k, row in enumerate(rows):
         ratios = [(1 - row.by_corruption[name].value) / errors[name] for name in corruptions if errors[name] > 0]
-        same = row.ids == reference.ids and row is not reference
-        m = len(row.parts.means) - 2
-        found.append(
-            replace(
-                row,
-                mce=float(np.mean(ratios)) if len(ratios) == len(corruptions) else None,
-                versus=compare(row.parts, m, reference.parts, m) if same else None,
-            )
-        )
-    corrected = iter(holm([row.versus.p for row in found if row.versus is not None]))
-    return [replace(row, p_holm=float(next(corrected))) if row.versus is not None else row for row in found]
+        mce = float(np.mean(ratios)) if len(ratios) == len(corruptions) else None
+        done.append(replace(row, mce=mce, versus=changes.get(k), p_holm=float(corrected.get(k, np.nan))))
+    return done
 
 
-def _pairs(rows: Sequence[Row]) -> list[Pair]:
+def _pairs(rows: Sequence[Row], word: str) -> list[Pair]:
     """Every row that differs from another in its denoiser alone, or in noise in its training alone."""
     found: list[Pair] = []
     for row in rows:
         for other in rows:
-            alike = (row.model, row.ablation, row.ids) == (other.model, other.ablation, other.ids)
+            alike = (row.model, row.ablation, row.ids, row.seeds) == (
+                other.model,
+                other.ablation,
+                other.ids,
+                other.seeds,
+            )
             if not alike or row is other:
                 continue
             if (
@@ -279,22 +321,21 @@ def _pairs(rows: Sequence[Row]) -> list[Pair]:
                 and other.denoise == "none"
                 and row.denoise != "none"
             ):
-                found.append(_pair(row, other, f"denoised by {row.denoise}"))
+                found.append(_pair(row, other, f"denoised by {row.denoise}", word))
             trained = row.trained_with and not other.trained_with
             if trained and row.denoise == other.denoise and row.base == other.base:
-                found.append(_pair(row, other, "trained with noise"))
+                found.append(_pair(row, other, "trained with noise", word))
     corrected = holm([pair.corrupted.p for pair in found])
     return [replace(pair, p_holm=float(p)) for pair, p in zip(found, corrected, strict=True)]
 
 
-def _pair(row: Row, other: Row, change: str) -> Pair:
-    m = len(row.parts.means) - 2
-    return Pair(
-        other.title,
-        change,
-        compare(row.parts, 1, other.parts, 1),
-        compare(row.parts, m, other.parts, m),
+def _pair(row: Row, other: Row, change: str, word: str) -> Pair:
+    fit = fit_scores(np.stack([other.scores, row.scores], axis=1), row.groups, paired=True)
+    found = honest(differences(fit, 0), fit, word, against=0)
+    clean, corrupted = (
+        Change(*(float(part[k, 1]) for part in (found.value, found.low, found.high, found.p))) for k in (1, -2)
     )
+    return Pair(other.title, change, clean, corrupted)
 
 
 def _read(asked: Asked, source: Source, dataset: str, corruption: str, severity: int, denoise: str) -> Floats:
@@ -307,7 +348,7 @@ def _read(asked: Asked, source: Source, dataset: str, corruption: str, severity:
 
 def _rows_of(asked: Asked, source: Source, dataset: str) -> pd.DataFrame:
     """The cell's own rows of a test set, index ``id``."""
-    rows = io.read_scores(source.paths.scores, ["protocol", "dataset", "id", "group", "dice"])
+    rows = regrouped(io.read_scores(source.paths.scores, ["protocol", "dataset", "id", "group", "dice"]))
     rows = rows[(rows["protocol"] == asked.protocol) & (rows["dataset"] == dataset)].set_index("id").sort_index()
     if rows.empty:
         raise BenchError(

@@ -6,10 +6,9 @@ import math
 from typing import Any
 
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
-from benchmark.report.statistics.resampling import Comparison
 from benchmark.report.tables.uncertainty import STARS
 from benchmark.robustness.corruptions import CORRUPTIONS
-from benchmark.robustness.summary import Figure, Pair, Row, Summary
+from benchmark.robustness.summary import Change, Figure, Pair, Row, Summary
 
 MEASURE = "mDSC"
 
@@ -158,7 +157,7 @@ def _difference(row: Row) -> Cell:
     return Cell() if row.versus is None else _compared(row.versus, row.p_holm)
 
 
-def _compared(found: Comparison, p: float = float("nan")) -> Cell:
+def _compared(found: Change, p: float = float("nan")) -> Cell:
     stars = next((stars for level, stars in STARS if p < level), "")
     return Cell(
         f"{found.difference:+.3f}", below=_ends(found.low, found.high, "+.3f"), sup=stars, value=found.difference
