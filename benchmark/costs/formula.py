@@ -66,6 +66,11 @@ def cell_work(recipe: Recipe, *, train: int, val: int, tests: Iterable[int]) -> 
     return Work(recipe.epochs * num_train * scale_factor(recipe), recipe.epochs * num_val, num_test)
 
 
+def in_training_images(work: Work) -> float:
+    """Return work in training images: a forward pass without a backward one is a third of a step."""
+    return work.train + (work.val + work.test) / 3
+
+
 def scale_factor(recipe: Recipe) -> float:
     """Pixels that a training image costs over its batches at all scales, relative to one at ``image_size``."""
     if recipe.multi_scale == "none":

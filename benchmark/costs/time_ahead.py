@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmark.costs.formula import Work, cell_work, in_training_images
 from benchmark.costs.training_step import affordable_batch, measure_step
 from benchmark.models.build import build_network
 from benchmark.runtime.device import make_fabric
@@ -30,8 +31,9 @@ def estimate(study: Study, cells: Sequence[Cell]) -> Estimate:
     per_model: dict[str, float] = {}
     for cell in cells:
         if cell.spec.name not in per_model:
+            images = in_training_images(study_work(study, cell))
             try:
-                per_model[cell.spec.name] = seconds_per_image(study, cell) * _images(study, cell)
+                per_model[cell.spec.name] = seconds_per_image(study, cell) * images
             except Exception:  # a model that cannot run is the runner's to report; it must not stop the others
                 per_model[cell.spec.name] = 0.0
     give_back()  # with --workers this process only hands out cells: nothing of its timing may stay on a card
@@ -53,11 +55,7 @@ def as_text(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _images(study: Study, cell: Cell) -> float:
-    recipe = cell.recipe
-    num_train = len(study.split.train) + (len(study.split.val) if recipe.select == "last_all" else 0)
-    train = min(num_train, recipe.max_train_images or math.inf)
-    val = min(len(study.split.val), recipe.max_val_images or math.inf)
-    test = sum(min(len(items), recipe.max_test_images or math.inf) for items in study.split.tests.values())
-    scales = len(recipe.scales) if recipe.multi_scale == "each" else 1
-    return recipe.epochs * (train * scales + val / 3) + test / 3
+def study_work(study: Study, cell: Cell) -> Work:
+    """Count the images that a cell of a study sees."""
+    split = study.split
+    return cell_work(cell.recipe, train=len(split.train), val=len(split.val), tests=map(len, split.tests.values()))

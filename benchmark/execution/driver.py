@@ -210,7 +210,7 @@ def run_spread(
     todo = [cell for cell in study.cells if not (is_finished(study, cell) and spread.keep(cell))]
     if todo:
         with contextlib.closing(make(study, placement, len(todo), events.notice)) as executor:
-            spread.run(executor, longest_first(todo))
+            spread.run(executor, longest_first(study, todo))
     return [spread.records[cell.id] for cell in study.cells]
 
 

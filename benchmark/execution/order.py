@@ -6,19 +6,21 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from benchmark.costs.formula import in_training_images
 from benchmark.costs.profile import count_macs
+from benchmark.costs.time_ahead import study_work
 from benchmark.models.build import build_network
 
 if TYPE_CHECKING:
-    from benchmark.study.plan import Cell
+    from benchmark.study.plan import Cell, Study
 
 
-def longest_first(cells: Sequence[Cell]) -> list[Cell]:
-    """Sort by multiply-adds of a training: those of one image, by epochs and scales; equal ones keep their order."""
+def longest_first(study: Study, cells: Sequence[Cell]) -> list[Cell]:
+    """Sort by multiply-adds over all the images that a cell sees (``costs.formula``); equal ones keep their order."""
     costs: dict[tuple[object, ...], float] = {}
     for cell in cells:
         if _kind(cell) not in costs:
-            costs[_kind(cell)] = _cost(cell)
+            costs[_kind(cell)] = _macs_per_image(cell) * in_training_images(study_work(study, cell))
     return sorted(cells, key=lambda cell: -costs[_kind(cell)])
 
 
@@ -26,15 +28,13 @@ def _kind(cell: Cell) -> tuple[object, ...]:
     return cell.spec.name, cell.ablation, cell.recipe.hash
 
 
-def _cost(cell: Cell) -> float:
+def _macs_per_image(cell: Cell) -> float:
     import torch
 
-    recipe = cell.recipe
+    side = cell.recipe.image_size
     try:
         model = build_network(cell.spec, cell.recipe, drop=cell.ablation, pretrained=False).eval()
         with torch.no_grad():
-            macs = count_macs(model, torch.zeros(1, 3, recipe.image_size, recipe.image_size))
+            return count_macs(model, torch.zeros(1, 3, side, side))
     except Exception:  # the runner's to report, and the sooner the better
         return math.inf
-    images = recipe.max_train_images or 1e4
-    return macs * recipe.epochs * images * (len(recipe.scales) if recipe.multi_scale == "each" else 1)

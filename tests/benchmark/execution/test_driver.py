@@ -133,8 +133,8 @@ def test_a_busy_cell_comes_again_when_its_holder_lets_go(study: Study) -> None:
 
 
 def test_the_longest_come_first(study: Study) -> None:
-    assert [cell.spec.name for cell in longest_first(study.cells)] == ["ldnet", "ldnet", "unet", "unet"]
-    assert [cell.seed for cell in longest_first(study.cells)] == [0, 1, 0, 1]
+    assert [cell.spec.name for cell in longest_first(study, study.cells)] == ["ldnet", "ldnet", "unet", "unet"]
+    assert [cell.seed for cell in longest_first(study, study.cells)] == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(("if_exists", "status", "stays"), [("overwrite", "ok", False), ("skip", "ok", True)])
