@@ -33,7 +33,7 @@ def import_file(path: Path) -> ModuleType:
     Raises:
         BenchError: It raises while it is loaded; the error is named.
     """
-    name = f"{_package(path.parent)}.bench_file_{path.stem}_{hashlib.sha1(str(path).encode()).hexdigest()[:8]}"
+    name = f"{_package(path.parent)}.bench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     _FINDER.serve(path, imported_files(path))
     if name in sys.modules:
         return sys.modules[name]
@@ -165,7 +165,7 @@ def _package(folder: Path) -> str:
         top = top.parent
     if names and all(map(str.isidentifier, names)) and names[0] not in (*_OURS, *sys.stdlib_module_names):
         return ".".join(names)
-    return f"bench_folder_{hashlib.sha1(str(folder).encode()).hexdigest()[:8]}"
+    return f"bench_folder_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 
 class _Finder(MetaPathFinder):
