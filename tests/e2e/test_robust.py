@@ -115,7 +115,7 @@ def test_tables_hold_clean_corrupted_retention_and_mce(measured: dict[str, bytes
         assert row["corrupted"] == pytest.approx(mine.mean(), abs=2e-6)
         assert row["retention"] == pytest.approx(row["corrupted"] / row["clean"], abs=1e-5)
         assert row["mce"] == pytest.approx(((1 - mine) / (1 - base)).mean(), abs=1e-5)
-        assert row["corrupted_low"] <= row["corrupted"] <= row["corrupted_high"]
+        assert pd.isna(row["corrupted_low"]) and pd.isna(row["corrupted_high"])  # too few groups of images
     assert table.loc[(REFERENCE, "none"), "mce"] == 1 and pd.isna(table.loc[(REFERENCE, "none"), "p_holm"])
     changes = pd.read_csv(home / "results/tables/robust-changes.csv")
     assert list(changes["change"]) == ["denoised by median"] * 2
