@@ -65,7 +65,16 @@ def parse_toml(text: str) -> dict[str, Any]:
     """
     _refuse_deep_keys(text)
     table: dict[str, Any] = _parse(tomllib.loads, text)
+    _refuse_huge(table)
     return table
+
+
+def _refuse_huge(value: Any) -> None:
+    """Refuse whole numbers beyond TOML's 64 bits, which tomllib reads."""
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_huge(one)
+    if isinstance(value, int) and abs(value) >= 1 << 64:
+        raise FormatFault(f"a number of {len(str(abs(value)))} digits; expected at most 64 bits")
 
 
 def _refuse_deep_keys(text: str) -> None:
@@ -98,8 +107,6 @@ def _clean(value: Any, depth: int = 0) -> Any:
     """The value with control characters made visible, in keys too."""
     if isinstance(value, str):
         return _encodable(visible(value))
-    if isinstance(value, int) and abs(value) >= 1 << 64:
-        raise FormatFault(f"a number of {len(str(abs(value)))} digits; expected at most 64 bits")
     if depth > _MAX_DEPTH:
         raise FormatFault("nested too deep")
     if isinstance(value, dict):

@@ -77,6 +77,9 @@ def evaluate(
         idle |= {"--recipe": recipe != "native"}
     else:
         idle |= {"--allow-partial": allow_partial}
+    for option in (option for option, on in idle.items() if on):
+        what = "--masks" if option == "--images" else "--predictions" if checkpoint is None else "--checkpoint"
+        say(f"ignored: {option} has no effect with {what}")
     with events() as shown:
         rows = score(
             request,
@@ -91,9 +94,6 @@ def evaluate(
             boundary=boundary,
             events=shown,
         )
-    for option in (option for option, on in idle.items() if on):
-        what = "--masks" if option == "--images" else "--predictions" if checkpoint is None else "--checkpoint"
-        say(f"ignored: {option} has no effect with {what}")
     if json_file is not None:
         io.write_json(json_file, rows[0] if len(rows) == 1 else rows)
     for row in rows:

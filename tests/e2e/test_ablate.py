@@ -55,7 +55,7 @@ def test_the_table_holds_scores_paired_differences_and_cost(ablate: Bench, tmp_p
     difference = float(mean[mean.index.str.contains("no-wide")].iloc[0] - mean[~mean.index.str.contains("no-")].iloc[0])
     mine = frame[(frame["dataset"] == "phantom-etis") & (frame["drop"] == "wide")].iloc[0]
     assert mine["mDSC_difference"] == pytest.approx(difference, abs=1e-5)
-    assert mine["mDSC_low"] <= mine["mDSC_difference"] <= mine["mDSC_high"]
+    assert pd.isna(mine["mDSC_low"]) and pd.isna(mine["mDSC_high"]), "four images give no interval"
     full = frame[frame["drop"] == "none"].iloc[0]
     assert full["num_params"] - mine["num_params"] == 8 * 8 * 9 + 8 + 16 and full["gmacs"] > mine["gmacs"]
     assert mine["latency_ms"] > 0 and r"\toprule" in next((tmp_path / "results").rglob("ablation-*.tex")).read_text()

@@ -26,10 +26,10 @@ def completions(bench: Bench, line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("bench run --models unet,pra", ["unet,pranet"]),
+        ("bench run --models unet,pra", ["unet,pranet", "unet,pranet_v2", "unet,pranet_v2_res2net"]),
         ("bench evaluate --model sa", ["sanet"]),
         ("bench run --datasets phantom-e", ["phantom-etis", "phantom-endoscene"]),
-        ("bench data check kva", ["kvasir"]),
+        ("bench data check kva", ["kvasir", "kvasir-sessile"]),
         ("bench ablate --recipe s", ["smoke"]),
         ("bench tables --protocol ha", ["half"]),
         ("bench data split pap", ["paper", "paper-skin"]),
@@ -232,4 +232,4 @@ def test_a_setting_that_changes_nothing_is_named(bench: Bench, tmp_path: Path) -
     assert "ignored: --leak-kinds" in bench("tables", "--leak-kinds", "near", code=2).stderr
     (tmp_path / "maps").mkdir()
     done = bench("evaluate", "--predictions", "maps", "--dataset", "phantom-etis", "--device", "cpu", code=2)
-    assert "ignored: --device says nothing to --predictions" in done.stderr
+    assert "ignored: --device has no effect with --predictions" in done.stderr

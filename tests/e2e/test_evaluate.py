@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,6 +200,7 @@ def test_odd_masks_are_taken_with_a_warning_by_name(bench: Bench, tmp_path: Path
     soft = grey["m3"].copy()
     soft[7], soft[8] = 100, np.where(soft[8] > 0, 180, 0)
     Image.fromarray(soft).save(folder / "m3.png")
+    shutil.rmtree(tmp_path / "results")  # there the same names stand for other masks
     done = call(bench)
     for kind, name in {"0/1": "m0", "1-bit": "m1", "16-bit": "m2", "soft": "m3"}.items():
         assert any(f"{kind} masks (1)" in line and f"{name}.png" in line for line in done.stderr.splitlines()), kind

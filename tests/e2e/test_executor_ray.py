@@ -58,7 +58,7 @@ def test_a_cell_whose_node_died_goes_on_elsewhere(
     (tmp_path / "slow").unlink()
     assert process.wait(timeout=900) == 0, log.read_text()[-3000:]
     text = log.read_text()
-    assert len(re.findall(r"it goes on elsewhere from its last checkpoint", text)) == 1
+    assert len(re.findall(r"another worker continues from its last checkpoint", text)) == 1
     assert sorted(finished(text)) == sorted(set(finished(text))) and len(finished(text)) == 3, "each cell ends once"
     assert outcome(results) == alone[0]
     assert [line for line in text.splitlines() if line.startswith("|")] == [

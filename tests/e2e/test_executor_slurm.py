@@ -36,7 +36,7 @@ def test_jobs_find_what_one_process_finds_though_one_is_warned_and_one_killed(
     (tmp_path / "slow").unlink()
     assert process.wait(timeout=900) == 0, log.read_text()[-3000:]
     text = log.read_text()
-    assert len(re.findall(r"it goes on elsewhere from its last checkpoint", text)) == 1, "the killed one's"
+    assert len(re.findall(r"another worker continues from its last checkpoint", text)) == 1, "the killed one's"
     assert sorted(finished(text)) == sorted(set(finished(text))) and len(finished(text)) == 3, "each cell ends once"
     logs = "".join(path.read_text() for path in (tmp_path / "jobs" / "jobs").rglob("*_log.*"))
     assert "Requeued job" in logs, "the warned one was queued again by submitit"

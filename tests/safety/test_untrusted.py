@@ -12,7 +12,7 @@ import torch
 from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.checkpoint import DamagedCheckpointError, load_weights
-from benchmark.untrusted import FormatFault, parse_json, parse_toml
+from benchmark.untrusted import FormatFault, parse_toml
 
 DEEP = [
     "a" + ".a" * 100_000 + " = 1",
@@ -38,10 +38,9 @@ def test_dots_in_texts_numbers_and_comments_are_no_depth() -> None:
     assert parse_toml(text)["d"] == {"e": {"f": 1}}
 
 
-@pytest.mark.parametrize("parse", [lambda number: parse_toml(f"epochs = {number}"), parse_json])
-def test_numbers_beyond_64_bits_are_refused(parse: object) -> None:
+def test_numbers_beyond_64_bits_are_refused() -> None:
     with pytest.raises(FormatFault, match=r"a number of 4299 digits"):
-        parse("9" * 4299)  # type: ignore[operator]
+        parse_toml(f"a.b = [1, {{c = {'9' * 4299}}}]")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from benchmark.robustness.corruptions.base import Pixels
 from benchmark.robustness.corruptions.noise import normal, to_uint8
@@ -54,4 +53,6 @@ def _smooth(values: NDArray[np.float32], size_px: float) -> NDArray[np.float32]:
 
 
 def _resize(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    from PIL import Image
+
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC))

@@ -204,7 +204,7 @@ def test_cache_folder_that_is_a_file(items: list[Item], tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"size": 0}, "image size 0"),
-        ({"size": 8, "mask_mode": "hard"}, "mask mode 'hard': expected one of binary, soft, nearest"),
+        ({"size": 8, "mask_mode": "hard"}, "mask mode 'hard': expected one of binary, soft, soft_linear, nearest"),
         ({"size": 8, "resize": "cubic"}, "resize 'cubic': expected one of antialias, linear"),
     ],
 )
