@@ -1,6 +1,7 @@
 """torch.compile and ONNX: the same map as eager, at the sizes people use."""
 
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +12,10 @@ OPSET = 18
 SMALL = {"num_blocks": 2, "encoder_depths": (1, 1, 1, 1)}  # every kind of layer, a fraction of the tracing time
 
 
-@pytest.fixture(scope="module")
-def model() -> BSANet:
+def settled(options: dict[str, Any]) -> BSANet:
+    """A network in evaluation with maps of a trained network's size."""
     torch.manual_seed(0)
-    network = build()
+    network = build(**options)
     torch.nn.init.normal_(network.rendering.last.weight, std=0.1)  # let the rendering matter
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -25,8 +26,11 @@ def model() -> BSANet:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "batch"), [((128, 128), 2), ((160, 224), 1)])
-def test_onnx_gives_the_eager_map(model: BSANet, size: tuple[int, int], batch: int) -> None:
+@pytest.mark.parametrize(
+    ("options", "size", "batch"), [({}, (160, 224), 1), (SMALL, (128, 128), 2)], ids=["whole", "small"]
+)
+def test_onnx_gives_the_eager_map(options: dict[str, Any], size: tuple[int, int], batch: int) -> None:
+    model = settled(options)
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     image = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(0))
