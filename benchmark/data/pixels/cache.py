@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PixelCache", "content_hash", "fingerprint", "load_pair", "open_cache"]
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever the same files would give other pixels: it is part of the key."""
 
 THREADS = 2
