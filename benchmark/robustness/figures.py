@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,18 +15,17 @@ from benchmark.robustness.summary import Row, Summary
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1, 1, 1)))
 _SYNTHETIC = "Synthetic images: this says nothing about real polyps."
 
 
 def by_severity(summary: Summary) -> Figure:
     """Draw the mean score over corruptions by severity, one line per row of the table; 0 is the clean score."""
-    keys = _keys(summary.rows)
     with styled():
         figure, (axes,) = new_figure(2.6)
-        for row, key in zip(summary.rows, keys, strict=True):
-            clean = row.clean if row.denoise == "none" else row.clean_denoised
+        for row, shown in zip(summary.rows, _looks(summary.rows), strict=True):
             x = [0, *row.by_severity]
-            axes.plot(x, [clean.value, *row.by_severity.values()], label=row.title, **look(key, keys))
+            axes.plot(x, [_clean(row), *row.by_severity.values()], label=row.title, **shown)
         axes.set_xlabel("severity (0: clean)")
         axes.set_ylabel(f"mDSC on {summary.title}")
         axes.set_xticks([0, *summary.severities])
@@ -36,7 +37,7 @@ def by_severity(summary: Summary) -> Figure:
 def heat_map(summary: Summary) -> Figure:
     """Draw the mean score over severities of every row and corruption, with the numbers in the fields."""
     rows, names = summary.rows, summary.corruptions
-    values = np.array([[row.clean.value, *(row.by_corruption[name].value for name in names)] for row in rows])
+    values = np.array([[_clean(row), *(row.by_corruption[name].value for name in names)] for row in rows])
     with styled():
         figure, (axes,) = new_figure(0.9 + 0.28 * len(rows), width=max(COLUMN_IN, 1.6 + 0.42 * (len(names) + 1)))
         image = axes.imshow(values, cmap="cividis", vmin=0, vmax=1, aspect="auto")
@@ -52,7 +53,20 @@ def heat_map(summary: Summary) -> Figure:
     return figure
 
 
-def _keys(rows: tuple[Row, ...]) -> list[str]:
-    """The model where it has one row, so that it looks as in other figures; else the row's name."""
-    models = [row.model for row in rows]
-    return [row.model if models.count(row.model) == 1 else row.name for row in rows]
+def _clean(row: Row) -> float:
+    """The score without corruption, behind the row's own denoiser."""
+    return row.clean.value if row.denoise == "none" else row.clean_denoised.value
+
+
+def _looks(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Colour and marker by network, as in other figures; lines are dashed by what stands in front of it."""
+    bases = [row.name.removesuffix(f" + {row.denoise}") for row in rows]
+    networks = dict.fromkeys(zip(bases, [row.model for row in rows], strict=True))
+    alone = Counter(model for _, model in networks)  # a model with several recipes or parts is told by its names
+    keys = [row.model if alone[row.model] == 1 else base for row, base in zip(rows, bases, strict=True)]
+    front_ends = list(dict.fromkeys(row.denoise for row in rows))
+    if len(front_ends) == 1:
+        return [look(key, keys) for key in keys]
+    dashes = [_DASHES[front_ends.index(row.denoise) % len(_DASHES)] for row in rows]
+    distinct = list(dict.fromkeys(keys))
+    return [{**look(key, distinct), "linestyle": dash} for key, dash in zip(keys, dashes, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
@@ -41,8 +42,8 @@ def _overview(summary: Summary) -> Sheet:
     what = "retention is the corrupted score as a part of the clean one"
     if summary.reference:
         what += (
-            f"; Δ is the corrupted score less that of {summary.reference}, paired by image, with stars for p < 0.05, "
-            f"0.01 and 0.001 (Holm over {sum(row.versus is not None for row in summary.rows)}); mCE is the mean error "
+            f"; Δ is the corrupted score less that of {summary.reference}, paired by image, "
+            f"{_tested([row.versus for row in summary.rows if row.versus is not None])}; mCE is the mean error "
             f"relative to that of {summary.reference}, less is better"
         )
     return Sheet(
@@ -99,7 +100,7 @@ def _changes(summary: Summary) -> Sheet:
         stem=f"robust-{summary.dataset}-changes",
         caption=(
             f"{_caption(summary)} What one change does to the same model: paired differences of {MEASURE} with 95 % "
-            f"intervals below; stars for p < 0.05, 0.01 and 0.001 (Holm over {len(summary.pairs)})."
+            f"intervals below; {_tested([pair.corrupted for pair in summary.pairs])}."
             f"{_synthetic(summary)}"
         ),
         columns=(Column("Model", align="l"), Column("Change", align="l"), Column("Clean"), Column("Corrupted")),
@@ -123,6 +124,12 @@ def _caption(summary: Summary) -> str:
 
 def _synthetic(summary: Summary) -> str:
     return " Synthetic images: these figures say nothing about real polyps." if summary.synthetic else ""
+
+
+def _tested(changes: Sequence[Change]) -> str:
+    """Say what the stars stand for, or that nothing is tested: with few seeds or few groups of images."""
+    count = sum(math.isfinite(change.p) for change in changes)
+    return f"stars for p < 0.05, 0.01 and 0.001 (Holm over {count})" if count else "nothing is tested (see the notes)"
 
 
 def _notes(summary: Summary) -> tuple[str, ...]:

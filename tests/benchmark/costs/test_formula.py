@@ -7,11 +7,25 @@ import itertools
 import pytest
 
 from benchmark.config import Recipe
-from benchmark.costs.formula import Host, Speed, Work, assumed_speed, cell_seconds, cell_work, makespan, memory_mb
+from benchmark.costs.formula import (
+    Host,
+    Speed,
+    Work,
+    assumed_speed,
+    cell_seconds,
+    cell_work,
+    in_training_images,
+    makespan,
+    memory_mb,
+)
 from benchmark.costs.growth import Size, grown_hours, parse_growth
 from benchmark.errors import BenchError
 
 HOST = Host(load_s=0.001, validate_s=0.01, predict_s=0.1, score_s=0.2)
+
+
+def test_a_forward_pass_is_a_third_of_a_step() -> None:
+    assert in_training_images(Work(train=90, val=20, test=10)) == 100
 
 
 def test_the_images_of_a_cell_are_those_that_its_recipe_takes() -> None:
