@@ -26,7 +26,7 @@ from baselines.blocks import (
     res2net101,
     resize,
 )
-from baselines.losses import edge_weight, structure_loss
+from baselines.losses import summed_structure_loss
 from baselines.pranet_blocks import WIDTH, PartialDecoder
 
 SWITCHES: dict[str, str] = {
@@ -247,9 +247,7 @@ class CaraNet(nn.Module):
         check_mask(outputs, mask, "caranet")
         if criterion is not None:
             return mean_over_maps(outputs, mask, criterion)
-        weight = edge_weight(mask)
-        losses = [structure_loss(m, mask, legacy_bce=self.legacy_bce, weight=weight) for m in outputs]
-        return torch.stack(losses).sum()
+        return summed_structure_loss(outputs, mask, legacy_bce=self.legacy_bce)
 
 
 def build(

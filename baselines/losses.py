@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -126,3 +128,17 @@ def structure_loss(logits: Tensor, mask: Tensor, *, legacy_bce: bool = False, we
     inter = (weight * prob * mask).sum(dims)
     union = (weight * (prob + mask)).sum(dims) - inter
     return (cross + 1 - (inter + 1) / (union + 1)).mean()
+
+
+def summed_structure_loss(maps: Sequence[Tensor], mask: Tensor, *, legacy_bce: bool = False) -> Tensor:
+    """Sum ``structure_loss`` over several maps of one mask, whose edge weights are computed once.
+
+    Args:
+        maps: Raw scores, each (B, 1, H, W).
+        mask: Ground truth in [0, 1], (B, 1, H, W).
+        legacy_bce: See ``structure_loss``.
+    Returns:
+        Scalar >= 0.
+    """
+    weight = edge_weight(mask)
+    return torch.stack([structure_loss(m, mask, legacy_bce=legacy_bce, weight=weight) for m in maps]).sum()

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.blocks import Criterion, check_drop, check_image, check_mask, mean_over_maps, resize
-from baselines.losses import edge_weight, structure_loss
+from baselines.losses import summed_structure_loss
 from baselines.pranet_blocks import WIDTH, ConvUnit, LevelFusion
 from baselines.pyramid import WIDTHS, pyramid
 
@@ -179,9 +179,7 @@ class PolypPVT(nn.Module):
         check_mask(outputs, mask, "polyp_pvt")
         if criterion is not None:
             return mean_over_maps(outputs, mask, criterion)
-        weight = edge_weight(mask)
-        losses = [structure_loss(m, mask, legacy_bce=self.legacy_bce, weight=weight) for m in outputs[1:]]
-        return torch.stack(losses).sum()
+        return summed_structure_loss(outputs[1:], mask, legacy_bce=self.legacy_bce)
 
 
 def build(

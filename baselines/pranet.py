@@ -26,7 +26,7 @@ from baselines.blocks import (
     res2net50,
     resize,
 )
-from baselines.losses import edge_weight, structure_loss
+from baselines.losses import summed_structure_loss
 from baselines.pranet_blocks import WIDTH, ConvUnit, PartialDecoder, PlainReduction, ReceptiveField
 
 SWITCHES: dict[str, str] = {
@@ -140,9 +140,7 @@ class PraNet(nn.Module):
         check_mask(outputs, mask, "pranet")
         if criterion is not None:
             return mean_over_maps(outputs, mask, criterion)
-        weight = edge_weight(mask)
-        losses = [structure_loss(m, mask, legacy_bce=self.legacy_bce, weight=weight) for m in outputs]
-        return torch.stack(losses).sum()
+        return summed_structure_loss(outputs, mask, legacy_bce=self.legacy_bce)
 
 
 def build(
