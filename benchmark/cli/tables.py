@@ -170,7 +170,7 @@ def compare(
 
     Example: bench compare results-before results
     """
-    from benchmark.report.tables.compare import to_markdown
+    from benchmark.report.tables.compare_text import to_markdown
     from benchmark.report.tables.sides import compare_folders
 
     found = compare_folders(a, b, results=results, protocol=protocol, recipe=recipe, split=split, top=top)

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.report.figures.style import COLUMN_IN, add_note, look, new_figure, styled
 from benchmark.robustness.corruptions import CORRUPTIONS
-from benchmark.robustness.summary import Row, Summary
+from benchmark.robustness.rows import Row, Summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,8 @@ from benchmark.report.sheets.sheet import Sheet
 from benchmark.robustness.cells import Asked, find_sources
 from benchmark.robustness.evaluate import plan_units
 from benchmark.robustness.measure import Progress, measure
-from benchmark.robustness.summary import Summary, summarise
+from benchmark.robustness.rows import Summary
+from benchmark.robustness.summary import summarise
 from benchmark.robustness.tables import sheets_of
 from benchmark.store.layout import ResultsLayout
 

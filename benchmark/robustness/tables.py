@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.tables.uncertainty import STARS
 from benchmark.robustness.corruptions import CORRUPTIONS
-from benchmark.robustness.summary import Change, Figure, Pair, Row, Summary
+from benchmark.robustness.rows import Change, Figure, Pair, Row, Summary
 
 MEASURE = "mDSC"
 

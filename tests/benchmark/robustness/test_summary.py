@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmark.robustness.comparisons import against, find_pairs, with_intervals
 from benchmark.robustness.figures import _looks
-from benchmark.robustness.summary import Figure, Row, _against, _pairs, _with_intervals
+from benchmark.robustness.rows import Figure, Row
 from benchmark.robustness.tables import _tested
 
 SEEDS, IMAGES = (0, 1, 2), 60
@@ -38,10 +39,10 @@ def one() -> np.ndarray:
 
 def test_without_seed_variance_intervals_and_tests_are_those_of_a_t_test_over_images(one: np.ndarray) -> None:
     other = one + np.tile(np.random.default_rng(1).normal(0.02, 0.05, IMAGES), (3, 1))
-    rows = _with_intervals([row("unet", one), row("bsanet", other)], "images")
+    rows = with_intervals([row("unet", one), row("bsanet", other)], "images")
     low, high = stats.t.interval(0.95, IMAGES - 1, one[0].mean(), stats.sem(one[0]))
     assert (rows[0].corrupted.low, rows[0].corrupted.high) == pytest.approx((low, high), abs=1e-3)
-    _, second = _against(rows, rows[0], ["contrast"], "images")
+    _, second = against(rows, rows[0], ["contrast"], "images")
     assert second.versus is not None and second.versus.difference == pytest.approx((other - one).mean())
     assert second.versus.p == pytest.approx(stats.ttest_rel(other[0], one[0]).pvalue, rel=0.1)
     assert second.p_holm == second.versus.p, "one comparison"
@@ -51,10 +52,10 @@ def test_a_denoiser_is_compared_with_seeds_paired(one: np.ndarray) -> None:
     """Trainings that differ much, a denoiser that adds the same to each: only pairing finds that."""
     spread = one + np.array([[-0.1], [0.0], [0.1]])
     gain = np.random.default_rng(2).normal(0.01, 0.01, IMAGES)
-    (pair,) = _pairs([row("unet", spread), row("unet", spread + gain, denoise="median")], "images")
+    (pair,) = find_pairs([row("unet", spread), row("unet", spread + gain, denoise="median")], "images")
     assert pair.change == "denoised by median" and pair.corrupted.low > 0 and pair.corrupted.p < 1e-3
     rows = [row("unet", spread), row("bsanet", spread + gain)]
-    _, apart = _against(rows, rows[0], ["contrast"], "images")
+    _, apart = against(rows, rows[0], ["contrast"], "images")
     assert apart.versus is not None and apart.versus.low < 0, "two networks' trainings are not paired"
 
 
@@ -62,8 +63,8 @@ def test_a_denoiser_is_compared_with_seeds_paired(one: np.ndarray) -> None:
 def test_few_seeds_and_few_groups_are_not_tested(one: np.ndarray, seeds: int, groups: int) -> None:
     codes = np.arange(IMAGES) % groups
     rows = [row("unet", one[:seeds], groups=codes), row("bsanet", one[:seeds] + 0.3, groups=codes)]
-    done = _with_intervals(rows, "images")
-    _, second = _against(done, done[0], ["contrast"], "images")
+    done = with_intervals(rows, "images")
+    _, second = against(done, done[0], ["contrast"], "images")
     assert second.versus is not None and np.isnan(second.versus.p) and np.isnan(second.p_holm)
     assert np.isnan(second.corrupted.low) == (groups < 5)
     assert _tested([second.versus]) == "nothing is tested (see the notes)"
