@@ -33,7 +33,9 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_state_dict(path: str | Path, *, key: str | None = None) -> dict[str, Tensor]:
+def read_state_dict(
+    path: str | Path, *, key: str | None = None, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Tensor]:
     """Read a weight file without running any code from it.
 
     ``.safetensors`` files, and torch files both of today's and of the first format. Wrappers such as
@@ -43,6 +45,7 @@ def read_state_dict(path: str | Path, *, key: str | None = None) -> dict[str, Te
         path: Local file.
         key: Where in the file the state dict is, parts separated by dots (``ema.model``); None: under one of
             ``WRAPPERS`` or bare.
+        say: Told in one line of other weights in the file, such as averaged ones (EMA).
     Returns:
         Key -> tensor, on the CPU, in the file's order.
     Raises:
@@ -52,7 +55,7 @@ def read_state_dict(path: str | Path, *, key: str | None = None) -> dict[str, Te
     if not path.is_file():
         raise ValueError(f"weight file {path}: no such file; check the path")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    content = _unwrap(content if key is None else _at(content, key, path.name))
+    whole, content = content, _unwrap(content if key is None else _at(content, key, path.name))
     if not content or not all(isinstance(key, str) for key in content):
         raise ValueError(f"weight file {path.name}: holds no named tensors; expected a state dict")
     strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
@@ -65,6 +68,9 @@ def read_state_dict(path: str | Path, *, key: str | None = None) -> dict[str, Te
         if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized or tensor.is_meta:
             kind = "complex" if tensor.is_complex() else str(tensor.layout).removeprefix("torch.")
             raise ValueError(f"weight file {path.name}: {name} is {kind}; expected plain real tensors")
+    beside = _beside(whole, content) if key is None else []
+    if beside:
+        say(f"{path.name}: other weights in it are left ({', '.join(beside)}); --key {beside[0]} takes those")
     return _strip_prefixes(content)
 
 
@@ -79,7 +85,8 @@ def load_checkpoint(
     """Load a whole model's weights strictly.
 
     Forgiven, and said: a tensor that is in the file under its second name only; a wrapper module's name before every
-    key (Lightning's ``model.``); thop's counters; the counters of batch norm that files of old torch lack.
+    key (Lightning's ``model.``); thop's counters; the counters of batch norm that files of old torch lack. Other
+    weights beside those taken (EMA) are named.
 
     Args:
         model: Takes the weights in place.
@@ -93,7 +100,7 @@ def load_checkpoint(
         ValueError: If keys or shapes differ; the message names the first five of each kind.
     """
     path = Path(path)
-    state = read_state_dict(path, key=key)
+    state = read_state_dict(path, key=key, say=say)
     own = model.state_dict()
     if strip_prefix:
         state = _below(state, strip_prefix)
@@ -118,19 +125,40 @@ def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
 
 
+def _beside(whole: Any, taken: Mapping[str, Any], above: str = "") -> list[str]:
+    """Name other state dicts in a file, such as averaged weights (EMA), by their places, parts separated by dots."""
+    found: list[str] = []
+    for name, inner in whole.items() if isinstance(whole, Mapping) and above.count(".") < MAX_WRAPPERS else ():
+        if not isinstance(name, str) or not isinstance(inner, Mapping):
+            continue
+        tensors = [value for value in inner.values() if isinstance(value, Tensor)]
+        if 2 * len(tensors) < len(taken):
+            found += _beside(inner, taken, f"{above}{name}.")
+        elif tensors[0] is not next(iter(taken.values())):
+            found.append(f"{above}{name}")
+    return found
+
+
 def _unwrapped(own: Mapping[str, Tensor], state: dict[str, Tensor], say: Callable[[str], None]) -> dict[str, Tensor]:
-    """Return the keys below the one name, at most three deep, under which the file has all that the model needs."""
+    """Return the keys below the one name, at most three deep, under which the file has all that the model needs.
+
+    Of several, such as a student's and a teacher's, the shortest is taken and the others are named.
+    """
     needed = {name for name in own if not name.endswith("num_batches_tracked")}
-    if needed <= state.keys():
+    first = next(iter(needed), "")
+    prefixes = {"".join(f"{part}." for part in key.split(".")[:depth]) for key in state for depth in (0, 1, 2, 3)}
+    likely = sorted((one for one in prefixes if one + first in state), key=lambda one: (len(one), one))
+    fitting = [prefix for prefix in likely if needed <= _below(state, prefix).keys()]
+    if not fitting:
         return state
-    prefixes = {"".join(f"{part}." for part in key.split(".")[:depth]) for key in state for depth in (1, 2, 3)}
-    for prefix in sorted(prefixes, key=len):
-        inner = _below(state, prefix)
-        if needed <= inner.keys():
-            others = len(state) - len(inner)
-            say(f"took the keys below {prefix!r}" + (f"; left {others} others" if others else ""))
-            return inner
-    return state
+    prefix, *others = fitting
+    inner = {key: value for key, value in _below(state, prefix).items() if not (prefix + key).startswith(tuple(others))}
+    if prefix:
+        left = len(state) - len(inner)
+        say(f"took the keys below {prefix!r}" + (f"; left {left} others" if left else ""))
+    if others:
+        say(f"other weights in it are left (below {', '.join(others)}); --strip-prefix {others[0]} takes those")
+    return inner
 
 
 def load_encoder(encoder: nn.Module, path: str | Path, *, ignore: tuple[str, ...] = ()) -> WeightsInfo:

@@ -151,7 +151,7 @@ def evaluate_maps(
         masks: Folder of masks instead, for a test set of your own.
         name: Name of the method in tables; the folder's if unset.
         images: ``pranet``: the images of PraNet's test lists; ``all``: every image.
-        allow_partial: Score what exists.
+        allow_partial: Score without missing maps; unusable ones are refused all the same.
         boundary: Also HD95 and surface Dice.
         quiet: No progress on standard error.
         **options: As for ``run``: results, data_root, protocol, engine, ...
@@ -181,12 +181,17 @@ def evaluate_checkpoint(
     checkpoint: str | Path,
     dataset: Names,
     *,
+    key: str | None = None,
+    strip_prefix: str | None = None,
     images: Images = "pranet",
     overrides: Mapping[str, Any] | None = None,
     quiet: bool = True,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Score a released checkpoint, as ``bench evaluate --checkpoint`` does; else as ``evaluate_maps``."""
+    """Score a released checkpoint, as ``bench evaluate --checkpoint`` does; else as ``evaluate_maps``.
+
+    ``key`` and ``strip_prefix`` say which weights in the file are meant, where they are not found.
+    """
     from benchmark.scoring.evaluate import evaluate
 
     with _shown(quiet) as events:
@@ -195,6 +200,8 @@ def evaluate_checkpoint(
             datasets=_names(dataset),
             model=model,
             checkpoint=Path(checkpoint),
+            key=key,
+            strip_prefix=strip_prefix,
             images=images,
             events=events,
         )

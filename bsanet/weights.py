@@ -18,6 +18,7 @@ from bsanet.config import Config
 from bsanet.hub import find_weights, read_tensors
 from bsanet.rendering import ARM
 
+_COUNTERS = ("total_ops", "total_params")  # thop leaves them in every module that it counted
 _PART_KEYS = {"isam": "isam.0.conv.0.weight", "fsam": "fsam.0.conv.0.weight", "rendering": "rendering.embed.weight"}
 """A tensor that is there exactly when the part is on."""
 
@@ -134,10 +135,27 @@ def load_checkpoint(
         say(f"{path.name}: took the keys below {strip_prefix!r}")
     if strip_prefix:
         state = {name[len(strip_prefix) :]: value for name, value in state.items() if name.startswith(strip_prefix)}
+    state, notes = _forgiven(model.state_dict(), state)
+    for note in notes:
+        say(f"{path.name}: {note}")
     try:
         model.load_state_dict(state)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _forgiven(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Leave the counters of thop and fill in those of batch norm that files of old torch lack; say so."""
+    notes = []
+    counters = [name for name in state if name not in own and name.rpartition(".")[2] in _COUNTERS]
+    kept = {name: value for name, value in state.items() if name not in counters}
+    absent = [name for name in own if name not in kept]
+    if counters:
+        notes.append(f"left {len(counters)} counters of thop ({counters[0]}, ...)")
+    if absent and all(name.endswith("num_batches_tracked") for name in absent):
+        kept |= {name: torch.zeros_like(own[name]) for name in absent}
+        notes.append("has no num_batches_tracked, as files of old torch; set to 0")
+    return kept, notes
 
 
 def _wrapper(model: nn.Module, state: Mapping[str, Tensor]) -> str:

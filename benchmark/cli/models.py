@@ -11,7 +11,7 @@ import typer
 
 from benchmark.cli import complete
 from benchmark.cli.app import TOOLS, TRAIN, app, integers, names
-from benchmark.cli.options import CacheDir, DataRoot, Engine, Json, Overrides, Results
+from benchmark.cli.options import CacheDir, DataRoot, Engine, Json, Key, Overrides, Results, StripPrefix
 from benchmark.cli.printing import events, print_json, print_rows, say
 from benchmark.errors import BenchError
 
@@ -33,6 +33,8 @@ def evaluate(
         str | None, typer.Option(help="Network of a released checkpoint.", autocompletion=complete.models)
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Released checkpoint of --model.")] = None,
+    key: Key = None,
+    strip_prefix: StripPrefix = None,
     recipe: Annotated[
         str, typer.Option(help="Test-time processing of the checkpoint.", autocompletion=complete.recipes)
     ] = "native",
@@ -43,7 +45,9 @@ def evaluate(
     protocol: Annotated[
         str, typer.Option(help="Protocol that is printed: name or FILE.toml.", autocompletion=complete.protocols)
     ] = "pranet",
-    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Score what exists, print n of N.")] = False,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Score without missing maps, print n of N.")
+    ] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also HD95 and surface Dice, 2 px (maps only).")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this JSON file.")] = None,
     data_root: DataRoot = None,
@@ -74,7 +78,7 @@ def evaluate(
     idle = {"--images": masks is not None and images != "pranet"}
     if checkpoint is None:
         idle |= {"--model": model is not None, "--device": device != "auto", "--set": bool(set_)}
-        idle |= {"--recipe": recipe != "native"}
+        idle |= {"--recipe": recipe != "native", "--key": key is not None, "--strip-prefix": strip_prefix is not None}
     else:
         idle |= {"--allow-partial": allow_partial}
     for option in (option for option, on in idle.items() if on):
@@ -89,6 +93,8 @@ def evaluate(
             name=name,
             model=model,
             checkpoint=checkpoint,
+            key=key,
+            strip_prefix=strip_prefix,
             images=images,
             allow_partial=allow_partial,
             boundary=boundary,

@@ -82,6 +82,14 @@ ShowCost = Annotated[
 ]
 TimeFirst = Annotated[bool, typer.Option(help="Time a few steps of each model before starting.")]
 Track = Annotated[bool, typer.Option(help="Mirror the records into MLflow.")]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", help="Where --checkpoint holds the state dict, as model_ema or ema.model; found if unset."),
+]
+StripPrefix = Annotated[
+    str | None,
+    typer.Option("--strip-prefix", help="Take the keys of --checkpoint that begin so, without it; found if unset."),
+]
 LogCheckpoints = Annotated[bool, typer.Option("--log-checkpoints", help="Keep the best weights in MLflow too.")]
 
 

@@ -11,7 +11,7 @@ import typer
 
 from benchmark.cli import complete
 from benchmark.cli.app import TRAIN, app, names
-from benchmark.cli.options import CELL_HELP, Device, Json, Results
+from benchmark.cli.options import CELL_HELP, Device, Json, Key, Results, StripPrefix
 from benchmark.cli.printing import events, print_json, say, tell
 from benchmark.errors import BenchError, unknown_name
 
@@ -31,6 +31,8 @@ def predict(
         typer.Option(help="Network of --checkpoint; FILE.py:function of --run.", autocompletion=complete.models),
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights of --model.")] = None,
+    key: Key = None,
+    strip_prefix: StripPrefix = None,
     recipe: Annotated[
         str, typer.Option(help="Size and test-time processing of the checkpoint.", autocompletion=complete.recipes)
     ] = "native",
@@ -58,10 +60,24 @@ def predict(
     check_out(out, inputs, sources)
     overrides = parse_overrides(set_ or [])
     kinds = _kinds(save)
-    _check_asked(run, model, checkpoint, overrides)
+    _check_asked(run, model, checkpoint, overrides, {"--key": key, "--strip-prefix": strip_prefix})
     from benchmark.prediction.files import Job, predict_all  # after the mistakes: it loads torch
+    from benchmark.prediction.network import network_of_checkpoint, network_of_run
 
-    network = _network(run, model, checkpoint, recipe, overrides, results, device)
+    if run is not None:
+        network = network_of_run(run, results=results, model=model, device=device)
+    else:
+        assert model is not None and checkpoint is not None, "checked before"
+        network = network_of_checkpoint(
+            model,
+            checkpoint,
+            recipe=recipe,
+            overrides=overrides,
+            device=device,
+            key=key,
+            strip_prefix=strip_prefix,
+            say=say,
+        )
     if not as_json:
         _print_plan(network, len(sources), threshold)
     try:
@@ -88,28 +104,20 @@ def _kinds(text: str) -> list[Kind]:
     return [cast("Kind", name) for name in names(text)]
 
 
-def _network(
+def _check_asked(
     run: str | None,
     model: str | None,
     checkpoint: Path | None,
-    recipe: str,
     overrides: Mapping[str, Any],
-    results: Path,
-    device: str,
-) -> Network:
-    from benchmark.prediction.network import network_of_checkpoint, network_of_run
-
-    if run is not None:
-        return network_of_run(run, results=results, model=model, device=device)
-    assert model is not None and checkpoint is not None, "checked before"
-    return network_of_checkpoint(model, checkpoint, recipe=recipe, overrides=overrides, device=device)
-
-
-def _check_asked(run: str | None, model: str | None, checkpoint: Path | None, overrides: Mapping[str, Any]) -> None:
+    of_checkpoint: Mapping[str, str | None],
+) -> None:
     if (run is None) == (checkpoint is None):
         raise BenchError("give either --run CELL (a cell of bench run) or --model NAME --checkpoint FILE")
     if run is not None and overrides:
         raise BenchError("--set is for --checkpoint; a cell is predicted with the recipe that it was trained by")
+    for option, value in of_checkpoint.items():
+        if run is not None and value is not None:
+            raise BenchError(f"{option} is for --checkpoint; a cell's weights need no such help")
     if checkpoint is not None and model is None:
         raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
 

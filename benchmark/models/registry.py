@@ -118,7 +118,7 @@ def load_checkpoint(
         strip_prefix: Take the keys that begin so, without it; None: found where it is plain.
         say: Told in one line each of what was taken off or filled in.
     Returns:
-        ``name`` and ``sha256`` of the file.
+        ``name`` and ``sha256`` of the file, and ``key`` and ``strip_prefix`` where they were given.
     Raises:
         BenchError: Not a plain tensor file, or keys or shapes that are not the model's.
     """
@@ -127,7 +127,9 @@ def load_checkpoint(
         getattr(importlib.import_module(module), function)(model, path, key=key, strip_prefix=strip_prefix, say=say)
     except ValueError as error:
         raise BenchError(f"model {spec.name}: {error}") from error
-    return {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    given = {"key": key, "strip_prefix": strip_prefix}
+    told = {what: value for what, value in given.items() if value is not None}
+    return {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **told}
 
 
 def load_target(spec: ModelSpec) -> Callable[..., Any]:

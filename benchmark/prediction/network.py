@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,9 +89,19 @@ def network_of_run(run: str, *, results: Path, model: str | None, device: str) -
 
 
 def network_of_checkpoint(
-    model: str, checkpoint: Path, *, recipe: str, overrides: Mapping[str, Any], device: str
+    model: str,
+    checkpoint: Path,
+    *,
+    recipe: str,
+    overrides: Mapping[str, Any],
+    device: str,
+    key: str | None = None,
+    strip_prefix: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Network:
     """Load a released checkpoint, with the test-time processing of a recipe.
+
+    ``key``, ``strip_prefix`` and ``say`` are those of ``registry.load_checkpoint``.
 
     Raises:
         BenchError: The file is missing, is no plain tensor file, or its keys or shapes are not the model's.
@@ -101,7 +111,7 @@ def network_of_checkpoint(
         raise BenchError(f"--checkpoint {checkpoint}: not found; give a file of weights of {spec.title}")
     resolved = load_recipe(recipe, model=spec.name, overrides={**overrides, "pretrained": False})
     network = build_network(spec, resolved, pretrained=False)
-    load_checkpoint(spec, network, checkpoint)
+    load_checkpoint(spec, network, checkpoint, key=key, strip_prefix=strip_prefix, say=say)
     fabric = make_fabric(device, resolved)
     return Network(network.to(fabric.device).eval(), resolved, fabric, f"{spec.title} ({checkpoint.name})", spec)
 

@@ -34,6 +34,8 @@ def evaluate(
     name: str | None = None,
     model: str | None = None,
     checkpoint: Path | None = None,
+    key: str | None = None,
+    strip_prefix: str | None = None,
     images: Images = "pranet",
     allow_partial: bool = False,
     boundary: bool = False,
@@ -49,8 +51,10 @@ def evaluate(
         masks: Folder of masks, for maps alone.
         name: Name of the method in tables; the folder's, or the network's, if None.
         model: Network of the checkpoint.
+        key: Where the checkpoint holds the state dict; None: found.
+        strip_prefix: What stands before its keys; None: found.
         images: ``pranet``: the images of PraNet's test lists; ``all``: every image.
-        allow_partial: Score the maps that exist.
+        allow_partial: Score without missing maps; unusable ones are refused all the same.
         boundary: Also HD95 and surface Dice.
         events: Told of progress.
     Returns:
@@ -70,7 +74,16 @@ def evaluate(
         assert model is not None, "checked"
         from benchmark.scoring.released import evaluate_checkpoint
 
-        record = evaluate_checkpoint(model, checkpoint, sets, request=request, events=events, name=name)
+        record = evaluate_checkpoint(
+            model,
+            checkpoint,
+            sets,
+            request=request,
+            events=events,
+            name=name,
+            key=key,
+            strip_prefix=strip_prefix,
+        )
     else:
         assert predictions is not None, "checked"
         record = map_records.evaluate_maps(

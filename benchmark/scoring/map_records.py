@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from benchmark.study.events import Events
 
 ORIGIN_MAPS = "maps by their authors"
+_ALLOWED = ("missing", "surplus")  # by --allow-partial
 WORDS_FOR_MASKS = frozenset(
     ("mask", "gt", "groundtruth", "truth", "label", "annotation", "segmentation", "test", "val", "validation", "data")
 )
@@ -112,8 +113,8 @@ def evaluate_maps(
     What the record of the same name holds of other test sets, scored alike, is kept.
 
     Raises:
-        BenchError: Maps are missing, surplus, of another size, constant, unreadable or NaN, and ``allow_partial`` is
-            off; the events was told their names. Or nothing is left to score.
+        BenchError: Maps are of another size, unreadable, NaN or else unusable; or some are missing or surplus and
+            ``allow_partial`` is off. The events were told their names. Or nothing is left to score.
     """
     tests: dict[str, TestResult] = {}
     parts: list[Scored] = []
@@ -151,9 +152,16 @@ def _score_set(
     if len(one.items) < one.of:
         events.notice(f"{one.name}: only {len(one.items)} of its {one.of} images are in the data root")
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in maps.faults.items())
+    unusable = ", ".join(f"{len(names)} {kind}" for kind, names in maps.faults.items() if kind not in _ALLOWED)
     if (counts or len(one.items) < one.of) and not allow_partial:
         what = counts or f"{one.of - len(one.items)} images missing from the data root"
-        raise BenchError(f"maps in {folder} for {one.name}: {what} (named above); mend them or pass --allow-partial")
+        ways = "mend or remove them" if unusable else "add or remove them, or pass --allow-partial"
+        raise BenchError(f"maps in {folder} for {one.name}: {what} (named above); {ways}")
+    if unusable:
+        raise BenchError(
+            f"maps in {folder} for {one.name}: {unusable} (named above); mend or remove them: --allow-partial is for "
+            "missing and surplus maps only"
+        )
     chosen = [item for item in one.items if item.id in maps.paths]
     if not chosen:
         raise BenchError(f"maps in {folder} for {one.name}: none can be scored ({counts})")

@@ -33,8 +33,12 @@ def evaluate_checkpoint(
     request: Request,
     events: Events,
     name: str | None = None,
+    key: str | None = None,
+    strip_prefix: str | None = None,
 ) -> Record:
     """Score a released checkpoint with its authors' test-time processing (recipe ``native`` unless told otherwise).
+
+    ``key`` and ``strip_prefix`` say which of several sets of weights in the file are meant; see ``load_checkpoint``.
 
     Raises:
         BenchError: The file is missing, is no plain tensor file, or its keys or shapes are not the model's.
@@ -46,9 +50,10 @@ def evaluate_checkpoint(
         raise BenchError(f"--checkpoint {checkpoint}: not found; give the file that the authors released")
     fabric = make_fabric(request.device, recipe)
     network = build_network(spec, recipe, pretrained=False)
-    weights = load_checkpoint(spec, network, checkpoint, say=events.notice)
+    weights = load_checkpoint(spec, network, checkpoint, key=key, strip_prefix=strip_prefix, say=events.notice)
     network.to(fabric.device)
-    named = {} if name is None else {"name": name}  # two names are two records
+    told = {"name": name, "key": key, "strip_prefix": strip_prefix}
+    named = {what: value for what, value in told.items() if value is not None}  # two names are two records
     config = config_hash({"model": spec.name, "recipe": recipe.hash, "weights": weights["sha256"], **named})
     cell = cell_id(spec.name, ablation=(), recipe="checkpoint", config=config, seed=0)
     layout = ResultsLayout(request.results)

@@ -96,6 +96,21 @@ def test_a_state_dict_elsewhere_in_the_file_and_a_prefix_of_many_are_named(tmp_p
         load_checkpoint(model, path, key="ema.nets", strip_prefix="tutor.")
 
 
+def test_other_weights_in_a_file_are_named(tmp_path: Path, source: Small) -> None:
+    state, path = source.state_dict(), tmp_path / "ema.pth"
+    averaged = {key: value + 1 for key, value in state.items()}
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}
+    torch.save({"model": state, "model_ema": {"module": averaged}, "optimizer": optimizer}, path)
+    model, told = Small(), list[str]()
+    load_checkpoint(model, path, say=told.append)
+    assert torch.equal(model.conv.weight, source.conv.weight)
+    assert told == ["ema.pth: other weights in it are left (model_ema.module); --key model_ema.module takes those"]
+    torch.save({**state, **{f"ema.{key}": value for key, value in averaged.items()}}, path)
+    load_checkpoint(model, path, say=told.append)
+    assert torch.equal(model.conv.weight, source.conv.weight)
+    assert told[-1].endswith("left (below ema.); --strip-prefix ema. takes those")
+
+
 @pytest.mark.parametrize("kind", ["sparse_coo", "complex"])
 def test_tensors_that_are_not_plain_are_refused(tmp_path: Path, source: Small, kind: str) -> None:
     state = source.state_dict()

@@ -153,6 +153,20 @@ def test_a_checkpoint_comes_back(tmp_path: Path, suffix: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 
 
+def test_a_wrapper_thops_counters_and_missing_steps_of_batch_norm_do_no_harm(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, other, told = build(), build(), list[str]()
+    state = {f"model.{name}": value for name, value in model.state_dict().items() if "num_batches" not in name}
+    torch.save({"state_dict": state | {"model.stem.total_ops": torch.zeros(1)}}, tmp_path / "epoch.ckpt")
+    load_checkpoint(other, tmp_path / "epoch.ckpt", say=told.append)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert [words for words in ("'model.'", "thop", "num_batches_tracked") if words in " ".join(told)] == [
+        "'model.'",
+        "thop",
+        "num_batches_tracked",
+    ]
+
+
 @pytest.mark.parametrize(
     ("saved", "own", "words"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from harness import NET, TINY
 from numpy.typing import NDArray
 from PIL import Image
@@ -74,7 +75,11 @@ def test_it_gives_the_maps_that_the_run_stored(
     said = predict(*paths, *CELL, "--out", tmp_path / "a").stderr
     assert "synthetic" in said
     best = ("--model", "./tiny_net.py:build", "--checkpoint", cell(home) / "best.pt", "--recipe", "smoke")
-    predict(*paths, *best, "--set", "image_size=64", "--out", tmp_path / "b", "--save", "probs")
+    weights = {f"teacher.{key}": value for key, value in torch.load(cell(home) / "best.pt").items()}
+    torch.save({"ema": weights | {"student.bias": torch.ones(1)}}, tmp_path / "pair.pt")
+    pair = (*best[:2], "--checkpoint", tmp_path / "pair.pt", "--key", "ema", "--strip-prefix", "teacher.", *best[4:])
+    for kind in (best, pair):
+        predict(*paths, *kind, "--set", "image_size=64", "--out", tmp_path / "b", "--save", "probs")
     assert not (tmp_path / "b" / "masks").exists()
     rows = pd.read_csv(tmp_path / "a" / "predictions.csv").set_index("name")
     for item in chosen:

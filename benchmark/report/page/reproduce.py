@@ -149,6 +149,10 @@ def _evaluate(record: Record) -> str:
     origin = str(record.origin)
     if origin.startswith("checkpoint "):
         words += ["--model", record.model, "--checkpoint", origin.removeprefix("checkpoint ")]
+        told = (("--key", "key"), ("--strip-prefix", "strip_prefix"))
+        words += [
+            word for option, what in told if record.pretrained.get(what) for word in (option, record.pretrained[what])
+        ]
     else:
         words += ["--predictions", "DIR", "--name", record.model_title or record.model]
     words += ["--dataset", ",".join(record.tests)]

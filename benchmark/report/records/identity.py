@@ -81,7 +81,8 @@ def _plain_key(record: Record) -> RowKey:
 def _facts(record: Record) -> dict[str, str]:
     """What may differ between two rows of one model, in the words of a table."""
     if is_foreign(record):
-        return {"origin": f"{record.origin}{digest(record)}"}
+        places = [str(record.pretrained[what]) for what in ("key", "strip_prefix") if record.pretrained.get(what)]
+        return {"origin": ", ".join([f"{record.origin}{digest(record)}", *places])}
     options = ", ".join(f"{key}={value}" for key, value in sorted(record.model_options.items())) or "default"
     weights = f"{record.pretrained.get('name') or ''}{digest(record)}".strip()
     return {"weights": weights, "options": options}
