@@ -102,7 +102,7 @@ def export(
     """Copy a study's records without images, maps, weights and the machine's name, to publish beside a paper.
 
     `bench tables`, `plots`, `compare` and `report` work on the copy alone; only what draws maps (`plots qualitative`,
-    `measure`) does not.
+    `measure`) does not. It says which records name no commit, or one that is in no history of the source tree.
 
     Example: bench export --out supplement --protocols pranet,half
     """
@@ -111,11 +111,14 @@ def export(
     done = export_records(results, out, protocols=names(protocols) if protocols else None, compact=compact)
     if as_json:
         files = [path.relative_to(out).as_posix() for path in done.files]
-        print_json({"out": str(out), "cells": done.cells, "files": files, "num_bytes": done.num_bytes})
+        facts = {"cells": done.cells, "files": files, "num_bytes": done.num_bytes, "commits": done.commits}
+        print_json({"out": str(out), **facts})
         return
     print(out)
     size = f"{done.num_bytes / 1e6:.1f} MB"
     say(f"{len(done.cells)} cells in {len(done.files)} files, {size}; no image, map or weight")
+    if done.commits:
+        say(f"note: {done.commits}; environment.code tells what made a record")
 
 
 @app.command(rich_help_panel=TOOLS)

@@ -65,11 +65,11 @@ def examine(
 
 def _versions() -> Iterator[Finding]:
     from benchmark._version import __version__
-    from benchmark.runtime.environment import git_state
+    from benchmark.runtime.source_tree import source_state
 
-    commit, dirty = git_state()
-    source = f", commit {commit[:8]}{' with changes' if dirty else ''}" if commit else ""
-    yield Finding("versions", "polyp-bench", "ok", __version__ + source)
+    commit, state = source_state()
+    source = f"commit {commit[:8]}" if commit else f"no commit ({state})"
+    yield Finding("versions", "polyp-bench", "ok", f"{__version__}, {source}")
     yield Finding("versions", "python", "ok", platform.python_version())
     try:
         wanted = metadata.requires("polyp-bench") or []

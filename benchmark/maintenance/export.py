@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.report.records.identity import is_foreign
+from benchmark.runtime.source_tree import commits_in_no_history
 from benchmark.store import io
 from benchmark.store.commands import read_commands, write_command
 from benchmark.store.layout import CellPaths, ResultsLayout
@@ -28,11 +31,13 @@ class Exported:
         cells: Cells, whatever their status.
         files: Every file, below the export's folder.
         num_bytes: Their size.
+        commits: What is to be said of the commits that the records name; empty where all are in the history.
     """
 
     cells: list[str]
     files: list[Path]
     num_bytes: int
+    commits: str = ""
 
 
 def export_records(
@@ -77,7 +82,28 @@ def export_records(
                 part.replace(out / part.name)
         finally:
             shutil.rmtree(staging.root, ignore_errors=True)
-    return Exported([record.cell for record in records], files, sum(path.stat().st_size for path in files))
+    size = sum(path.stat().st_size for path in files)
+    return Exported([record.cell for record in records], files, size, _judge_commits(records))
+
+
+def _judge_commits(records: Sequence[Record]) -> str:
+    """Say in one line which records' code nobody can look up."""
+    ours = [record.environment for record in records if not is_foreign(record)]
+    named = Counter(str(one["commit"]) for one in ours if one.get("commit"))
+    lost = commits_in_no_history(named)
+    said = []
+    if lost is None and named:
+        said.append(f"the commits of {_records(named.total())} could not be checked: no whole git history is here")
+    said += [f"commit {commit[:8]} is in no history here ({_records(named[commit])})" for commit in lost or ()]
+    if unnamed := sum(not one.get("commit") for one in ours):
+        said.append(f"{_records(unnamed)} without a commit")
+    if changed := sum(bool(one.get("commit") and one.get("dirty")) for one in ours):
+        said.append(f"{_records(changed)} made with local changes to the commit")
+    return "; ".join(said)
+
+
+def _records(number: int) -> str:
+    return f"{number} record{'s' if number > 1 else ''}"
 
 
 def _refuse_clash(copy: ResultsLayout) -> None:

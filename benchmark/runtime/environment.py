@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from benchmark.runtime.source_tree import source_state
 
 _PACKAGES = (
     "torch",
@@ -21,28 +21,15 @@ _PACKAGES = (
 )
 
 
-@cache
-def git_state() -> tuple[str | None, bool | None]:
-    """Return the commit of this source tree and whether it has uncommitted changes; (None, None) outside git."""
-    here = Path(__file__).resolve().parents[1]
-    try:
-        if Path(_git(here, "rev-parse", "--show-toplevel")).resolve() != here.parent:
-            return None, None  # installed below somebody else's repository
-        commit = _git(here, "rev-parse", "HEAD")
-        return commit, bool(_git(here, "status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.SubprocessError):
-        return None, None
-
-
 def describe(device: str) -> dict[str, Any]:
     """Return the environment part of a record: commit, versions, device and its name."""
     from benchmark._version import __version__
 
-    commit, dirty = git_state()
+    source = source_state()
     return {
         "benchmark": __version__,
-        "commit": commit,
-        "dirty": dirty,
+        "commit": source.commit,
+        "commit_state": source.state,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in _PACKAGES},
@@ -52,13 +39,6 @@ def describe(device: str) -> dict[str, Any]:
         "num_cores": os.cpu_count(),
         "num_threads": _num_threads(),
     }
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(  # nosec B603 B607 # fixed arguments, in this package's folder, by the git of the user's path
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-    )
-    return done.stdout.strip()
 
 
 def _version(package: str) -> str | None:

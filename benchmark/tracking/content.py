@@ -94,6 +94,7 @@ def tags(record: Record) -> dict[str, str]:
             "bench.weights": record.pretrained.get("name", "random initialisation") if record.recipe else None,
             "bench.best_epoch": record.best_epoch,
             "bench.commit": env.get("commit"),
+            "bench.commit_state": env.get("commit_state"),
             "bench.dirty": env.get("dirty"),
             "bench.host": env.get("host"),
             "bench.device": env.get("device_name"),

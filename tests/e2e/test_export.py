@@ -108,3 +108,14 @@ def test_a_torn_file_leaves_no_half_export(bench: Bench, tmp_path: Path, torn: s
     done = bench("export", "--out", "copy", code=2)
     assert torn in done.stderr and done.stderr.count("\n") == 1
     assert not list((tmp_path / "copy").rglob("*"))
+
+
+def test_it_says_which_commits_nobody_can_look_up(bench: Bench, tmp_path: Path) -> None:
+    write_results(tmp_path / "results", {"unet": 0.7}, environment={"commit": "c0ffee00" * 5})
+    write_results(tmp_path / "results", {"bsanet": 0.7}, environment={"commit": None, "commit_state": "modified"})
+    done = bench("export", "--out", "copy")
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert "2 records without a commit" in line
+    in_no_history = "commit c0ffee00 is in no history here (2 records)"
+    assert in_no_history in line or "the commits of 2 records could not be checked" in line  # in a shallow clone
+    assert json.loads(bench("export", "--out", "again", "--json").stdout)["commits"] in line

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.runtime.source_tree import commits_in_no_history
+
 STUDY = Path(__file__).parents[2] / "results" / "reference" / "cpu-study"
 WITHOUT_TORCH = """
 import sys
@@ -81,6 +83,17 @@ def test_it_holds_no_image_no_weight_no_machine_and_is_small() -> None:
         assert record["status"] == "ok" and not record["synthetic"] and "host" not in record["environment"]
         assert all(not any(test["leaked"].values()) for test in record["tests"].values())
         assert set(record["missing"]) == {"etis"}
+
+
+def test_every_commit_named_is_in_the_history() -> None:
+    named = {
+        json.loads(path.read_text(encoding="utf-8"))["environment"]["commit"] for path in STUDY.rglob("run.json")
+    } - {None}
+    assert len(named) == 2
+    lost = commits_in_no_history(named)
+    if lost is None:
+        pytest.skip("no whole git history is here")
+    assert lost == []
 
 
 def test_the_page_says_what_the_tables_say() -> None:

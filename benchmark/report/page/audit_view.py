@@ -107,7 +107,8 @@ def environments(records: Sequence[Record]) -> list[dict[str, Any]]:
     for key, members in groups.items():
         env = json.loads(key)
         packages = {k: v for k, v in (env.pop("packages", None) or {}).items() if v}
-        facts = {"commit": commit_label(env), **{k: v for k, v in env.items() if k not in ("commit", "dirty")}}
+        others = {k: v for k, v in env.items() if k not in ("commit", "commit_state", "dirty")}
+        facts = {"commit": commit_label(env), **others}
         seconds = sum(float(r.timing.get("train_s") or 0) for r in members)
         facts |= {"training, all cells": f"{seconds:,.0f} s"} if seconds else {}
         facts |= {"packages": ", ".join(f"{k} {v}" for k, v in packages.items())} if packages else {}

@@ -43,13 +43,14 @@ def commands(records: Sequence[Record]) -> list[Command]:
 
 def checkouts(records: Sequence[Record]) -> list[str]:
     """Return the lines that bring the code to the state that made the records; a warning where nobody can."""
-    lines = []
-    for commit, dirty in dict.fromkeys(
-        (r.environment.get("commit"), bool(r.environment.get("dirty"))) for r in records
-    ):
-        if commit:
-            lines.append(f"git checkout {commit}" + ("   # plus local changes that no record holds" if dirty else ""))
-    return lines
+    lines: dict[str, None] = {}
+    for environment in (record.environment for record in records):
+        if commit := environment.get("commit"):
+            changed = "   # plus local changes that no record holds" if environment.get("dirty") else ""
+            lines[f"git checkout {commit}{changed}"] = None
+        elif environment.get("commit_state") == "modified":
+            lines["# some cells were made by a modified source tree: no commit holds their code"] = None
+    return list(lines)
 
 
 def _key(record: Record) -> Any:

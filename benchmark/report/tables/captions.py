@@ -97,8 +97,10 @@ def caption(what: str, title: str, facts: Facts, *, with_std: bool = False) -> s
 
 
 def commit_label(environment: Mapping[str, Any]) -> str:
-    """Return the first digits of the commit, and whether it was changed locally."""
+    """Return the first digits of the commit, or why there is none; older records name one despite local changes."""
     commit = str(environment.get("commit") or "")[:8]
+    if environment.get("commit_state") == "modified":
+        return "none (modified source tree)"
     return f"{commit} with local changes" if commit and environment.get("dirty") else commit
 
 

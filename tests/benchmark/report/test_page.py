@@ -146,6 +146,9 @@ def test_commands_of_ablations_own_recipes_and_maps_by_others(make_record: MakeC
     assert shlex.split(commands([weights])[0].text)[2:6] == ["--model", "pranet", "--checkpoint", "PraNet-19.pth"]
     dirty = make_record(environment={"commit": "c0ffee", "dirty": True})
     assert checkouts([dirty]) == ["git checkout c0ffee   # plus local changes that no record holds"]
+    modified = make_record(environment={"commit": None, "commit_state": "modified"})
+    (line,) = checkouts([modified, modified])
+    assert line.startswith("#") and "no commit holds their code" in line
 
 
 def test_data_and_environment_are_read_from_the_records(make_record: MakeCell) -> None:

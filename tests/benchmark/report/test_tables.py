@@ -185,6 +185,8 @@ def test_caption_states_protocol_split_recipe_seeds_images_weights_and_leaks(mak
         "Commit abcdef01 with local changes",
     ):
         assert part in text
+    modified = make_record("unet", environment={"commit": None, "commit_state": "modified"})
+    assert "Commit none (modified source tree)." in build_tables([modified])[0].to_markdown()
 
 
 def test_phantom_is_called_synthetic_in_every_format(make_record: Any) -> None:
