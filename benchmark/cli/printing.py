@@ -74,7 +74,7 @@ def print_rich(sheet: Sheet) -> None:
         title=Text(sheet.caption), title_justify="left", title_style="", caption_justify="left", caption_style="dim"
     )
     for column in sheet.columns:
-        table.add_column(column.plain, justify={"l": "left", "c": "center", "r": "right"}[column.align])  # type: ignore[arg-type]
+        table.add_column(column.whole, justify={"l": "left", "c": "center", "r": "right"}[column.align])  # type: ignore[arg-type]
     for row in sheet.rows:
         table.add_row(*(Text(cell.text) for cell in row))
     table.caption = Text("\n".join(f"- {note}" for note in sheet.notes))

@@ -10,15 +10,18 @@ import typer
 
 from benchmark.cli import complete
 from benchmark.cli.app import RESULTS, OptionalValue, app, integers, names
-from benchmark.cli.options import Json, Results
+from benchmark.cli.options import Json, Results, expanded
 from benchmark.cli.printing import print_json, print_tables, say
+from benchmark.cli.table_options import PrintOptions
 from benchmark.errors import BenchError
 
 ALL_LEAKS = "exact,near,sequence"
 
 
 @app.command(cls=OptionalValue, rich_help_panel=RESULTS)
+@expanded
 def tables(
+    form: PrintOptions,
     results: Results = Path("results"),
     latex: Annotated[bool, typer.Option("--latex", help="Write and print LaTeX.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Write and print Markdown (the default).")] = False,
@@ -86,6 +89,7 @@ def tables(
 
     Example: bench tables --latex
     """
+    from benchmark.report.sheets.excel import check_excel, write_excel
     from benchmark.report.sheets.files import write_tables
     from benchmark.report.tables.request import TableRequest, build
     from benchmark.store.layout import ResultsLayout
@@ -127,11 +131,15 @@ def tables(
         settings=settings,
         titles=_titles(title or []),
         short=short_captions,
+        **form.wishes,
     )
     wanted = {"latex": latex, "markdown": markdown, "html": html, "csv": csv}
     formats = [name for name, on in wanted.items() if on] or ["markdown"]
+    if form.excel:
+        check_excel(form.excel)
     made = build(request)
     written = write_tables(made, out or ResultsLayout(results).tables, formats)
+    written += [write_excel(made, form.excel)] if form.excel else []
     if as_json:
         print_json([dict(row) for table in made for row in table.sheet.data])
         return

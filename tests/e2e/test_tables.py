@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+import openpyxl
 import pytest
 from harness import Bench
 from made_results import write_results
@@ -37,6 +38,23 @@ def test_intervals_marks_and_ranks(bench: Bench, results: Path) -> None:
     rows = json.loads(bench("tables", "--significance", "pranet", "--ci", "--datasets", "etis", "--json").stdout)
     assert [row["reference"] for row in rows] == ["PraNet", "", "PraNet"]
     assert rows[0]["mDSC_low"] < rows[0]["mDSC"] < rows[0]["mDSC_high"] and 0 < rows[0]["p_holm"] <= 1
+
+
+def test_one_table_over_all_sets_as_papers_print_it(bench: Bench, results: Path, tmp_path: Path) -> None:
+    form = ("--wide", "--percent", "--std", "--order", "bsanet,unet", "--title", "unet=U_Net é", "--excel", "t.xlsx")
+    done = bench("tables", *form, "--latex", "--markdown", "--html", "--csv")
+    assert r"\begin{table*}" in done.stdout and r"\cmidrule(lr){6-7}" in done.stdout and r"U\_Net \'{e}" in done.stdout
+    text = (results / "tables" / "table-wide.md").read_text(encoding="utf-8")
+    assert "| Model | Kvasir mDSC ↑ | Kvasir mIoU ↑ | etis mDSC ↑ | etis mIoU ↑ | Mean mDSC ↑ |" in text
+    assert [line.split(" |")[0] for line in text.splitlines()[4:7]] == ["| BSANet (ours)", "| U\\_Net é", "| PraNet"]
+    rows = list(csv.DictReader((results / "tables" / "table-wide.csv").open(encoding="utf-8")))
+    means = [(float(r["kvasir_mDSC"]) + float(r["etis_mDSC"])) / 2 for r in rows]
+    assert [float(r["mean_mDSC"]) for r in rows] == pytest.approx(means, abs=2e-6)
+    assert f"{100 * means[0]:.1f} ± " in text
+    book = openpyxl.load_workbook(tmp_path / "t.xlsx")
+    assert book.sheetnames == ["table-wide", "about"] and book["table-wide"]["E2"].value == pytest.approx(
+        means[0], abs=0.05
+    )
 
 
 def test_csv_of_several_tables_has_one_header(bench: Bench, results: Path) -> None:
@@ -83,6 +101,14 @@ def test_beside_published_numbers(bench: Bench, results: Path, tmp_path: Path) -
         (["--significance", "--models", "unet,pranet"], "--significance unet"),
         (["--rank", "--models", "unet"], "ranks need two"),
         (["--protocol", "half"], "protocol 'half' was not scored here"),
+        (["--wide", "--exclude-leaked"], "--exclude-leaked does not apply to --wide"),
+        (["--by", "size", "--wide"], "--wide does not apply to --by"),
+        (["--efficiency", "--percent"], "--percent does not apply to --efficiency"),
+        (["--check-marks"], "add --ablation"),
+        (["--measures", "mDSC,Dice"], "unknown measure 'Dice'"),
+        (["--digits", "9"], "--digits 9: expected 0 to 6"),
+        (["--order", "bsanett"], "did you mean 'bsanet'"),
+        (["--excel", "t.csv"], "ends in .xlsx"),
     ],
 )
 def test_wishes_that_do_not_go_together_are_refused_in_one_line(

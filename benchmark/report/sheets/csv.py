@@ -20,7 +20,7 @@ def to_csv(data: Iterable[Mapping[str, Any]]) -> str:
         return ""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({k: as_text(k) for k in rows[0]})
     writer.writerows({k: _csv_value(v) for k, v in row.items()} for row in rows)
     return buffer.getvalue()
 
@@ -28,10 +28,11 @@ def to_csv(data: Iterable[Mapping[str, Any]]) -> str:
 def _csv_value(value: Any) -> Any:
     """Round to six decimals: below any measure's repeatability, and short enough to read."""
     if isinstance(value, str):
-        return _as_text(escape.one_line(value))
+        return as_text(value)
     return f"{value:.6f}" if isinstance(value, float) else value
 
 
-def _as_text(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would run as a formula: names come from strangers."""
+def as_text(text: str) -> str:
+    """Return one line, with an apostrophe before what a spreadsheet would run: names come from strangers."""
+    text = escape.one_line(text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) and not _NUMBER.fullmatch(text) else text

@@ -22,6 +22,7 @@ thead th {{ border-top: 2px solid; border-bottom: 1px solid; }}
 tbody tr:last-child > * {{ border-bottom: 2px solid; }}
 th, td {{ padding: .25rem .7rem; text-align: right; vertical-align: baseline; font-weight: normal; }}
 th.l, td.l {{ text-align: left; }}
+th.c, td.c {{ text-align: center; }}
 td small {{ display: block; opacity: .75; }}
 </style>
 </head>
@@ -36,7 +37,7 @@ def to_html(sheet: Grid) -> str:
     lines = [
         f'<div class="scroll"><table id="{sheet.stem}">',
         f"<caption>{html.escape(sheet.caption)}</caption>",
-        "<thead><tr>" + "".join(_html_head(column) for column in sheet.columns) + "</tr></thead>",
+        f"<thead>{_html_heads(sheet)}</thead>",
         "<tbody>",
     ]
     for row in sheet.rows:
@@ -55,13 +56,25 @@ def html_page(sheet: Grid) -> str:
     return PAGE.format(title=html.escape(sheet.stem), body=to_html(sheet))
 
 
+def _html_heads(sheet: Grid) -> str:
+    """One row of heads, or two where columns have a head above."""
+    heads = "".join(_html_head(column) for column in sheet.columns)
+    if not any(column.group for column in sheet.columns):
+        return f"<tr>{heads}</tr>"
+    above = [
+        f'<th scope="colgroup" colspan="{count}" class="c">{html.escape(name)}</th>' if name else "<td></td>" * count
+        for name, count in sheet.groups
+    ]
+    return f"<tr>{''.join(above)}</tr><tr>{heads}</tr>"
+
+
 def _html_head(column: Column) -> str:
     return f'<th scope="col" class="{column.align}">{html.escape(column.plain)}</th>'
 
 
 def _html_cell(cell: Cell, column: Column, is_head: bool) -> str:
     text = html.escape(f"{cell.text} {cell.spread}".strip())
-    if cell.mark and text:
+    if cell.mark in ("best", "second") and text:
         text = f"<strong>{text}</strong>" if cell.mark == "best" else f"<u>{text}</u>"
     text += f"<sup>{html.escape(cell.sup)}</sup>" if cell.sup else ""
     text += f"<small>{html.escape(cell.below)}</small>" if cell.below else ""

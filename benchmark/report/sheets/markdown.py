@@ -12,7 +12,7 @@ def to_markdown(sheet: Grid) -> str:
     lines = [
         escape.markdown(sheet.caption),
         "",
-        "| " + " | ".join(escape.markdown(column.plain) for column in sheet.columns) + " |",
+        "| " + " | ".join(escape.markdown(column.whole) for column in sheet.columns) + " |",
         "|" + "|".join(aligns[column.align] for column in sheet.columns) + "|",
     ]
     lines += ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in sheet.rows]
@@ -23,6 +23,6 @@ def to_markdown(sheet: Grid) -> str:
 
 def _markdown_cell(cell: Cell) -> str:
     text = escape.markdown(f"{cell.text} {cell.spread}".strip())
-    if cell.mark and text:
+    if cell.mark in ("best", "second") and text:
         text = f"**{text}**" if cell.mark == "best" else f"<u>{text}</u>"
     return text + escape.markdown(cell.sup) + (f"<br>{escape.markdown(cell.below)}" if cell.below else "")

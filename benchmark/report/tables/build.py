@@ -11,7 +11,17 @@ from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import DATASET_TITLES, MODEL_TITLES, dataset_order, dataset_title, model_order
 from benchmark.report.tables.captions import gather_facts
-from benchmark.report.tables.rows import Kind, group_cells, make_row, mark_best, mark_other_images, notes
+from benchmark.report.tables.numerals import PLAIN, Numerals
+from benchmark.report.tables.rows import (
+    Kind,
+    Row,
+    group_cells,
+    make_row,
+    mark_best,
+    mark_other_images,
+    notes,
+    without_parts,
+)
 from benchmark.report.tables.scores import Table
 from benchmark.report.tables.uncertainty import ScoreReader, Uncertainty, find_reference, reference_row
 from benchmark.report.tables.weighing import correct, weigh
@@ -36,6 +46,11 @@ def build_tables(
     primary: str = MEASURE_KEYS[0],
     signed_rank: bool = False,
     read: ScoreReader | None = None,
+    numerals: Numerals = PLAIN,
+    siunitx: bool = False,
+    measures: Sequence[str] = MEASURE_KEYS,
+    order: Sequence[str] = (),
+    check_marks: bool = False,
 ) -> list[Table]:
     """Build one table per test set.
 
@@ -57,15 +72,21 @@ def build_tables(
         primary: The measure that is tested, over all test sets together; the others are descriptive.
         signed_rank: Also Wilcoxon's signed-rank test of the primary measure, for these trainings alone.
         read: Where per-image scores come from; needed for ``ci`` and ``significance``.
+        numerals: How scores are printed.
+        siunitx: Align figures with siunitx in LaTeX.
+        measures: Those that are printed.
+        order: Models whose rows come first, in this order.
+        check_marks: In an ablation, a column for each part in place of names.
     Returns:
         Tables in the paper's order (Kvasir, ETIS, CVC-ColonDB, CVC-EndoScene, then others).
     Raises:
         BenchError: No record, an unknown name, or records that cannot share a table.
     """
     select.check_records(records)
-    _check_names(records, protocol=protocol, models=models, datasets=datasets)
-    if primary not in MEASURE_KEYS:
-        raise unknown_name("measure", primary, MEASURE_KEYS)
+    _check_names(records, protocol=protocol, models=[*(models or ()), *order], datasets=datasets)
+    for measure in (primary, *measures):
+        if measure not in MEASURE_KEYS:
+            raise unknown_name("measure", measure, MEASURE_KEYS)
     chosen = select.choose(_of_kind(records, kind), recipe=recipe, split=split)
     chosen, left_out = select.newest(chosen)
     wanted = sorted(datasets or dict.fromkeys(d for r in chosen for d in _sets_of(r)), key=dataset_order)
@@ -85,9 +106,13 @@ def build_tables(
             settings=settings,
             titles=titles or {},
             left_out=left_out,
+            numerals=numerals,
+            order=order,
         )
         for dataset in wanted
     ]
+    parts = _parts(chosen) if check_marks else {}
+    tables = [replace(t, siunitx=siunitx, measures=tuple(measures), parts=parts) for t in tables]
     if read is None or not (ci or reference is not None):
         return tables
     tables = [replace(t, primary=primary, signed_rank=signed_rank) for t in tables]
@@ -158,6 +183,8 @@ def _build(
     settings: bool,
     titles: Mapping[str, str],
     left_out: Mapping[str, list[str]],
+    numerals: Numerals,
+    order: Sequence[str],
 ) -> Table:
     records = select.concerning(chosen, dataset, protocol)
     select.check_comparable(records, dataset, protocol, by_recipe=settings)
@@ -165,9 +192,9 @@ def _build(
     wanted_seeds = tuple(sorted(set(seeds) if seeds is not None else {r.seed for r in ours}))
     rows = [
         make_row(found, key, dataset, protocol, wanted_seeds)
-        for key, found in group_cells(records, models=models, kind=kind, by_recipe=settings).items()
+        for key, found in group_cells(records, models=models, kind=kind, by_recipe=settings, order=order).items()
     ]
-    rows = [replace(row, title=titles.get(row.model, row.title)) for row in mark_other_images(rows)]
+    rows = [_retitled(row, titles) for row in mark_other_images(rows)]
     title = next((r.tests[dataset].title for r in records if dataset in r.tests), None)
     older = [
         f"Left out, made by older code: {', '.join(cells)}"
@@ -176,7 +203,7 @@ def _build(
     ]
     earlier = [r.cell for r in select.superseded(chosen, dataset, protocol) if protocol in r.tests[dataset].scores]
     older += [f"Left out, scored again later: {', '.join(earlier)}"] if earlier else []
-    marks = {(i, m.key): mark for m in MEASURES for i, mark in mark_best(rows, m).items()}
+    marks = {(i, m.key): mark for m in MEASURES for i, mark in mark_best(rows, m, numerals).items()}
     return Table(
         dataset=dataset,
         title=dataset_title(dataset, title),
@@ -187,7 +214,21 @@ def _build(
         show_std=std,
         show_settings=settings or any(row.setting for row in rows),
         marks=marks,
+        numerals=numerals,
     )
+
+
+def _retitled(row: Row, titles: Mapping[str, str]) -> Row:
+    """Put the name that the user wants in place of the usual one."""
+    return replace(row, title=without_parts(titles[row.model], row.ablation)) if row.model in titles else row
+
+
+def _parts(records: Sequence[Record]) -> dict[str, tuple[str, ...]]:
+    """The parts of each model; of records that state none, those that some variant lacks."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        found.setdefault(record.model, {}).update(dict.fromkeys([*record.parts, *record.ablation]))
+    return {model: tuple(parts) for model, parts in found.items()}
 
 
 def _incomplete(records: Sequence[Record]) -> list[str]:

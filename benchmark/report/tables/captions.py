@@ -72,28 +72,43 @@ def gather_facts(
 
 def caption(what: str, title: str, facts: Facts, *, with_std: bool = False) -> str:
     """Return the caption as plain text: what was measured, on what, how, and how it was made."""
-    sentences = [
-        f"{what} on {title}{_images(facts, title)}",
-        f"Protocol {facts.protocol}{_in_brackets(facts.protocol_hash)}",
-    ]
-    if facts.split:
-        sentences.append(f"Split {facts.split}")
-    if facts.recipe:
-        spaced = facts.recipe.replace(",", ", ")  # so that a long list of fields can break across lines
-        sentences.append(f"Recipe {spaced}{_in_brackets(facts.recipe_hash)}")
-    if facts.tuned:
-        sentences.append(f"Recipe tuned on validation images {facts.tuned}")
-    if facts.seeds:
-        sentences.append(_seeds(facts.seeds, with_std))
-    if facts.weights:
-        sentences.append(f"Weights: {facts.weights}")
-    if facts.num_leaked is not None:
-        sentences.append(describe_leaks(facts.num_leaked, facts.leaked))
-    if facts.commit:
-        sentences.append(f"Commit {facts.commit}")
-    if facts.synthetic:
-        sentences.append("Synthetic images: these numbers say nothing about real polyps")
+    sentences = [f"{what} on {title}{count_images(facts, title)}", *_how_made(facts, with_std).values()]
     return ". ".join(sentences) + "."
+
+
+def common_facts(facts: Sequence[tuple[str, Facts]], *, with_std: bool) -> list[str]:
+    """Return what tables of several test sets state together, each fact once; one that differs names its sets.
+
+    Args:
+        facts: Title of each test set, and its facts.
+        with_std: Deviations over seeds are printed.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for title, one in facts:
+        for kind, text in _how_made(one, with_std).items():
+            found.setdefault(kind, {}).setdefault(text, []).append(title)
+    sentences = []
+    for by_text in found.values():
+        for text, titles in by_text.items():
+            sentences.append(text if len(titles) == len(facts) else f"{text} ({', '.join(titles)})")
+    return sentences
+
+
+def _how_made(facts: Facts, with_std: bool) -> dict[str, str]:
+    """The sentences on protocol, split, recipe, seeds, weights, leaks and code, by what they are about."""
+    spaced = facts.recipe.replace(",", ", ")  # so that a long list of fields can break across lines
+    said = {
+        "protocol": f"Protocol {facts.protocol}{_in_brackets(facts.protocol_hash)}",
+        "split": facts.split and f"Split {facts.split}",
+        "recipe": facts.recipe and f"Recipe {spaced}{_in_brackets(facts.recipe_hash)}",
+        "tuned": facts.tuned and f"Recipe tuned on validation images {facts.tuned}",
+        "seeds": _seeds(facts.seeds, with_std) if facts.seeds else "",
+        "weights": facts.weights and f"Weights: {facts.weights}",
+        "leaks": "" if facts.num_leaked is None else describe_leaks(facts.num_leaked, facts.leaked),
+        "commit": facts.commit and f"Commit {facts.commit}",
+        "synthetic": "Synthetic images: these numbers say nothing about real polyps" if facts.synthetic else "",
+    }
+    return {kind: text for kind, text in said.items() if text}
 
 
 def commit_label(environment: Mapping[str, Any]) -> str:
@@ -104,7 +119,8 @@ def commit_label(environment: Mapping[str, Any]) -> str:
     return f"{commit} with local changes" if commit and environment.get("dirty") else commit
 
 
-def _images(facts: Facts, title: str) -> str:
+def count_images(facts: Facts, title: str) -> str:
+    """Return the number of images in brackets, of how many where some are missing; empty where rows differ."""
     if facts.n is None:
         return ""
     kind = "synthetic images" if facts.synthetic and "synthetic" not in title else "images"

@@ -64,7 +64,7 @@ def _has_all(row: Row) -> bool:
 def _scores(used: Sequence[Table], ranked: Sequence[RowKey], measure: Measure) -> pd.DataFrame:
     import pandas as pd
 
-    by_set = {t.dataset: {str(row.key): printed_row(row, measure.key) for row in t.rows} for t in used}
+    by_set = {t.dataset: {str(row.key): printed_row(row, measure.key, t.numerals) for row in t.rows} for t in used}
     return pd.DataFrame(by_set).T[[str(name) for name in ranked]]
 
 

@@ -45,6 +45,13 @@ class TableRequest:
     settings: bool = False
     titles: Mapping[str, str] = field(default_factory=dict)
     short: bool = False
+    wide: bool = False
+    measures: Sequence[str] | None = None
+    percent: bool = False
+    digits: int | None = None
+    siunitx: bool = False
+    order: Sequence[str] = ()
+    check_marks: bool = False
 
     @property
     def choice(self) -> dict[str, Any]:
@@ -61,7 +68,8 @@ class TableRequest:
 
 
 _OF_SCORES = ("std", "ci", "significance", "wilcoxon", "power", "rank", "exclude-leaked", "settings", "short-captions")
-_REFINEMENTS = dict.fromkeys(("main", "ablation"), _OF_SCORES)
+_AS_PRINTED = ("wide", "measures", "percent", "digits", "siunitx", "order")
+_REFINEMENTS = {"main": (*_OF_SCORES, *_AS_PRINTED), "ablation": (*_OF_SCORES, *_AS_PRINTED, "check-marks")}
 """Kind of table -> options that refine it; the others refuse them."""
 
 
@@ -73,6 +81,13 @@ def _check_options(request: TableRequest) -> None:
     asked |= {"wilcoxon": request.wilcoxon, "power": request.power}
     if request.kind == "efficiency":
         asked |= {"datasets": request.datasets is not None, "seeds": request.seeds is not None}
+    asked |= {"wide": request.wide, "measures": request.measures is not None, "percent": request.percent}
+    asked |= {"digits": request.digits is not None, "siunitx": request.siunitx, "order": bool(request.order)}
+    asked |= {"check-marks": request.check_marks}
+    if request.check_marks and request.kind == "main":
+        raise BenchError("--check-marks shows the parts of ablated variants; add --ablation")
+    if request.wide and request.exclude:
+        raise BenchError("--exclude-leaked does not apply to --wide; leave one of the two out")
     for name in (name for name, on in asked.items() if on and name not in known):
         raise BenchError(f"--{name} does not apply to --{request.kind}; leave one of the two out")
     if request.kind == "ablation" and request.significance:
@@ -94,9 +109,12 @@ def build(request: TableRequest) -> list[Printable]:
 
 def _scores(request: TableRequest, records: Records) -> list[Printable]:
     """The paper's tables, or those of the ablated variants."""
+    from benchmark.metrics.measures import MEASURE_KEYS
     from benchmark.report.tables.build import build_tables
+    from benchmark.report.tables.numerals import numerals
     from benchmark.report.tables.ranks import rank_sheet
     from benchmark.report.tables.uncertainty import score_reader
+    from benchmark.report.tables.wide import MEASURES_SHOWN, wide_sheet
 
     kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
     made = build_tables(
@@ -109,13 +127,18 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
         signed_rank=request.wilcoxon,
         settings=request.settings,
         read=score_reader(request.results, request.protocol),
+        numerals=numerals(digits=request.digits, percent=request.percent),
+        siunitx=request.siunitx,
+        measures=request.measures or (MEASURES_SHOWN if request.wide else MEASURE_KEYS),
+        order=model_names(request.order) or (),
+        check_marks=request.check_marks,
         **request.choice,
     )
     if request.exclude:
         from benchmark.report.tables.without_leaked import with_clean
 
         made = with_clean(made, records, ResultsLayout(request.results), request.exclude)
-    sheets: list[Printable] = [*made]
+    sheets: list[Printable] = [wide_sheet(made, order=model_names(request.order) or ())] if request.wide else [*made]
     if request.rank:
         sheets.append(rank_sheet(made))
     if request.power:

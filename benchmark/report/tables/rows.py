@@ -12,10 +12,10 @@ from benchmark.metrics.measures import MEASURE_KEYS, Measure
 from benchmark.report.records.identity import RowKey, digest, is_foreign, row_keys
 from benchmark.report.records.names import MODEL_TITLES, model_order, model_title
 from benchmark.report.sheets.sheet import Mark
+from benchmark.report.tables.numerals import PLAIN, Numerals
 from benchmark.store.schema import Record
 
 Kind = Literal["main", "ablation"]
-DIGITS = 3  # as the paper prints; best and second are decided on these digits
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Row:
         model: Registry name. ablation: Parts left out, in order.
         title: As printed, without dagger.
         values: Mean over the seeds for each of the six measures; None is a blank.
+        by_seed: The scores themselves, in the order of ``seeds``.
         std: Standard deviation over the seeds (N - 1); None for one seed.
         n: Images scored; None for a blank row. of: Images that the set holds, where fewer were scored.
         foreign: The maps or the weights were made by others.
@@ -76,6 +77,7 @@ class Row:
     setting: str = ""
     fingerprint: str = ""
     other_images: bool = False
+    by_seed: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
     @property
     def key(self) -> RowKey:
@@ -94,24 +96,23 @@ class Row:
 
 
 def printed(value: float) -> str:
-    """Return a score as the table prints it."""
-    return f"{value:.{DIGITS}f}"
+    """Return a score as tables print it where nothing else was asked for."""
+    return PLAIN.text(value)
 
 
-def printed_row(row: Row, key: str) -> float | None:
+def printed_row(row: Row, key: str, form: Numerals = PLAIN) -> float | None:
     """Return a row's score as the number that the table prints."""
     value = row.values.get(key)
-    return None if value is None else float(printed(value))
+    return None if value is None else form.rounded(value)
 
 
-def mark_best(rows: Sequence[Row], measure: Measure) -> dict[int, Mark]:
+def mark_best(rows: Sequence[Row], measure: Measure, form: Numerals = PLAIN) -> dict[int, Mark]:
     """Return which rows are best and second in one column, decided on the printed digits; equal ones share.
 
     With fewer than two rows to compare nothing is marked.
     """
-    shown = {
-        i: value for i, row in enumerate(rows) if row.is_ranked and (value := printed_row(row, measure.key)) is not None
-    }
+    ranked = {i: printed_row(row, measure.key, form) for i, row in enumerate(rows) if row.is_ranked}
+    shown = {i: value for i, value in ranked.items() if value is not None}
     if len(shown) < 2:
         return {}
     places = sorted(set(shown.values()), reverse=measure.higher_is_better)
@@ -119,8 +120,19 @@ def mark_best(rows: Sequence[Row], measure: Measure) -> dict[int, Mark]:
     return {i: names[value] for i, value in shown.items() if value in names}
 
 
+def row_order(key: RowKey, order: Sequence[str] = ()) -> tuple[Any, ...]:
+    """Sort key of a row: the models named first, in that order, then the usual one; variants below their full model."""
+    place = order.index(key.model) if key.model in order else len(order)
+    return (place, model_order(key.model), len(key.ablation), key)
+
+
 def group_cells(
-    records: Sequence[Record], *, models: Sequence[str] | None, kind: Kind, by_recipe: bool = False
+    records: Sequence[Record],
+    *,
+    models: Sequence[str] | None,
+    kind: Kind,
+    by_recipe: bool = False,
+    order: Sequence[str] = (),
 ) -> dict[RowKey, list[Record]]:
     """Group records into rows, in the order of the table."""
     cells: dict[RowKey, list[Record]] = {}
@@ -132,15 +144,24 @@ def group_cells(
     for model in models or () if kind == "main" else ():
         if model not in present:
             cells[RowKey(model)] = []
-    return dict(sorted(cells.items(), key=lambda item: (model_order(item[0].model), len(item[0].ablation), item[0])))
+    return dict(sorted(cells.items(), key=lambda item: row_order(item[0], order)))
 
 
 def row_title(model: str, ablation: Sequence[str], recorded: str | None) -> str:
     """Return ``BSANet (ours)`` for the full model, ``BSANet w/o ISAM, ARM`` for an ablated one."""
     if not ablation:
         return model_title(model, recorded)
-    parts = ", ".join(part.upper() if len(part) <= 4 else part.replace("_", " ") for part in ablation)
-    return f"{MODEL_TITLES.get(model) or recorded or model} w/o {parts}"
+    return without_parts(MODEL_TITLES.get(model) or recorded or model, ablation)
+
+
+def without_parts(title: str, ablation: Sequence[str]) -> str:
+    """Return the printed name of a variant, from that of its model."""
+    return f"{title} w/o {', '.join(map(part_title, ablation))}" if ablation else title
+
+
+def part_title(part: str) -> str:
+    """Return the printed name of a part that an ablation leaves out."""
+    return part.upper() if len(part) <= 4 else part.replace("_", " ")
 
 
 def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str, seeds: tuple[int, ...]) -> Row:
@@ -174,6 +195,7 @@ def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str
         cells=tuple(r.cell for r in used),
         setting=key.setting,
         fingerprint=tests[0].fingerprint,
+        by_seed={key: tuple(column) for key, column in columns.items()},
     )
 
 

@@ -11,7 +11,8 @@ from benchmark.report.sheets.escape import label
 from benchmark.report.sheets.sheet import Cell, Column, Mark, Sheet
 from benchmark.report.tables.captions import Facts, caption
 from benchmark.report.tables.leaks import CLEAN_TITLE
-from benchmark.report.tables.rows import Clean, Kind, Row, printed
+from benchmark.report.tables.numerals import PLAIN, Numerals
+from benchmark.report.tables.rows import Clean, Kind, Row, part_title
 from benchmark.report.tables.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one test set with everything the caption and the notes say."""
+    """The rows of one test set with everything the caption and the notes say.
+
+    Attributes:
+        measures: Those that are printed; CSV holds all.
+        parts: In an ablation with check marks, the parts of each model, by its name; else empty.
+    """
 
     dataset: str
     title: str
@@ -36,6 +42,10 @@ class Table:
     signed_rank: bool = False
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
     marks: Mapping[tuple[int, str], Mark] = field(default_factory=dict)
+    numerals: Numerals = PLAIN
+    siunitx: bool = False
+    measures: tuple[str, ...] = MEASURE_KEYS
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def stem(self) -> str:
@@ -71,15 +81,16 @@ class Table:
 
 def score_sheet(table: Table) -> Sheet:
     """Lay out one row per model and one column per measure."""
-    measures = [Column(f"{m.plain} {m.arrow}", m.latex) for m in MEASURES]
+    measures = [Column(f"{m.plain} {m.arrow}", m.latex) for m in MEASURES if m.key in table.measures]
     return Sheet(
         stem=table.stem,
         caption=score_caption(table),
-        columns=(Column("Model", align="l"), *_setting_column(table), *measures),
+        columns=(*head_columns(table), *measures),
         rows=tuple(line for i, row in enumerate(table.rows) for line in _lines(table, i, row)),
         notes=(*table.notes, *_no_spread(table)),
         data=tuple(csv_rows(table)),
         combined="tables" if table.kind == "main" else "ablations",
+        siunitx=table.siunitx,
     )
 
 
@@ -93,17 +104,42 @@ def _no_spread(table: Table) -> list[str]:
     return [f"No standard deviation{who}: one seed; it needs two, such as --seeds 0,1"]
 
 
-def _setting_column(table: Table) -> tuple[Column, ...]:
-    return (Column("Setting", align="l"),) if table.show_settings else ()
+def head_columns(table: Table) -> tuple[Column, ...]:
+    """Return the columns that say what a row is."""
+    parts = (Column(part_title(part), align="c") for part in _all_parts(table))
+    return (Column("Model", align="l"), *((Column("Setting", align="l"),) if table.show_settings else ()), *parts)
+
+
+def _all_parts(table: Table) -> list[str]:
+    return list(dict.fromkeys(part for row in table.rows for part in table.parts.get(row.model, ())))
+
+
+def head_cells(table: Table, row: Row) -> tuple[Cell, ...]:
+    """Return what a row is: its name, its setting, and its parts, checked; a dash where its model has no such part."""
+    title = row.title.rpartition(" w/o ")[0] if table.parts and row.ablation else row.title
+    setting = (Cell(row.setting),) if table.show_settings else ()
+    own = table.parts.get(row.model, ())
+    parts = (
+        Cell("–") if part not in own else Cell() if part in row.ablation else Cell("✓", mark="check")
+        for part in _all_parts(table)
+    )
+    return (Cell(title, sup="†" if row.foreign else ""), *setting, *parts)
 
 
 def score_caption(table: Table) -> str:
     """Return the caption: the facts, and what the marks mean."""
     what = "Results" if table.kind == "main" else "Ablation"
     spread = table.show_std and any(value is not None for row in table.rows for value in row.std.values())
-    sentences = [caption(what, table.title, table.facts, with_std=spread)]
+    return " ".join([caption(what, table.title, table.facts, with_std=spread), *legend(table)])
+
+
+def legend(table: Table) -> list[str]:
+    """Return the sentences on what the marks in the cells mean."""
+    sentences = ["Scores in percent."] if table.numerals.percent else []
     if table.marks:
         sentences.append("Best in bold, second underlined.")
+    if table.parts:
+        sentences.append("A check mark: the network has the part.")
     if table.uncertainty.intervals:
         over = "other images and other seeds" if len(table.facts.seeds) > 1 else "other images"
         sentences.append(f"In brackets: 95 % interval of the mean over {over} (Student's t on variance components).")
@@ -111,7 +147,7 @@ def score_caption(table: Table) -> str:
         sentences.append(f"n. e.: interval not estimable ({reason}).")
     if table.uncertainty.tested:
         sentences.append(_meaning_of_stars(table))
-    return " ".join(sentences)
+    return sentences
 
 
 def _meaning_of_stars(table: Table) -> str:
@@ -132,24 +168,26 @@ def _lines(table: Table, i: int, row: Row) -> Iterator[tuple[Cell, ...]]:
     yield _cells(table, i, row)
     clean = row.clean
     if clean is not None and not clean.same:
-        blank = (Cell(),) if table.show_settings else ()
-        yield (Cell(CLEAN_TITLE), *blank, *(_figure(table, clean, key, clean.marks.get(key)) for key in MEASURE_KEYS))
+        blank = (Cell(),) * (len(head_columns(table)) - 1)
+        figures = (
+            figure(table.numerals, clean, key, clean.marks.get(key), std=table.show_std) for key in table.measures
+        )
+        yield (Cell(CLEAN_TITLE), *blank, *figures)
 
 
 def _cells(table: Table, i: int, row: Row) -> tuple[Cell, ...]:
-    head = Cell(row.title, sup="†" if row.foreign else "")
-    setting = (Cell(row.setting),) if table.show_settings else ()
-    return (head, *setting, *(_weighed(table, i, key) for key in MEASURE_KEYS))
+    return (*head_cells(table, row), *(weighed(table, i, key) for key in table.measures))
 
 
-def _weighed(table: Table, i: int, key: str) -> Cell:
-    """The figure with its interval and its stars."""
-    cell = _figure(table, table.rows[i], key, table.marks.get((i, key)))
+def weighed(table: Table, i: int, key: str) -> Cell:
+    """Return the figure with its interval and its stars."""
+    text = table.numerals.text
+    cell = figure(table.numerals, table.rows[i], key, table.marks.get((i, key)), std=table.show_std)
     if not cell.text:
         return cell
     ends, tested = table.uncertainty.intervals.get((i, key)), table.uncertainty.tested.get((i, key))
     below = (
-        f"[{printed(ends[0])}, {printed(ends[1])}]"
+        f"[{text(ends[0])}, {text(ends[1])}]"
         if ends
         else "n. e."
         if table.show_ci and i in table.uncertainty.blank
@@ -158,12 +196,13 @@ def _weighed(table: Table, i: int, key: str) -> Cell:
     return replace(cell, below=below, sup=tested.stars if tested else "")
 
 
-def _figure(table: Table, row: Row | Clean, key: str, mark: Mark | None) -> Cell:
-    value, std = row.values.get(key), row.std.get(key)
+def figure(form: Numerals, row: Row | Clean, key: str, mark: Mark | None, *, std: bool) -> Cell:
+    """Return a score, with its deviation over seeds where that was asked for."""
+    value, deviation = row.values.get(key), row.std.get(key)
     if value is None:
         return Cell()
-    spread = f"± {printed(std)}" if table.show_std and std is not None else ""
-    return Cell(printed(value), spread=spread, mark=mark, value=value)
+    spread = f"± {form.text(deviation)}" if std and deviation is not None else ""
+    return Cell(form.text(value), spread=spread, mark=mark, value=value)
 
 
 def csv_rows(table: Table) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from benchmark.errors import BenchError
 from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS, MEASURES
 from benchmark.report.sheets.sheet import Mark
 from benchmark.report.tables.leaks import LEAK_KINDS
+from benchmark.report.tables.numerals import Numerals
 from benchmark.report.tables.rows import Clean, Row, mark_best, mean_of, std_of
 from benchmark.store import io
 
@@ -68,7 +69,7 @@ def _clean_table(table: Table, by_cell: Mapping[str, Record], layout: ResultsLay
     note = f"Second lines: without {len(leaked)} leaked test images ({counts}){remain}"
     reasons = dict.fromkeys(row.clean.reason for row in rows if row.clean is not None and row.clean.reason)
     blanks = [f"Blank in second lines: {reason}" for reason in reasons]
-    return replace(table, rows=_marked(rows), notes=(*table.notes, note, *blanks))
+    return replace(table, rows=_marked(rows, table.numerals), notes=(*table.notes, note, *blanks))
 
 
 def _as_it_is(row: Row) -> Clean:
@@ -116,12 +117,12 @@ def _peak(paths: CellPaths, table: Table, rows: pd.DataFrame, kept: Any) -> floa
     return float(images[kept].mean(axis=0, dtype=float).max())
 
 
-def _marked(rows: Sequence[Row]) -> tuple[Row, ...]:
+def _marked(rows: Sequence[Row], form: Numerals) -> tuple[Row, ...]:
     """Best and second among the clean figures, as among the others."""
     shown = [replace(row, values=row.clean.values) if row.clean else row for row in rows]
     marks: list[dict[str, Mark]] = [{} for _ in rows]
     for measure in MEASURES:
-        for i, mark in mark_best(shown, measure).items():
+        for i, mark in mark_best(shown, measure, form).items():
             marks[i][measure.key] = mark
     return tuple(
         replace(row, clean=replace(row.clean, marks=mark)) if row.clean else row

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_results import changed
+from typeset import compile_latex, needs_pdflatex
 
 from benchmark.report.literature.against import against_published
 from benchmark.report.literature.published import published_files, published_folder, read_published
@@ -69,29 +69,13 @@ def test_label_is_safe_for_files_and_latex(text: str) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", escape.label(text))
 
 
-def compile_latex(body: str, folder: Path) -> str:
-    """Compile in a bare article and return the log."""
-    document = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" + body + "\\end{document}\n"
-    (folder / "paper.tex").write_text(document, encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
-    log = (folder / "paper.log").read_text(encoding="latin-1")
-    assert done.returncode == 0, log[-3000:]
-    assert "Missing character" not in log
-    assert (folder / "paper.pdf").stat().st_size > 1000
-    return log
-
-
-needs_pdflatex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-
-
 @needs_pdflatex
 def test_every_table_compiles_in_a_bare_article(make_record: Any, tmp_path: Path) -> None:
     records = [make_record("unet", tests={"kvasir": 0.5}, missing={"etis": NASTY[0]})]
     records.append(make_record("bsanet", missing={"etis": NASTY[0]}))
     for i, text in enumerate(NASTY):
         bad = make_record(f"m{i}_&%", model_title=text, tests={}, status="failed", error=text * 3)
-        records.append({**bad, "environment": {"commit": text}})
+        records.append(changed(bad, environment={"commit": text}))
     foreign = make_record("pranet", origin="maps by their authors", n=3)
     tables = build_tables([*records, foreign], std=True)
     compile_latex("\n".join(table.to_latex() for table in tables), tmp_path)

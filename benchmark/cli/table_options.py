@@ -1,0 +1,52 @@
+"""How a table is printed: options of `bench tables`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.cli import complete
+from benchmark.cli.app import names
+
+Wide = Annotated[bool, typer.Option("--wide", help="One table with the test sets side by side, and their mean.")]
+Measures = Annotated[str | None, typer.Option(help="Only these measures; mDSC,mIoU with --wide, else all six.")]
+Percent = Annotated[bool, typer.Option("--percent", help="Scores in percent, with one digit; CSV keeps fractions.")]
+Digits = Annotated[int | None, typer.Option(help="Digits behind the point; best and second are decided on them.")]
+Siunitx = Annotated[bool, typer.Option("--siunitx", help="In LaTeX, align figures by the package siunitx.")]
+Order = Annotated[
+    str | None, typer.Option(help="Models to print first, in this order.", autocompletion=complete.models)
+]
+CheckMarks = Annotated[
+    bool, typer.Option("--check-marks", help="With --ablation: a column for each part, checked where it is there.")
+]
+Excel = Annotated[Path | None, typer.Option(metavar="FILE.xlsx", help="Also write a workbook, a worksheet per table.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintOptions:
+    """The form of the printed tables."""
+
+    wide: Wide = False
+    measures: Measures = None
+    percent: Percent = False
+    digits: Digits = None
+    siunitx: Siunitx = False
+    order: Order = None
+    check_marks: CheckMarks = False
+    excel: Excel = None
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """Fields of a ``TableRequest``."""
+        return {
+            "wide": self.wide,
+            "measures": names(self.measures) if self.measures else None,
+            "percent": self.percent,
+            "digits": self.digits,
+            "siunitx": self.siunitx,
+            "order": names(self.order) if self.order else (),
+            "check_marks": self.check_marks,
+        }
