@@ -1,19 +1,12 @@
-"""Settings of a training run: validated, frozen, hashed, read from strict TOML."""
+"""Settings of a training run: validated, frozen, hashed. ``recipes/read.py`` builds them from TOML and options."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from benchmark.errors import BenchError, unknown_name
-from benchmark.recipes.meanings import MEANINGS
-from benchmark.untrusted import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
+from pydantic import BaseModel, ConfigDict, Field
 
 Augmentation = Literal[
     "hflip",
@@ -222,138 +215,3 @@ def derive_seed(*names: object) -> int:
     """Return a 63-bit seed that depends on the names alone, not on the order in which cells run."""
     digest = hashlib.blake2b("/".join(map(str, names)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
-    files = resources.files("benchmark.recipes").iterdir()
-    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
-
-
-def load_recipe(name: str, *, model: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Resolve a recipe for one model.
-
-    Args:
-        name: A packaged recipe, or the path of a TOML file.
-        model: Registry name; the file's ``[models.<model>]`` table, if any, overrides its other fields.
-        overrides: Fields given on the command line; they win over the file.
-    Raises:
-        BenchError: Unknown recipe or field, or a value out of range.
-    """
-    table = _read_toml(name)
-    per_model = table.pop("models", {})
-    if not isinstance(per_model, dict) or not all(isinstance(table, dict) for table in per_model.values()):
-        raise BenchError(f"recipe {name}: 'models' must be a table such as [models.pranet]")
-    base_name = model.split(":")[0]
-    fields = {"name": Path(name).stem, **table, **per_model.get(base_name, {}), **per_model.get(model, {})}
-    return validate_recipe({**fields, **(overrides or {})}, where=f"recipe {name}")
-
-
-def unknown_field(key: str) -> str:
-    """Say that a recipe has no such field, and which one means it, by its words or by its spelling."""
-    meant = MEANINGS.get(key.lower().replace("-", "_"))
-    if meant is not None:
-        return f"unknown field {key!r}: {meant}; 'bench recipes --fields' explains all"
-    return f"{unknown_name('field', key, Recipe.model_fields)}; 'bench recipes --fields' explains them"
-
-
-def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
-    """Build a ``Recipe``, turning the first fault into a one-line ``BenchError`` that starts with ``where``."""
-    for key in fields:
-        if key not in Recipe.model_fields:
-            raise BenchError(f"{where}: {unknown_field(key)}")
-    try:
-        recipe = Recipe(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BenchError(f"{where}: {field} = {first.get('input')!r}: {_fault(first)}") from None
-    if recipe.load_size is not None and recipe.load_size < recipe.image_size:
-        raise BenchError(f"{where}: load_size = {recipe.load_size}: must be at least image_size {recipe.image_size}")
-    if recipe.noise and recipe.denoise != "none":
-        raise BenchError(
-            f"{where}: noise and denoise = {recipe.denoise} exclude each other (noise is drawn on denoised images); "
-            "train with noise, and denoise in bench robust --denoise"
-        )
-    if recipe.scale_weights is not None and len(recipe.scale_weights) != len(recipe.scales):
-        raise BenchError(
-            f"{where}: scale_weights has {len(recipe.scale_weights)} values, scales has {len(recipe.scales)}"
-        )
-    return recipe
-
-
-_NEEDS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
-    "momentum": ("optimizer = sgd", lambda r: r.optimizer == "sgd"),
-    "nesterov": ("optimizer = sgd", lambda r: r.optimizer == "sgd"),
-    "poly_power": ("schedule = poly", lambda r: r.schedule == "poly"),
-    "step_epochs": ("schedule = step", lambda r: r.schedule == "step"),
-    "step_factor": ("schedule = step or plateau", lambda r: r.schedule in ("step", "plateau")),
-    "plateau_epochs": ("schedule = plateau", lambda r: r.schedule == "plateau"),
-    "min_lr": ("schedule = plateau", lambda r: r.schedule == "plateau"),
-    "warmup_by": ("warmup_epochs above 0", lambda r: r.warmup_epochs > 0),
-    "scales": ("multi_scale = each or draw", lambda r: r.multi_scale != "none"),
-    "scale_weights": ("multi_scale = draw", lambda r: r.multi_scale == "draw"),
-    "select_metric": ("select = best or schedule = plateau", lambda r: r.select == "best" or r.schedule == "plateau"),
-}
-"""Field -> what else must be set for it to change anything."""
-
-
-def idle_fields(recipe: Recipe, given: Iterable[str]) -> dict[str, str]:
-    """Return those of the fields given that change nothing in this recipe, each with what it needs."""
-    return {name: _NEEDS[name][0] for name in given if name in _NEEDS and not _NEEDS[name][1](recipe)}
-
-
-def _fault(error: Any) -> str:
-    """Word a fault that pydantic found; a size that does not fit comes with the nearest that do."""
-    said = error["msg"].lower()
-    if error["type"] != "multiple_of":
-        return said
-    step, given = error["ctx"]["multiple_of"], error["input"]
-    low = max(step, given // step * step)
-    return f"{said} (every encoder here halves the image five times); the nearest are {low} and {low + step}"
-
-
-def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    """Turn ``key=value`` texts into recipe fields; values are TOML, bare words are strings.
-
-    Raises:
-        BenchError: A text without ``=`` or a field that does not exist.
-    """
-    fields: dict[str, Any] = {}
-    for pair in pairs:
-        key, sign, text = pair.partition("=")
-        key = key.strip()
-        if not sign:
-            raise BenchError(f"--set {pair!r}: expected key=value, for example --set epochs=5")
-        if key not in Recipe.model_fields:
-            raise BenchError(f"--set {pair}: {unknown_field(key)}")
-        fields[key] = _toml_value(text.strip())
-    return fields
-
-
-def _toml_value(text: str) -> Any:
-    if text.lower() in ("none", "null", ""):
-        return None
-    try:
-        return parse_toml(f"value = {text}")["value"]
-    except FormatFault:
-        return text
-
-
-def _read_toml(name: str) -> dict[str, Any]:
-    path = Path(name)
-    if path.suffix == ".toml":
-        try:
-            if not path.is_file():
-                raise BenchError(f"recipe file {name}: not found; packaged recipes are {', '.join(recipe_names())}")
-            text = read_text(path, max_bytes=MAX_TOML_BYTES)
-        except (OSError, ValueError) as error:
-            raise BenchError(f"recipe file {name}: cannot read it ({error}); expected TOML in UTF-8") from None
-    elif name in recipe_names():
-        text = (resources.files("benchmark.recipes") / f"{name}.toml").read_text(encoding="utf-8")
-    else:
-        raise unknown_name("recipe", name, recipe_names())
-    try:
-        return parse_toml(text)
-    except FormatFault as error:
-        raise BenchError(f"recipe file {name}: not valid TOML: {error}") from None

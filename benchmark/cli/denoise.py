@@ -50,7 +50,7 @@ def denoise_train(
 
     Example: bench denoise train --datasets kvasir --out denoiser
     """
-    from benchmark.config import parse_overrides
+    from benchmark.recipes.read import parse_overrides
     from benchmark.robustness.denoiser import WEIGHTS, train_denoiser
 
     with events(as_json=as_json) as display:

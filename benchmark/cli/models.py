@@ -60,7 +60,7 @@ def evaluate(
 
     Example: bench evaluate --predictions PraNet/Kvasir --dataset kvasir --name PraNet --json pranet.json
     """
-    from benchmark.config import parse_overrides
+    from benchmark.recipes.read import parse_overrides
     from benchmark.scoring.evaluate import evaluate as score
     from benchmark.store import io
     from benchmark.study.plan import Request
@@ -137,11 +137,11 @@ def profile(
 
     Example: bench profile --models all --size 256
     """
-    from benchmark.config import load_recipe
     from benchmark.costs.profile import as_rows
     from benchmark.costs.profile import profile as measure
     from benchmark.costs.profile_file import keep_profile
     from benchmark.models.registry import expand_models
+    from benchmark.recipes.read import load_recipe
     from benchmark.store.layout import ResultsLayout
 
     sizes = integers(batches, "--batches")
@@ -245,8 +245,8 @@ def recipes(
 
     Example: bench recipes --fields
     """
-    from benchmark.config import load_recipe
     from benchmark.recipes.explain import field_rows, recipe_rows
+    from benchmark.recipes.read import load_recipe
 
     if name is not None:
         recipe = load_recipe(name, model=model)

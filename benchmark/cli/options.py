@@ -147,7 +147,7 @@ class StudyOptions:
 
 def make_request(models: str, *groups: Any, **more: Any) -> Request:
     """Build the request of a study from the models, groups of options and further fields of ``Request``."""
-    from benchmark.config import parse_overrides
+    from benchmark.recipes.read import parse_overrides
     from benchmark.study.plan import Request
 
     given = {field.name: getattr(group, field.name) for group in groups for field in fields(group)} | more

@@ -117,7 +117,7 @@ def _notices(study: Study) -> list[str]:
 
 def _ignored(study: Study) -> list[str]:
     """What was asked for on the command line that changes nothing here."""
-    from benchmark.config import idle_fields
+    from benchmark.recipes.idle import idle_fields
 
     models: dict[tuple[str, str], dict[str, None]] = {}
     for cell in study.cells:

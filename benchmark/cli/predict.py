@@ -52,8 +52,8 @@ def predict(
 
     Example: bench predict --run unet/quick --out predictions examination.mp4 photos/
     """
-    from benchmark.config import parse_overrides
     from benchmark.prediction.sources import check_out, find_sources
+    from benchmark.recipes.read import parse_overrides
     from benchmark.runtime.signals import exit_code
 
     sources = find_sources(inputs)

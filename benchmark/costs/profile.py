@@ -136,8 +136,8 @@ def _training(
     spec: ModelSpec, model: nn.Module, size: int, batch: int, repeats: int, device: str, name: str
 ) -> dict[str, Any]:
     """The fields of ``Cost`` that tell of training."""
-    from benchmark.config import load_recipe
     from benchmark.costs.training_step import measure_step
+    from benchmark.recipes.read import load_recipe
     from benchmark.runtime.compute import resolve
     from benchmark.runtime.device import make_fabric
 

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.config import Recipe, load_recipe, validate_recipe
+from benchmark.config import Recipe
 from benchmark.data.pixels.resize import resize_image
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.registry import ModelSpec, code_hash, get_spec, load_checkpoint
 from benchmark.prediction.maps import predict_at
+from benchmark.recipes.read import load_recipe, validate_recipe
 from benchmark.robustness.denoising.classical import get_front_end
 from benchmark.runtime.device import make_fabric
 from benchmark.store import io

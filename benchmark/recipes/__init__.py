@@ -1,1 +1,1 @@
-"""Recipes as TOML files; loaded by benchmark.config."""
+"""Recipes as TOML files, and what reads and explains them."""

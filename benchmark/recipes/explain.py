@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from benchmark.config import Recipe, recipe_names
+from benchmark.config import Recipe
+from benchmark.recipes.read import recipe_names
 
 
 def field_rows() -> list[dict[str, str]]:

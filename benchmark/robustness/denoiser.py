@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.config import Recipe, config_hash, derive_seed, load_recipe
+from benchmark.config import Recipe, config_hash, derive_seed
 from benchmark.errors import BenchError
+from benchmark.recipes.read import load_recipe
 from benchmark.robustness.corruptions import Pixels, get_corruption
 from benchmark.robustness.corruptions.base import check_image
 from benchmark.store import io

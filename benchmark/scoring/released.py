@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.config import config_hash, load_recipe
+from benchmark.config import config_hash
 from benchmark.data.pixels.shared import SharedPixels
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network, run_environment
 from benchmark.models.registry import get_spec, load_checkpoint
+from benchmark.recipes.read import load_recipe
 from benchmark.runtime.device import make_fabric
 from benchmark.scoring.map_records import TestSet, make_record
 from benchmark.scoring.test_sets import score_network

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.config import Recipe, config_hash, load_recipe
+from benchmark.config import Recipe, config_hash
 from benchmark.data.audit.leaks import Leak, find_leaks
 from benchmark.data.files.hashing import file_hash, fingerprint
 from benchmark.data.listing.datasets import dataset_info
@@ -19,6 +19,7 @@ from benchmark.errors import BenchError
 from benchmark.metrics import Protocol, get_protocol
 from benchmark.metrics.reference import check_reference
 from benchmark.models.registry import ModelSpec, code_hash, expand_models, switches
+from benchmark.recipes.read import load_recipe
 from benchmark.robustness.corruptions import get_corruption
 from benchmark.robustness.denoising.classical import get_front_end
 from benchmark.store.layout import ResultsLayout, cell_id

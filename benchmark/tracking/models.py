@@ -8,10 +8,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import validate_recipe
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.registry import get_spec
+from benchmark.recipes.read import validate_recipe
 from benchmark.store.checkpoint import load_weights
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record

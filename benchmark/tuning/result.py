@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import Recipe, load_recipe, validate_recipe
+from benchmark.config import Recipe
 from benchmark.errors import BenchError, visible
+from benchmark.recipes.read import load_recipe, validate_recipe
 from benchmark.store import io
 from benchmark.tuning.plan import Target, Tuning
 from benchmark.untrusted import parse_json

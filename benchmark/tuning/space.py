@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.config import Recipe, config_hash, validate_recipe
+from benchmark.config import Recipe, config_hash
 from benchmark.errors import BenchError, unknown_name
+from benchmark.recipes.read import validate_recipe
 from benchmark.untrusted import parse_toml, read_toml
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import Recipe, derive_seed, validate_recipe
+from benchmark.config import Recipe, derive_seed
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
+from benchmark.recipes.read import validate_recipe
 from benchmark.runtime.determinism import deterministic, in_words
 from benchmark.runtime.device import make_fabric
 from benchmark.training.loop import train

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config import Recipe, derive_seed, load_recipe, parse_overrides, recipe_names
+from benchmark.config import Recipe, derive_seed
 from benchmark.errors import BenchError
 from benchmark.recipes.explain import field_rows
 from benchmark.recipes.meanings import MEANINGS
+from benchmark.recipes.read import load_recipe, parse_overrides, recipe_names
 
 
 def test_paper_recipe_is_the_papers() -> None:

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.config import load_recipe, validate_recipe
 from benchmark.data.pixels import transforms
 from benchmark.data.pixels.colour import colour_exchange
 from benchmark.data.pixels.pool import Pool, Subset
 from benchmark.data.splits.choose import Split
 from benchmark.errors import BenchError
 from benchmark.models.registry import build_model
+from benchmark.recipes.read import load_recipe, validate_recipe
 from benchmark.study.images import training_items
 from benchmark.training.optim import learning_rate, make_optimizer, plateau_rate
 from benchmark.training.steps import _scales

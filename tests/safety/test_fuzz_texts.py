@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_strangers_files import record
 
-from benchmark.config import Recipe, load_recipe, parse_overrides, validate_recipe
+from benchmark.config import Recipe
 from benchmark.data.fetching.sources import load_sources
 from benchmark.data.listing.datasets import expand_datasets
 from benchmark.data.listing.manifest import load_manifest
 from benchmark.data.listing.manifest_items import manifest_items
 from benchmark.data.splits.files import load_split
 from benchmark.metrics.protocol import load_protocol
+from benchmark.recipes.read import load_recipe, parse_overrides, validate_recipe
 from benchmark.report.literature.audit import audit_published
 from benchmark.report.literature.claims import read_claims
 from benchmark.report.tables.build import build_tables

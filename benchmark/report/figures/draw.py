@@ -10,7 +10,8 @@ from typing import Any
 from benchmark.data.listing.datasets import GROUPS
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report.figures.catalogue import DEFAULT_ROWS, PLOTS, Options, draw
-from benchmark.report.figures.evidence import Evidence, gather
+from benchmark.report.figures.evidence import Evidence
+from benchmark.report.figures.gather import gather
 from benchmark.report.figures.pictures import Pictures
 from benchmark.report.figures.style import save_figure
 from benchmark.report.records.names import MODEL_TITLES

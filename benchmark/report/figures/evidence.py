@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from benchmark.errors import BenchError, unknown_name
+from benchmark.errors import BenchError
 from benchmark.metrics.measures import COLUMNS, MEASURES, Measure
 from benchmark.report.records import select
 from benchmark.report.records.blocks import Block, stack_block
 from benchmark.report.records.cell_scores import CellScores
 from benchmark.report.records.identity import is_foreign
-from benchmark.report.records.names import MODEL_TITLES, dataset_order
-from benchmark.report.records.protocols import resolve_protocol
+from benchmark.report.records.names import MODEL_TITLES
 from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, mark_other_images, row_title
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import Record
@@ -234,71 +233,6 @@ class Evidence:
             return self.gaps(dataset)
         except BenchError:
             return {}
-
-
-def gather(
-    results: Path,
-    records: Sequence[Record],
-    *,
-    protocol: str = "pranet",
-    measure: str = "mDSC",
-    models: Sequence[str] | None = None,
-    datasets: Sequence[str] | None = None,
-    recipe: str | None = None,
-    split: str | None = None,
-    seeds: Sequence[int] | None = None,
-    kind: Kind = "main",
-) -> Evidence:
-    """Choose the records that figures are drawn from.
-
-    Args:
-        results: Their folder.
-        records: ``run.json`` contents.
-        protocol: Whose scores.
-        measure: One of the six, as in ``run.json``.
-        models: Registry names or titles; None for all.
-        datasets: Test sets; None for every one that a record scored.
-        recipe: As for ``build_tables``. split: As there. seeds: As there. kind: As there.
-    Raises:
-        BenchError: No record, an unknown name, or records that cannot share a table.
-    """
-    select.check_records(records)
-    known = {m.key: m for m in MEASURES}
-    if measure not in known:
-        raise unknown_name("measure", measure, known)
-    protocol = resolve_protocol(records, protocol)
-    chosen = _of_kind(_of_models(records, models), kind)
-    chosen, _ = select.newest(select.choose(chosen, recipe=recipe, split=split))
-    found = sorted(dict.fromkeys(d for r in chosen for d in r.tests), key=dataset_order)
-    for name in datasets or ():
-        if name not in found:
-            raise unknown_name("dataset", name, found) if found else BenchError("no test set was scored")
-    sets = tuple(name for name in found if datasets is None or name in datasets)
-    evidence = Evidence(
-        results, tuple(chosen), protocol, known[measure], sets, tuple(seeds) if seeds is not None else None, kind
-    )
-    for dataset in sets:
-        evidence.rows(dataset)
-    return evidence
-
-
-def _of_models(records: Sequence[Record], models: Sequence[str] | None) -> list[Record]:
-    if models is None:
-        return list(records)
-    known = {str(name) for r in records for name in (r.model, r.model_title, record_name(r)) if name}
-    for name in models:
-        if name not in known and name not in MODEL_TITLES:
-            raise unknown_name("model", name, known)
-    return [r for r in records if {r.model, r.model_title, record_name(r)} & set(models)]
-
-
-def _of_kind(records: Sequence[Record], kind: Kind) -> list[Record]:
-    if kind == "main":
-        return [r for r in records if not r.ablation]
-    ablated = {r.model for r in records if r.ablation}
-    if not ablated:
-        raise BenchError("no ablated cell among the results; run 'bench ablate' first")
-    return [r for r in records if r.model in ablated and not is_foreign(r)]
 
 
 def record_name(record: Record) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import BenchError
 from benchmark.metrics.measures import MEASURES
 from benchmark.report.figures.catalogue import PLOTS, Options, draw
-from benchmark.report.figures.evidence import Evidence, gather
+from benchmark.report.figures.evidence import Evidence
+from benchmark.report.figures.gather import gather
 from benchmark.report.figures.pictures import Pictures
 from benchmark.report.figures.style import svg
 from benchmark.report.page.album import MAX_IMAGES, album

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from benchmark.config import load_recipe, recipe_names
+from benchmark.recipes.read import load_recipe, recipe_names
 from benchmark.report.records.names import MODEL_TITLES
 from benchmark.store.schema import Record
 

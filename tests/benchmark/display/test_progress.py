@@ -7,9 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmark.config import Recipe, idle_fields
+from benchmark.config import Recipe
 from benchmark.display import progress
 from benchmark.display.progress import LiveDisplay, PlainDisplay
+from benchmark.recipes.idle import idle_fields
 
 
 def test_plain_lines_say_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_a_cell_without_its_files_leaves_a_reason(tmp_path: Path, make_cell: Mak
 
 
 def test_commands_carry_everything_that_differs_from_the_defaults(make_record: MakeCell) -> None:
-    from benchmark.config import load_recipe
+    from benchmark.recipes.read import load_recipe
 
     recipe = load_recipe("smoke", model="unet", overrides={"epochs": 7, "max_test_images": None})
     fields = {"recipe_name": "smoke", "recipe": recipe.model_dump(mode="json"), "engine": "reference"}

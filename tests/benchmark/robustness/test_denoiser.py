@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmark.config import load_recipe
 from benchmark.errors import BenchError
+from benchmark.recipes.read import load_recipe
 from benchmark.robustness.apply import denoise_files
 from benchmark.robustness.corruptions import corrupt
 from benchmark.robustness.denoiser import DenoiserRecord, load_denoiser, train_denoiser

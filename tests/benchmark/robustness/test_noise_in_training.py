@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.config import Denoise, Noise, Recipe, load_recipe, validate_recipe
+from benchmark.config import Denoise, Noise, Recipe
 from benchmark.data.listing.datasets import list_dataset
 from benchmark.data.pixels.cache import open_cache
 from benchmark.data.pixels.draws import Draws, Rows
 from benchmark.data.pixels.noise import draw_noise
 from benchmark.errors import BenchError
+from benchmark.recipes.read import load_recipe, validate_recipe
 from benchmark.robustness.corruptions import CORRUPTIONS, GROUPS
 from benchmark.robustness.denoising.classical import FRONT_ENDS
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.config import Recipe, parse_overrides, validate_recipe
+from benchmark.config import Recipe
 from benchmark.errors import BenchError
+from benchmark.recipes.read import parse_overrides, validate_recipe
 from benchmark.runtime.compute import Compute, resolve, set_kernels
 from benchmark.runtime.determinism import deterministic
 from benchmark.store.schema import Record

@@ -7,8 +7,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from benchmark.config import Recipe, load_recipe, recipe_names
+from benchmark.config import Recipe
 from benchmark.errors import BenchError
+from benchmark.recipes.read import load_recipe, recipe_names
 from benchmark.tuning.space import load_space
 
 

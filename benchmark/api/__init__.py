@@ -1,0 +1,15 @@
+"""The commands as functions: ``import benchmark as bench; bench.run(...)``. Mistakes raise ``BenchError``.
+
+Options have the names of the command line's, in Python's spelling; names may be one string, comma-separated, or a list.
+"""
+
+from benchmark.api.reports import profile_models as profile_models
+from benchmark.api.reports import tables as tables
+from benchmark.api.scoring import evaluate_checkpoint as evaluate_checkpoint
+from benchmark.api.scoring import evaluate_maps as evaluate_maps
+from benchmark.api.scoring import robust as robust
+from benchmark.api.training import ablate as ablate
+from benchmark.api.training import plan_study as plan_study
+from benchmark.api.training import run as run
+from benchmark.api.training import tune as tune
+from benchmark.report.records.frames import load_results as load_results

@@ -1,0 +1,64 @@
+"""Tables from the records, and the cost of networks; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.api.arguments import Names, as_names
+from benchmark.errors import unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.report.sheets.sheet import Sheet
+
+
+def tables(results: str | Path = "results", kind: str = "main", **options: Any) -> list[Sheet]:
+    """Build tables from the records alone, as ``bench tables`` does; nothing is written.
+
+    Args:
+        results: Results folder.
+        kind: main, ablation, efficiency, by (with ``by="size"``) or worst (with ``worst=10``).
+        **options: Further fields of ``benchmark.report.tables.request.TableRequest``: models, protocol, ci, rank, ...
+    Returns:
+        Sheets, each with ``caption``, ``data`` (rows), ``to_markdown()``, ``to_latex()``, ``to_html()``, ``to_csv()``.
+    """
+    from benchmark.report.tables.request import TableRequest, build
+
+    known = {field.name for field in fields(TableRequest)}
+    kinds = ("main", "ablation", "efficiency", "by", "worst")
+    if kind not in kinds:
+        raise unknown_name("kind of table", kind, kinds)
+    for option in options:
+        if option not in known:
+            raise unknown_name("option", option, known)
+    for option in ("models", "datasets"):
+        if isinstance(options.get(option), str):
+            options[option] = as_names(options[option])
+    return [one.sheet for one in build(TableRequest(results=Path(results), kind=kind, **options))]
+
+
+def profile_models(
+    models: Names = "all",
+    *,
+    size: int = 256,
+    batches: Sequence[int] = (1, 16),
+    repeats: int = 10,
+    device: str = "cpu",
+    train: str | None = None,
+) -> pd.DataFrame:
+    """Measure parameters, multiply-adds, latency and peak memory, as ``bench profile`` does; nothing is written.
+
+    ``train`` names a recipe whose training steps are timed too.
+    """
+    import pandas as pd
+
+    from benchmark.costs.profile import as_rows, profile
+    from benchmark.models.registry import expand_models
+
+    specs = expand_models(as_names(models))
+    rows = profile(specs, size=size, batches=batches, repeats=repeats, device=device, recipe=train)
+    return pd.DataFrame(as_rows(rows))

@@ -1,0 +1,27 @@
+"""Fields of a recipe that change nothing unless another field is set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from benchmark.config import Recipe
+
+_NEEDS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
+    "momentum": ("optimizer = sgd", lambda r: r.optimizer == "sgd"),
+    "nesterov": ("optimizer = sgd", lambda r: r.optimizer == "sgd"),
+    "poly_power": ("schedule = poly", lambda r: r.schedule == "poly"),
+    "step_epochs": ("schedule = step", lambda r: r.schedule == "step"),
+    "step_factor": ("schedule = step or plateau", lambda r: r.schedule in ("step", "plateau")),
+    "plateau_epochs": ("schedule = plateau", lambda r: r.schedule == "plateau"),
+    "min_lr": ("schedule = plateau", lambda r: r.schedule == "plateau"),
+    "warmup_by": ("warmup_epochs above 0", lambda r: r.warmup_epochs > 0),
+    "scales": ("multi_scale = each or draw", lambda r: r.multi_scale != "none"),
+    "scale_weights": ("multi_scale = draw", lambda r: r.multi_scale == "draw"),
+    "select_metric": ("select = best or schedule = plateau", lambda r: r.select == "best" or r.schedule == "plateau"),
+}
+"""Field -> what else must be set for it to change anything."""
+
+
+def idle_fields(recipe: Recipe, given: Iterable[str]) -> dict[str, str]:
+    """Return those of the fields given that change nothing in this recipe, each with what it needs."""
+    return {name: _NEEDS[name][0] for name in given if name in _NEEDS and not _NEEDS[name][1](recipe)}
