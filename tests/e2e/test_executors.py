@@ -14,7 +14,6 @@ import pytest
 from harness import TINY, Bench, outcome, until
 from spread_study import STUDY, Start, finished
 
-
 TIRES = """
 from tiny_net import TinyNet
 
