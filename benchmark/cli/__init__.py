@@ -26,10 +26,10 @@ UsageError: Any = typer.BadParameter.__mro__[1]  # of whichever click typer brin
 
 
 def main() -> None:
-    """Entry point of ``bench``: a user's mistake ends in one line and exit code 2."""
+    """Entry point of ``bench``: a user's error ends in one line and exit code 2."""
     raise_on_sigterm()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end a study
+        if isinstance(stream, io.TextIOWrapper):  # a character that the terminal cannot show must not end a study
             stream.reconfigure(errors="backslashreplace")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's spinning threads collapse when a core is shared
     try:
@@ -49,11 +49,11 @@ def main() -> None:
 
 
 def _refuse(error: Any) -> int:
-    """Tell of words that do not parse in one line; a group without a command shows its help."""
+    """Report arguments that do not parse in one line; a group without a command shows its help."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
     else:
         text = error.format_message().replace("Value error, ", "").rstrip(".")
         where = error.ctx.command_path if error.ctx is not None else "bench"
-        print(f"error: {BenchError(text)}; '{where} --help' lists what there is", file=sys.stderr)
+        print(f"error: {BenchError(text)}; '{where} --help' lists the options", file=sys.stderr)
     return int(error.exit_code)

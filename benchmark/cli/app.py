@@ -1,4 +1,4 @@
-"""The command tree and its groups, and how texts are split. Nothing heavy is imported at module level."""
+"""The command tree and its groups, and how lists are split. Nothing heavy is imported at module level."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-data_app = typer.Typer(help="Find and check datasets.", no_args_is_help=True, rich_markup_mode=None)
+data_app = typer.Typer(help="List, check, split, show and fetch datasets.", no_args_is_help=True, rich_markup_mode=None)
 audit_app = typer.Typer(
-    help="Look for duplicate images, and check printed numbers by arithmetic.",
+    help="Find duplicate images, and check published numbers by arithmetic.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-denoise_app = typer.Typer(help="Train and apply denoisers.", no_args_is_help=True, rich_markup_mode=None)
+denoise_app = typer.Typer(help="Train a denoiser, or denoise images.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(denoise_app, name="denoise", rich_help_panel=TRAIN)
 app.add_typer(data_app, name="data", rich_help_panel=DATA)
 app.add_typer(audit_app, name="audit", rich_help_panel=DATA)
@@ -64,7 +64,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 class OptionalValue(typer.core.TyperCommand):
-    """A command with options whose value may be left out: `--significance` alone stands for `--significance ""`."""
+    """A command with options whose value is optional: `--significance` alone stands for `--significance ""`."""
 
     optional_value = ("--significance", "--published")
 
@@ -85,7 +85,7 @@ def integers(text: str, option: str) -> list[int]:
     """Split whole numbers at commas.
 
     Raises:
-        BenchError: Anything else.
+        BenchError: The text is anything else.
     """
     try:
         return [int(part) for part in names(text)]

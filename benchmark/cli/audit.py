@@ -1,4 +1,4 @@
-"""`bench audit published` and `bench audit data`: what does not hold in printed numbers and in datasets."""
+"""`bench audit published` and `bench audit data`: errors in published numbers and in datasets."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ from benchmark.cli.printing import say
 
 @audit_app.command("published")
 def audit_published(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="CSV files; those that come with polyp-bench if unset.")
-    ] = None,
-    notes: Annotated[bool, typer.Option("--notes", help="Also what may well be so but should be known.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write one object per finding to this file.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="CSV files; the packaged ones if unset.")] = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Also report plausible but notable values.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings to this JSON file.")] = None,
 ) -> None:
-    """Check tables that papers print: ranges, Dice against IoU, claims of being best, the same number across papers.
+    """Check tables from papers: ranges, Dice against IoU, claims of being best, equal numbers across papers.
 
-    A CSV needs the columns dataset, model and any of mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE. The exit code is 1
-    where an error was found.
+    A CSV file needs the columns dataset, model and any of mDSC, mIoU, S_alpha, F_beta_w, E_phi_max, MAE. The exit code
+    is 1 if an error was found.
 
     Example: bench audit published
     """
@@ -41,7 +39,7 @@ def audit_published(
         print(f"{one.severity} ({one.rule}) in {one.table}, {one.dataset}, {one.model}: {one.message}")
     for path in paths:
         if unread := unread_columns(path):
-            say(f"{path.name}: columns that were not read: {', '.join(unread)}")
+            say(f"{path.name}: ignored columns: {', '.join(unread)}")
     say(f"{len(findings)} findings in {', '.join(path.name for path in paths)}")
     if any(one.severity == "error" for one in findings):
         raise typer.Exit(1)
@@ -49,20 +47,20 @@ def audit_published(
 
 @audit_app.command("data")
 def audit_data(
-    names: Annotated[list[str] | None, typer.Argument(help="Datasets or groups; all that are found if unset.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Datasets or groups; all on disk if unset.")] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Also: which test images of this split (paper, pranet, FILE.json, ...) training has seen."),
+        typer.Option(help="Also list the leaked test images of this split (paper, pranet, FILE.json, ...)."),
     ] = None,
     split_seed: SplitSeed = 0,
     data_root: DataRoot = None,
     cache_dir: CacheDir = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything that was found.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all findings to this JSON file.")] = None,
     html_file: Annotated[
-        Path | None, typer.Option("--html", help="Write one page with the pairs side by side (holds their pixels).")
+        Path | None, typer.Option("--html", help="Write an HTML page that shows the pairs (contains images).")
     ] = None,
 ) -> None:
-    """Look for images that are there twice: identical, nearly so, with conflicting masks, across sets, across a split.
+    """Find duplicate images: identical, near-identical, with conflicting masks, across datasets, across a split.
 
     Example: bench audit data kvasir clinicdb colondb --html audit.html
     """

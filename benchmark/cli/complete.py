@@ -1,4 +1,4 @@
-"""Names that the shell completes after an option; each list is made when Tab is pressed and loads no torch."""
+"""Names that the shell completes after an option; each list is built when Tab is pressed and loads no torch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def corruptions(incomplete: str) -> Candidates:
 
 
 def recipes(incomplete: str) -> Candidates:
-    """Packaged recipes, and TOML files here."""
+    """Packaged recipes, and TOML files in the working folder."""
     from importlib import resources
 
     files = resources.files("benchmark.recipes").iterdir()
@@ -43,14 +43,14 @@ def recipes(incomplete: str) -> Candidates:
 
 
 def studies(incomplete: str) -> Candidates:
-    """Packaged studies, and TOML files here."""
+    """Packaged studies, and TOML files in the working folder."""
     from benchmark.study.files import study_names
 
     return _plain(incomplete, {**dict.fromkeys(study_names(), "packaged"), **_files(incomplete, ".toml")})
 
 
 def protocols(incomplete: str) -> Candidates:
-    """Named protocols, and TOML files here."""
+    """Named protocols, and TOML files in the working folder."""
     from benchmark.metrics.protocol import PROTOCOLS
 
     named = {name: protocol.description for name, protocol in PROTOCOLS.items()}
@@ -58,14 +58,14 @@ def protocols(incomplete: str) -> Candidates:
 
 
 def splits(incomplete: str) -> Candidates:
-    """Named splits, and exported ones here."""
+    """Named splits, and exported ones in the working folder."""
     from benchmark.data.splits.choose import SPLITS
 
     return _plain(incomplete, {**dict.fromkeys(SPLITS, "drawn by this package"), **_files(incomplete, ".json")})
 
 
 def devices(incomplete: str) -> Candidates:
-    """Kinds of device; which of them are here is `bench doctor`'s to say."""
+    """Kinds of device; `bench doctor` says which of them exist."""
     return _plain(incomplete, dict.fromkeys(("auto", "cpu", "cuda", "cuda:0", "mps"), ""))
 
 
@@ -74,7 +74,7 @@ def _plain(incomplete: str, known: Mapping[str, str]) -> Candidates:
 
 
 def _listed(incomplete: str, known: Mapping[str, str]) -> Candidates:
-    """Complete the last of several names, comma-separated; those given already are not offered again."""
+    """Complete the last of several names, comma-separated; those already given are not offered again."""
     before, comma, last = incomplete.rpartition(",")
     given = set(before.split(","))
     fitting: Iterable[str] = (name for name in known if name.startswith(last) and name not in given)

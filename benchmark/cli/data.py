@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @data_app.command("list")
 def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
-    """List the known datasets, and which are found below the data root.
+    """List the known datasets, and which are below the data root.
 
     Example: bench data list --data-root ~/datasets
     """
@@ -39,12 +39,12 @@ def data_list(data_root: DataRoot = None, as_json: Json = False) -> None:
 def data_check(
     datasets: Annotated[
         list[str] | None,
-        typer.Argument(help="Datasets or groups; all that are found if unset.", autocompletion=complete.datasets),
+        typer.Argument(help="Datasets or groups; all on disk if unset.", autocompletion=complete.datasets),
     ] = None,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Read every image and mask of a dataset and report counts, sizes, mask levels and faults. Nothing is changed.
+    """Read every image and mask of a dataset and report counts, sizes, mask levels and errors. Nothing is changed.
 
     Example: bench data check kvasir
     """
@@ -76,14 +76,14 @@ def data_split(
     ] = "polyp",
     split_seed: SplitSeed = 0,
     export: Annotated[Path | None, typer.Option(help="Write ids and content hashes to this file.")] = None,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Go on without absent images.")] = False,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Continue without absent images.")] = False,
     data_root: DataRoot = None,
     cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a split, say who trains and who tests, and export it; or compare the images on disk with an exported one.
+    """Create a split, show its sizes, and export it; or compare the images on disk with an exported one.
 
-    `bench run --split FILE.json` trains on it; an image whose content is another is refused by name.
+    `bench run --split FILE.json` trains on it; an image whose content has changed is refused by name.
 
     Example: bench data split grouped --datasets polyp --export grouped.json
     """
@@ -109,12 +109,12 @@ def data_split(
 @data_app.command("show")
 def data_show(
     dataset: Annotated[str, typer.Argument(help="A dataset, or FILE.toml.", autocompletion=complete.datasets)],
-    out: Annotated[Path | None, typer.Option(help="The picture; show-NAME.png if unset.")] = None,
-    num: Annotated[int, typer.Option(help="Images on the picture, evenly spaced.", min=1, max=600)] = 24,
+    out: Annotated[Path | None, typer.Option(help="Output file; show-NAME.png if unset.")] = None,
+    num: Annotated[int, typer.Option(help="Number of images shown, evenly spaced.", min=1, max=600)] = 24,
     corruption: Annotated[
         str | None,
         typer.Option(
-            help="Instead: the first image under these corruptions (core, all or names) at every severity.",
+            help="Show the first image under these corruptions (core, all or names) at every severity instead.",
             autocompletion=complete.corruptions,
         ),
     ] = None,
@@ -157,7 +157,7 @@ def _show_corruptions(name: str, items: Sequence[Item], chosen: list[str], file:
     from benchmark.robustness.corruption_sheet import corruption_sheet
 
     if not items:
-        raise BenchError(f"dataset {name!r} has no images: bench data check {name} says why")
+        raise BenchError(f"dataset {name!r} has no images: bench data check {name} shows why")
     info = dataset_info(name)
     kind = "synthetic image" if info.synthetic else "real image, for research only: do not publish"
     sheet, drawn, unfit = corruption_sheet(f"{info.title} {items[0].id} ({kind})", items[0], chosen)
@@ -168,4 +168,4 @@ def _show_corruptions(name: str, items: Sequence[Item], chosen: list[str], file:
         )
         return
     print(f"{len(drawn)} corruptions at 5 severities: {file}")
-    say(f"wrote {file} ({kind})" + (f"; left out, they do not apply: {', '.join(unfit)}" if unfit else ""))
+    say(f"wrote {file} ({kind})" + (f"; left out as not applicable: {', '.join(unfit)}" if unfit else ""))

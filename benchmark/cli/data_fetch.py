@@ -1,4 +1,4 @@
-"""`bench data fetch`: show the terms, download, say what is there now."""
+"""`bench data fetch`: show the terms, download, report what is on disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def data_fetch(
     data_root: DataRoot = None,
     mirror: Annotated[
         str | None,
-        typer.Option(help="Address list FILE.toml, or a folder or address with the archives.", envvar="BENCH_MIRROR"),
+        typer.Option(help="FILE.toml with addresses, or a folder or URL with the archives.", envvar="BENCH_MIRROR"),
     ] = None,
     lock: Annotated[
         Path | None, typer.Option(help="Checksums of first downloads; DATA_ROOT/bench-data.lock.json if unset.")
@@ -42,10 +42,10 @@ def data_fetch(
     keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep the archives after unpacking.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Download datasets into the data root, checked and unpacked, or say step by step how to get them by hand.
+    """Download, verify and unpack datasets into the data root, or explain step by step how to get them manually.
 
-    A broken download goes on where it stopped when the command is given again. What is there is never overwritten.
-    Exit code 1 where a dataset has to be got by hand.
+    The same command resumes an interrupted download. Existing files are never overwritten.
+    Exit code 1 if a dataset must be downloaded manually.
 
     Example: bench data fetch kvasir pranet --data-root ~/datasets
     """
@@ -66,7 +66,7 @@ def data_fetch(
             with _bars() as progress:
                 result = fetch(name, source, place, lock=lock, keep_archives=keep_archives, progress=progress)
         except KeyboardInterrupt:
-            tell("stopped by the user: what came is kept; the same command goes on from there")
+            tell("stopped by the user: partial downloads are kept; run the same command again to continue")
             raise typer.Exit(EXIT_CTRL_C) from None
         results.append(result)
         if not as_json:
@@ -82,9 +82,9 @@ def _print(result: Fetched, title: str, root: Path) -> None:
         print(f"{result.name}: fetched to {', '.join(result.folders)}; images found: {counts}")
         print(f"  next: bench data check {result.counts[0].split()[0]} --data-root {root}")
     elif result.status == "present":
-        print(f"{result.name}: already there, left as it is; images found: {counts}")
+        print(f"{result.name}: already on disk, left unchanged; images found: {counts}")
     else:
-        print(f"{result.name}: {title} cannot be fetched by a program. By hand:")
+        print(f"{result.name}: {title} cannot be downloaded automatically. Manually:")
         for number, step in enumerate(result.steps, 1):
             print(f"  {number}. {step}")
         print(f"  Terms: {result.terms}")
@@ -93,7 +93,7 @@ def _print(result: Fetched, title: str, root: Path) -> None:
 
 @contextmanager
 def _bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """One bar per archive and activity on a terminal, nothing elsewhere."""
+    """Show one bar per archive and activity on a terminal, nothing elsewhere."""
     console = stderr()
     if Flags.quiet or not console.is_terminal:
         yield lambda *_: None

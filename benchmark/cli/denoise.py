@@ -44,9 +44,9 @@ def denoise_train(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train the attention denoiser on the split's training images with drawn noise; PSNR on validation images picks.
+    """Train the attention denoiser on the split's training images with random noise; PSNR on validation images selects.
 
-    A stopped training continues from its last checkpoint. The weights stand in `bench robust --denoise FILE.pt`.
+    An interrupted training continues from its last checkpoint. Use the weights in `bench robust --denoise FILE.pt`.
 
     Example: bench denoise train --datasets kvasir --out denoiser
     """
@@ -89,7 +89,7 @@ def _epoch(row: Mapping[str, float]) -> str:
 def denoise_apply(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders of images.")],
     denoiser: Annotated[
-        str, typer.Option(help="none, gaussian, median, nlm, tv, wavelet, or FILE.pt of bench denoise train.")
+        str, typer.Option(help="none, gaussian, median, nlm, tv, wavelet, or FILE.pt from bench denoise train.")
     ] = "nlm",
     out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path("denoised"),
     as_json: Json = False,

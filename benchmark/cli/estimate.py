@@ -26,9 +26,9 @@ def estimate(
     data: DataOptions,
     models: Models = "all",
     ablate: Annotated[
-        str | None, typer.Option(help="Also the variants of this model's ablation.", autocompletion=complete.models)
+        str | None, typer.Option(help="Also estimate the ablation of this model.", autocompletion=complete.models)
     ] = None,
-    drop: Annotated[str | None, typer.Option(help="Parts that --ablate drops; all that it declares if unset.")] = None,
+    drop: Annotated[str | None, typer.Option(help="Parts that --ablate drops; all of the model's if unset.")] = None,
     factorial: Annotated[bool, typer.Option("--factorial", help="With --ablate: every subset of the parts.")] = False,
     seeds: Seeds = "0",
     gpus: Annotated[str, typer.Option(help="Numbers of devices, comma-separated.")] = "1,8,32",
@@ -37,20 +37,18 @@ def estimate(
     ] = None,
     hardware: Annotated[
         Path | None,
-        typer.Option(
-            help="TOML with devices of your own, as benchmark/costs/hardware.toml, or the JSON of a device check."
-        ),
+        typer.Option(help="TOML file of devices, as benchmark/costs/hardware.toml, or the JSON of a device check."),
     ] = None,
     grow: Annotated[str, typer.Option(help="MODELSxSETSxSEEDS to extrapolate to.")] = "100x5x3",
     device: Device = "cpu",
     as_json: Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown on a terminal too.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown even on a terminal.")] = False,
 ) -> None:
-    """Compute what a plan costs: hours on other devices, memory, disk, growth. Nothing is trained.
+    """Estimate the cost of a plan without training: hours on other devices, memory, disk, growth.
 
-    Each network is counted and timed on this machine. GPUs come from published peaks and an assumed utilisation,
-    unless RESULTS/profile.csv holds training steps measured on them (bench profile --train on the device). Datasets
-    that are not on disk count with their published size.
+    Each network is counted and timed on this machine. GPU times follow from published peaks and an assumed utilisation,
+    unless RESULTS/profile.csv holds training steps measured on the device (bench profile --train). Datasets
+    that are not on disk count with their published sizes.
 
     Example: bench estimate --models all --ablate bsanet --datasets polyp --recipe paper --seeds 0,1,2
     """
@@ -84,7 +82,7 @@ def show_cost(
     Args:
         request: Models, data, recipe, seeds, device to measure.
         options: Devices, assumptions, growth; None for the packaged ones.
-        ablate: Model whose variants are trained beside.
+        ablate: Model whose variants are trained too.
         drop: Parts that they leave out; all that the model declares if empty.
         factorial: Every subset of the parts.
         only_ablation: The plan is that ablation alone.
@@ -109,4 +107,4 @@ def show_cost(
     else:
         for sheet in made:
             print_rich(sheet)
-    say("nothing was trained; 'bench estimate --help' says how to give your own devices and assumptions")
+    say("nothing was trained; 'bench estimate --help' explains how to set devices and assumptions")

@@ -18,7 +18,7 @@ def plots(
     which: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Kinds of figure; all if unset.", show_default=False)
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="Name the kinds of figure and what each needs.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the kinds of figure and what each needs.")] = False,
     results: Results = Path("results"),
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/figures if unset.")] = None,
     models: Annotated[str | None, typer.Option(help="Only these models.", autocompletion=complete.models)] = None,
@@ -36,9 +36,7 @@ def plots(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Only this split.", autocompletion=complete.splits)] = None,
     seeds: Annotated[str | None, typer.Option(help="Average these seeds; all that were run if unset.")] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="Model that others are compared with; bsanet, else the first, if unset.")
-    ] = None,
+    reference: Annotated[str | None, typer.Option(help="Reference model; bsanet, else the first, if unset.")] = None,
     ablation: Annotated[bool, typer.Option("--ablation", help="Ablated variants beside their full model.")] = False,
     rows: Annotated[
         str | None,
@@ -52,7 +50,7 @@ def plots(
 ) -> None:
     """Draw figures from the records: vector PDF and PNG, at the width of a column (3.3 in).
 
-    A figure whose input is missing is skipped, and the reason is printed.
+    A figure whose input is missing is skipped with a reason.
 
     Example: bench plots curves forest --datasets phantom
     """
@@ -101,7 +99,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     protocol: Annotated[str, typer.Option(help="Scoring protocol of the numbers.")] = "pranet",
     images: Annotated[
-        bool, typer.Option("--images/--no-images", help="Embed images and maps where the data is at hand.")
+        bool, typer.Option("--images/--no-images", help="Embed images and maps if the data is on disk.")
     ] = True,
     worst: Annotated[
         int, typer.Option(help="Worst images per test set, model and measure in the gallery.", min=1, max=20)
@@ -110,9 +108,9 @@ def report(
     cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write one self-contained HTML page: tables that sort, figures, worst images, data, environment, commands.
+    """Write one self-contained HTML page: sortable tables, figures, worst images, data, environment, commands.
 
-    A page with images of real datasets must not be redistributed; --no-images leaves them out.
+    A page with images of real datasets must not be redistributed; --no-images omits them.
 
     Example: bench report --results results --out report.html
     """

@@ -25,7 +25,7 @@ def evaluate(
         str | None,
         typer.Option("--dataset", "--datasets", help="Test sets, comma-separated.", autocompletion=complete.datasets),
     ] = None,
-    masks: Annotated[Path | None, typer.Option(help="Folder of masks, for a set of your own.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks, for a test set of your own.")] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the method in tables; the folder's, or the network's, if unset.")
     ] = None,
@@ -46,17 +46,17 @@ def evaluate(
         str, typer.Option(help="Protocol that is printed: name or FILE.toml.", autocompletion=complete.protocols)
     ] = "pranet",
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Score without missing maps, print n of N.")
+        bool, typer.Option("--allow-partial", help="Score the maps that exist, and print n of N.")
     ] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also HD95 and surface Dice, 2 px (maps only).")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this JSON file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this JSON file.")] = None,
     data_root: DataRoot = None,
     results: Results = Path("results"),
     cache_dir: CacheDir = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:<k>, mps (checkpoints only).")] = "auto",
     engine: Engine = "fast",
 ) -> None:
-    """Score maps that others made, or a released checkpoint; both become records in the same tables.
+    """Score maps of other methods, or a released checkpoint; both become records in the same tables.
 
     Example: bench evaluate --predictions PraNet/Kvasir --dataset kvasir --name PraNet --json pranet.json
     """
@@ -133,7 +133,7 @@ def profile(
 ) -> None:
     """Measure parameters, multiply-adds, latency and peak memory; kept in RESULTS/profile.csv.
 
-    With --train also training steps: bench estimate then takes these figures for the device, not an assumption.
+    With --train also training steps: bench estimate then uses these figures for the device instead of an assumption.
 
     Example: bench profile --models all --size 256
     """
@@ -146,7 +146,7 @@ def profile(
 
     sizes = integers(batches, "--batches")
     if min(sizes, default=0) < 1:
-        raise BenchError(f"--batches {batches}: expected numbers from 1 on")
+        raise BenchError(f"--batches {batches}: expected whole numbers from 1")
     specs = expand_models(names(models))
     if train is not None:
         load_recipe(train, model=specs[0].name)  # refused before anything is measured
@@ -176,11 +176,11 @@ def profile(
 def protocols(
     name: Annotated[
         str | None,
-        typer.Argument(help="Only this one: name, or FILE.toml of your own.", autocompletion=complete.protocols),
+        typer.Argument(help="Only this protocol: name or FILE.toml.", autocompletion=complete.protocols),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Explain the scoring protocols in words.
+    """Explain the scoring protocols.
 
     Example: bench protocols
     """
@@ -233,10 +233,10 @@ def models(
 @app.command(rich_help_panel=TOOLS)
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(help="Resolve this one: name, or FILE.toml.", autocompletion=complete.recipes)
+        str | None, typer.Argument(help="Resolve this recipe: name or FILE.toml.", autocompletion=complete.recipes)
     ] = None,
     model: Annotated[
-        str, typer.Option(help="For this model; a recipe may differ by model.", autocompletion=complete.models)
+        str, typer.Option(help="Model to resolve for; a recipe may differ by model.", autocompletion=complete.models)
     ] = "unet",
     fields: Annotated[bool, typer.Option("--fields", help="Explain every field: values, default, unit.")] = False,
     as_json: Json = False,

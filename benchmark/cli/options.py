@@ -26,7 +26,7 @@ Results = Annotated[Path, typer.Option("--results", help="Results folder.", envv
 DataRoot = Annotated[Path | None, typer.Option(help="Folder with the datasets.", envvar="BENCH_DATA_ROOT")]
 CacheDir = Annotated[Path | None, typer.Option(help="Folder for decoded pixels.", envvar="BENCH_CACHE_DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-CELL_HELP = "A cell below RESULTS/runs, or the beginning of its parts that fits one alone (unet/quick)."
+CELL_HELP = "A cell below RESULTS/runs, or the start of its path parts that matches one cell only (unet/quick)."
 
 Models = Annotated[
     str,
@@ -41,7 +41,7 @@ Datasets = Annotated[
 Split = Annotated[
     str,
     typer.Option(
-        help="Who trains, who tests: paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a "
+        help="Split: paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a "
         "folder with train.txt, or FILE.json.",
         autocompletion=complete.splits,
     ),
@@ -50,7 +50,7 @@ SplitSeed = Annotated[int, typer.Option(help="Seed of the split's random draw.")
 Recipe = Annotated[str, typer.Option(help="Packaged recipe or TOML file.", autocompletion=complete.recipes)]
 Seeds = Annotated[str, typer.Option(help="Training seeds, comma-separated.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a recipe field: key=value.")]
-IfExists = Annotated[Literal["skip", "resume", "overwrite"], typer.Option(help="What to do with cells that are there.")]
+IfExists = Annotated[Literal["skip", "resume", "overwrite"], typer.Option(help="What to do with existing cells.")]
 CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between two checkpoints of an unfinished training.", min=0)
 ]
@@ -62,14 +62,14 @@ Devices = Annotated[
 ]
 Deterministic = Annotated[
     bool,
-    typer.Option("--deterministic", help="Same bytes on the same GPU, where torch can; names what cannot. A CPU does."),
+    typer.Option("--deterministic", help="Deterministic algorithms on CUDA where torch has them; lists the others."),
 ]
 Executor = Annotated[
     Literal["local", "ray", "slurm"],
     typer.Option(help="Where cells run: local, ray (an existing cluster) or slurm (a job for each)."),
 ]
 Workers = Annotated[
-    int | None, typer.Option(help="Cells at once; one (local) or as many as fit (ray, slurm) if unset.", min=1)
+    int | None, typer.Option(help="Parallel cells; one (local) or as many as fit (ray, slurm) if unset.", min=1)
 ]
 ExecutorOptions = Annotated[
     list[str] | None,
@@ -84,18 +84,18 @@ TimeFirst = Annotated[bool, typer.Option(help="Time a few steps of each model be
 Track = Annotated[bool, typer.Option(help="Mirror the records into MLflow.")]
 Key = Annotated[
     str | None,
-    typer.Option("--key", help="Where --checkpoint holds the state dict, as model_ema or ema.model; found if unset."),
+    typer.Option("--key", help="Key of the state dict in --checkpoint, as model_ema or ema.model; detected if unset."),
 ]
 StripPrefix = Annotated[
     str | None,
-    typer.Option("--strip-prefix", help="Take the keys of --checkpoint that begin so, without it; found if unset."),
+    typer.Option("--strip-prefix", help="Keep keys of --checkpoint with this prefix, and strip it; detected if unset."),
 ]
-LogCheckpoints = Annotated[bool, typer.Option("--log-checkpoints", help="Keep the best weights in MLflow too.")]
+LogCheckpoints = Annotated[bool, typer.Option("--log-checkpoints", help="Store the best weights in MLflow too.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Which images, split and recipe, and where files lie: run, ablate, tune and estimate."""
+    """Which images, split and recipe, and where files are: run, ablate, tune and estimate."""
 
     datasets: Datasets = "polyp"
     split: Split = "paper"
@@ -159,7 +159,7 @@ def make_request(models: str, *groups: Any, **more: Any) -> Request:
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command single options in place of its parameters that are groups of options."""
+    """Replace a command's parameters that are groups of options by the single options."""
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, type] = {}

@@ -1,4 +1,4 @@
-"""The plan of a study in words: what `bench run` and `bench ablate` print before they start."""
+"""The plan of a study as text: what `bench run` and `bench ablate` print before they start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEFT_TO_DEVICE = ("auto", "auto", "auto", "auto", None)
 
 
 def print_plan(study: Study, time_first: bool) -> None:
-    """Print what is going to be done: cells, recipes, split, test sets with their leaks, protocols, time."""
+    """Print the plan: cells, recipes, split, test sets with their leaks, protocols, time."""
     request, info = study.request, study.info
     recipe = study.cells[0].recipe
     names = list(dict.fromkeys(cell.spec.title for cell in study.cells))
@@ -26,7 +26,7 @@ def print_plan(study: Study, time_first: bool) -> None:
         *_recipe_lines(study),
         *_compute_lines(study),
         f"split      {info.name} (seed {info.seed}): {_of(info.num_train, recipe.max_train_images)} to train, "
-        f"{_of(info.num_val, recipe.max_val_images)} to validate (they pick the checkpoint)",
+        f"{_of(info.num_val, recipe.max_val_images)} to validate (they select the checkpoint)",
         *_notices(study),
     ]
     for name, items in study.split.tests.items():
@@ -37,7 +37,7 @@ def print_plan(study: Study, time_first: bool) -> None:
     first, *others = (protocol.label for protocol in request.protocols.values())
     lines.append(f"protocol   {first}; scored in the same pass: {', '.join(others)}")
     if study.synthetic:
-        lines.append("note       synthetic images: these scores compare nothing")
+        lines.append("note       synthetic images: these scores say nothing about real polyps")
     if time_first:
         from benchmark.costs.time_ahead import as_text, estimate
         from benchmark.study.reuse import is_finished
@@ -57,7 +57,7 @@ def print_plan(study: Study, time_first: bool) -> None:
 
 
 def proof_lines(proofs: Sequence[Proof]) -> list[str]:
-    """Say of each variant what it changes."""
+    """Return one line per variant on what it changes."""
     lines = []
     for proof in proofs:
         name = "without " + ", ".join(proof.drop) if proof.drop else "full model"
@@ -88,7 +88,7 @@ def _compute_lines(study: Study) -> list[str]:
     recipes = {cell.recipe.hash: cell.recipe for cell in study.cells}.values()
     asked = any((r.precision, r.channels_last, r.compile, r.tf32, r.micro_batch) != _LEFT_TO_DEVICE for r in recipes)
     if study.request.device == "cpu" and not asked:
-        return []  # known without loading torch
+        return []  # decided without loading torch
     from benchmark.runtime.compute import resolve
     from benchmark.runtime.device import make_fabric
 
@@ -101,13 +101,13 @@ def _compute_lines(study: Study) -> list[str]:
 
 
 def _notices(study: Study) -> list[str]:
-    """What a recipe asks for that some of the models do otherwise."""
+    """Return notes on recipe fields that some of the models do not follow, and on options without effect."""
     kept = dict.fromkeys(c.spec.title for c in study.cells if c.recipe.encoder and not c.spec.takes_encoder)
     whole = dict.fromkeys(c.spec.title for c in study.cells if c.recipe.select == "last_all")
     lines = _ignored(study)
     if kept:
         asked = next(cell.recipe.encoder for cell in study.cells if cell.recipe.encoder)
-        lines.append(f"note       encoder {asked} is not for {', '.join(kept)}: each keeps the encoder of its design")
+        lines.append(f"note       encoder {asked} does not apply to {', '.join(kept)}: each keeps its own encoder")
     if whole:
         lines.append(
             f"note       {', '.join(whole)}: trained on the validation images too, last epoch kept (select last_all)"
@@ -116,7 +116,7 @@ def _notices(study: Study) -> list[str]:
 
 
 def _ignored(study: Study) -> list[str]:
-    """What was asked for on the command line that changes nothing here."""
+    """Return notes on options of the command line that have no effect here."""
     from benchmark.recipes.idle import idle_fields
 
     models: dict[tuple[str, str], dict[str, None]] = {}
@@ -129,13 +129,13 @@ def _ignored(study: Study) -> list[str]:
         for (name, needs), of in models.items()
     ]
     if study.request.weights_dir is not None and not any(cell.recipe.pretrained for cell in study.cells):
-        lines.append("ignored    --weights-dir: nothing here starts from ImageNet weights (--set pretrained=true)")
+        lines.append("ignored    --weights-dir: no cell starts from ImageNet weights (--set pretrained=true)")
     return lines
 
 
 def _leaks(found: Sequence[Leak]) -> str:
-    """Say how many test images training has seen; of the whole set, even where only some are scored."""
-    words = {"exact": "also in training", "near": "nearly so", "sequence": "of a sequence that trains"}
+    """Count the leaked test images by kind; of the whole set, even where only some are scored."""
+    words = {"exact": "also in training", "near": "near-duplicates", "sequence": "of a sequence that trains"}
     counts = {kind: sum(leak.kind == kind for leak in found) for kind in words}
     return "".join(f", {number} {words[kind]}" for kind, number in counts.items() if number)
 

@@ -25,29 +25,29 @@ EXIT_UNREADABLE_INPUT = 1
 @app.command(rich_help_panel=TRAIN)
 def predict(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, folders, videos.")],
-    run: Annotated[str | None, typer.Option(help=f"Folder with run.json. Or: {CELL_HELP}")] = None,
+    run: Annotated[str | None, typer.Option(help=f"A folder with run.json. Or: {CELL_HELP}")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Network of --checkpoint; FILE.py:function of --run.", autocompletion=complete.models),
+        typer.Option(help="Network of --checkpoint; for --run only FILE.py:function.", autocompletion=complete.models),
     ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of --model.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights file for --model.")] = None,
     key: Key = None,
     strip_prefix: StripPrefix = None,
     recipe: Annotated[
-        str, typer.Option(help="Size and test-time processing of the checkpoint.", autocompletion=complete.recipes)
+        str, typer.Option(help="Input size and processing of the checkpoint.", autocompletion=complete.recipes)
     ] = "native",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a field of it: key=value.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override a field of --recipe: key=value.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the outputs.")] = Path("predictions"),
     save: Annotated[str, typer.Option(help="What to write beside the CSV.")] = "masks,probs,overlays",
-    threshold: Annotated[float, typer.Option(help="Polyp where the probability is above.", min=0, max=1)] = 0.5,
-    batch: Annotated[int | None, typer.Option(help="Images at once; the recipe's if unset.", min=1)] = None,
+    threshold: Annotated[float, typer.Option(help="Probability above which a pixel is polyp.", min=0, max=1)] = 0.5,
+    batch: Annotated[int | None, typer.Option(help="Batch size; the recipe's if unset.", min=1)] = None,
     results: Results = Path("results"),
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Predict images and videos: masks, probability maps and overlays at their own size, and a CSV of areas.
 
-    A cell is predicted with its own recipe and test-time processing, as when it was scored. Videos keep frame rate and
+    A cell predicts with its own recipe and test-time processing, as when it was scored. Videos keep frame rate and
     frame count (extra: polyp-bench[video]).
 
     Example: bench predict --run unet/quick --out predictions examination.mp4 photos/
@@ -61,7 +61,7 @@ def predict(
     overrides = parse_overrides(set_ or [])
     kinds = _kinds(save)
     _check_asked(run, model, checkpoint, overrides, {"--key": key, "--strip-prefix": strip_prefix})
-    from benchmark.prediction.files import Job, predict_all  # after the mistakes: it loads torch
+    from benchmark.prediction.files import Job, predict_all  # last, since it loads torch
     from benchmark.prediction.network import network_of_checkpoint, network_of_run
 
     if run is not None:
@@ -86,7 +86,7 @@ def predict(
             job = Job(network, out, kinds, threshold, size, shown.notice, partial(shown.phase, "predict"))
             faults = predict_all(job, sources)
     except KeyboardInterrupt as stop:
-        tell(f"stopped by a signal: what is finished lies in {out}")
+        tell(f"stopped by a signal: finished outputs are in {out}")
         raise typer.Exit(exit_code(stop)) from None
     if as_json:
         print_json({"network": network.title, "rows": job.rows, "out": str(out)})
@@ -114,12 +114,12 @@ def _check_asked(
     if (run is None) == (checkpoint is None):
         raise BenchError("give either --run CELL (a cell of bench run) or --model NAME --checkpoint FILE")
     if run is not None and overrides:
-        raise BenchError("--set is for --checkpoint; a cell is predicted with the recipe that it was trained by")
+        raise BenchError("--set is for --checkpoint; a cell predicts with the recipe that it was trained with")
     for option, value in of_checkpoint.items():
         if run is not None and value is not None:
-            raise BenchError(f"{option} is for --checkpoint; a cell's weights need no such help")
+            raise BenchError(f"{option} is for --checkpoint; a cell's weights are read without it")
     if checkpoint is not None and model is None:
-        raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+        raise BenchError("--checkpoint needs --model: which network has these weights? for example --model pranet")
 
 
 def _print_plan(network: Network, count: int, threshold: float) -> None:
@@ -132,6 +132,6 @@ def _print_plan(network: Network, count: int, threshold: float) -> None:
             if recipe.postprocess.startswith("minmax")
             else "corrected as SANet's (pcs)"
         )
-        say(f"note       probabilities are {how}, as in this network's test: they are no confidence")
+        say(f"note       probabilities are {how}, as in this network's test: they are not confidences")
     if network.synthetic:
-        say("note       trained on synthetic images: what it predicts says nothing about real polyps")
+        say("note       trained on synthetic images: its predictions say nothing about real polyps")

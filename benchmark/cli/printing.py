@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Flags:
-    """What ``--quiet`` and ``--verbose`` asked of the one command that this process runs."""
+    """``--quiet`` and ``--verbose`` of the one command that this process runs."""
 
     quiet = False
     verbose = False

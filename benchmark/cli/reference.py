@@ -1,4 +1,4 @@
-"""The command reference, written from the very tree that parses: `python -m benchmark.cli.reference`."""
+"""The command reference, generated from the command tree: `python -m benchmark.cli.reference`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from benchmark.cli.tree import command_tree, leaves
 FILE = Path(__file__).parents[1] / "COMMANDS.md"
 _HEAD = """# Commands
 
-Written by `python -m benchmark.cli.reference` from what `--help` shows; a test compares the two. Every command
+Generated from `--help` by `python -m benchmark.cli.reference`; a test compares the two. Every command
 also takes `--help`, `--quiet` (`-q`: {quiet}) and
 `--verbose` (`-v`: {verbose}).
-Tab completes names after `bench --install-completion`. Exit codes: 0, 1 (a cell or a check failed), 2 (a mistake that
-one line explains), 130 (Ctrl-C).
+Tab completes names after `bench --install-completion`. Exit codes: 0, 1 (a cell or a check failed), 2 (a user error, in
+one line), 130 (Ctrl-C).
 """
 
 

@@ -15,7 +15,7 @@ from benchmark.cli.printing import events, print_json, print_tables, say
 
 @app.command(rich_help_panel=TRAIN)
 def robust(
-    runs: Annotated[str | None, typer.Option(help="Parts of cells' names, comma-separated; all if unset.")] = None,
+    runs: Annotated[str | None, typer.Option(help="Parts of cell names, comma-separated; all cells if unset.")] = None,
     models: Annotated[
         str | None,
         typer.Option(help="Models, comma-separated; also FILE.py:function.", autocompletion=complete.models),
@@ -26,19 +26,19 @@ def robust(
     severities: Annotated[str, typer.Option(help="1 (mild) to 5, comma-separated.")] = "1,2,3,4,5",
     datasets: Annotated[
         str | None,
-        typer.Option(help="Test sets; those that all chosen cells scored if unset.", autocompletion=complete.datasets),
+        typer.Option(help="Test sets; those that all chosen cells share if unset.", autocompletion=complete.datasets),
     ] = None,
     denoise: Annotated[
         str,
         typer.Option(
-            help="Denoisers before the network, each on its own: none, gaussian, median, nlm, tv, wavelet, FILE.pt.",
+            help="Denoisers in front of the network, one at a time: none, gaussian, median, nlm, tv, wavelet, FILE.pt.",
         ),
     ] = "none",
     reference: Annotated[
-        str, typer.Option(help="Model that mCE and differences relate to.", autocompletion=complete.models)
+        str, typer.Option(help="Reference model of mCE and of differences.", autocompletion=complete.models)
     ] = "unet",
     seen: Annotated[
-        bool, typer.Option("--seen", help="Also test corruptions that a cell was trained with; the table says so.")
+        bool, typer.Option("--seen", help="Also test corruptions that a cell was trained on; tables mark them.")
     ] = False,
     protocol: Annotated[
         str, typer.Option(help="Protocol of the tables.", autocompletion=complete.protocols)
@@ -54,9 +54,9 @@ def robust(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predict and score finished cells on corrupted test images, without training; write tables and figures.
+    """Score finished cells on corrupted test images, without training; write tables and figures.
 
-    Each result is kept beside the cell's record, so the same command goes on where it stopped. Tables give the clean
+    Each result is stored beside the cell's record, so the same command resumes. Tables give the clean
     score, the mean over corruptions and severities, retention and mCE, with intervals and paired differences.
 
     Example: bench robust --models unet,bsanet --corruptions core --denoise none,nlm
@@ -94,5 +94,5 @@ def robust(
         )
         return
     print_tables(found.sheets, "markdown")
-    say(f"{found.num_measured} of {found.num_results} results measured now; the others were there")
+    say(f"{found.num_measured} of {found.num_results} results measured now; the others were kept")
     say("wrote " + ", ".join(str(path) for path in found.files))

@@ -46,10 +46,10 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train and score models on the same set-up, then print the tables.
+    """Train and score models under the same conditions, then print the tables.
 
     Finished cells are kept; unfinished ones continue from their last checkpoint (--if-exists resume), start again
-    (skip), or everything is trained again (overwrite).
+    (skip); overwrite trains everything again.
 
     Example: bench run --models all --datasets phantom --recipe smoke
     """
@@ -68,7 +68,7 @@ def run(
 
         study = plan_study(request, _unless(as_json))
         if not dry_run:
-            check_study(study, placement)  # before the estimate, which takes its time
+            check_study(study, placement)  # before the estimate, which is slow
         notes = try_study(study)
         if not as_json:
             print_plan(study, options.time_first)
@@ -107,14 +107,14 @@ def ablate(
     model: Annotated[
         str, typer.Option(help="The model whose parts are dropped.", autocompletion=complete.models)
     ] = "bsanet",
-    drop: Annotated[str | None, typer.Option(help="Parts, comma-separated; all that it declares if unset.")] = None,
-    factorial: Annotated[bool, typer.Option("--factorial", help="Every subset of the parts.")] = False,
+    drop: Annotated[str | None, typer.Option(help="Parts, comma-separated; all of the model's if unset.")] = None,
+    factorial: Annotated[bool, typer.Option("--factorial", help="Train every subset of the parts.")] = False,
     seeds: Seeds = "0",
     as_json: Json = False,
 ) -> None:
-    """Train a model whole, without each part and without all of them, on the same seeds and batches; compare in pairs.
+    """Train a model with all parts, without each and without all, on the same seeds and batches; compare in pairs.
 
-    Before training it proves that each switch changes the network, else it stops. Writes a table (Markdown, LaTeX, CSV)
+    Checks before training that each switch changes the network. Writes a table (Markdown, LaTeX, CSV)
     and a forest plot of the differences.
 
     Example: bench ablate --model bsanet --drop isam,fsam,rendering --datasets phantom --recipe smoke
@@ -149,7 +149,7 @@ def ablate(
         _say_nondeterministic(done.records, as_json)
         if done.failed:
             code = _tell_failed(done.failed)
-            tell("no table: every variant must have finished; the same command goes on from here")
+            tell("no table: every variant must have finished; run the same command again to continue")
             return code
         if as_json:
             print_json([dict(row) for sheet in done.tables for row in sheet.data])
@@ -162,18 +162,18 @@ def ablate(
 
 
 def _until_signal(work: Callable[[], int], placement: Placement | None, *, devices: int) -> int:
-    """Run a study with its workers started ahead; return its exit code, or 130 or 143 after a signal."""
+    """Run a study with its workers started early; return its exit code, or 130 or 143 after a signal."""
     from benchmark.execution.placement import Placement
     from benchmark.execution.prestart import started_ahead
     from benchmark.runtime.signals import exit_code
 
-    if devices > 1:  # else each process says that it looked for unused parameters and found none
+    if devices > 1:  # else each process warns that it looked for unused parameters and found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         with started_ahead(placement or Placement()):
             return work()
     except KeyboardInterrupt as stop:
-        tell("stopped by a signal: finished cells are kept; the same command goes on from here")
+        tell("stopped by a signal: finished cells are kept; run the same command again to continue")
         return exit_code(stop)
 
 
@@ -191,11 +191,11 @@ def _unless(as_json: bool) -> Callable[[str], None]:
 
 def _note_log_checkpoints(options: StudyOptions, as_json: bool) -> None:
     if options.log_checkpoints and not options.track and not as_json:
-        say("ignored    --log-checkpoints: with --no-track nothing goes to MLflow")
+        say("ignored    --log-checkpoints: --no-track writes nothing to MLflow")
 
 
 def _say_nondeterministic(records: list[Record], as_json: bool) -> None:
-    """Name the operations that --deterministic could not make so, in one line; nothing where there are none."""
+    """Print in one line the operations without a deterministic form; nothing where there are none."""
     from benchmark.execution.study import nondeterministic
     from benchmark.runtime.determinism import in_words
 

@@ -26,13 +26,13 @@ def study(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     track: Annotated[bool, typer.Option(help="Mirror the runs in MLflow.")] = True,
     executor: Annotated[str | None, typer.Option(help="Where cells run: local, ray or slurm.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Cells at once.", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of parallel cells.", min=1)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands and stop.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Repeat a whole study: the commands of a study file, one after the other, each into its folder.
+    """Repeat a whole study: the commands of a study file, one after the other, each with its own results folder.
 
-    Finished cells are kept, so the same command goes on after an interruption.
+    Finished cells are kept, so the same command resumes after an interruption.
 
     Example: bench study cpu-study --results my-study --workers 2
     """

@@ -14,20 +14,20 @@ from benchmark.cli.app import names
 Wide = Annotated[bool, typer.Option("--wide", help="One table with the test sets side by side, and their mean.")]
 Measures = Annotated[str | None, typer.Option(help="Only these measures; mDSC,mIoU with --wide, else all six.")]
 Percent = Annotated[bool, typer.Option("--percent", help="Scores in percent, with one digit; CSV keeps fractions.")]
-Digits = Annotated[int | None, typer.Option(help="Digits behind the point; best and second are decided on them.")]
-Siunitx = Annotated[bool, typer.Option("--siunitx", help="In LaTeX, align figures by the package siunitx.")]
+Digits = Annotated[int | None, typer.Option(help="Decimal places; best and second are decided on them.")]
+Siunitx = Annotated[bool, typer.Option("--siunitx", help="In LaTeX, align numbers with the package siunitx.")]
 Order = Annotated[
     str | None, typer.Option(help="Models to print first, in this order.", autocompletion=complete.models)
 ]
 CheckMarks = Annotated[
-    bool, typer.Option("--check-marks", help="With --ablation: a column for each part, checked where it is there.")
+    bool, typer.Option("--check-marks", help="With --ablation: a column per part, checked where the part is kept.")
 ]
 Excel = Annotated[Path | None, typer.Option(metavar="FILE.xlsx", help="Also write a workbook, a worksheet per table.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrintOptions:
-    """The form of the printed tables."""
+    """Layout and number format of the printed tables."""
 
     wide: Wide = False
     measures: Measures = None

@@ -43,7 +43,7 @@ def tables(
     ci: Annotated[bool, typer.Option("--ci", help="Print 95 % intervals below the means.")] = False,
     significance: Annotated[
         str | None,
-        typer.Option(metavar="[REFERENCE]", help="Mark what differs from this model (bsanet if none is named)."),
+        typer.Option(metavar="[REFERENCE]", help="Mark significant differences from this model (bsanet if unnamed)."),
     ] = None,
     primary: Annotated[
         str, typer.Option(help="The measure that --significance tests; the others are descriptive.")
@@ -52,40 +52,40 @@ def tables(
         bool, typer.Option("--wilcoxon", help="With --significance: also Wilcoxon's signed-rank test.")
     ] = False,
     power: Annotated[
-        bool, typer.Option("--power", help="Also the smallest difference that this design could have shown.")
+        bool, typer.Option("--power", help="Also the smallest difference that this design can detect.")
     ] = False,
     rank: Annotated[bool, typer.Option("--rank", help="Also a table of average ranks over the test sets.")] = False,
-    ablation: Annotated[bool, typer.Option("--ablation", help="Ablated variants below their full model.")] = False,
+    ablation: Annotated[bool, typer.Option("--ablation", help="Show ablated variants below their full model.")] = False,
     efficiency: Annotated[
-        bool, typer.Option("--efficiency", help="Instead: parameters, MACs, latency, memory.")
+        bool, typer.Option("--efficiency", help="Print parameters, MACs, latency and memory instead.")
     ] = False,
     published: Annotated[
         str | None,
-        typer.Option(metavar="[FILE.csv]", help="Instead: beside the numbers that papers print, with a verdict."),
+        typer.Option(metavar="[FILE.csv]", help="Compare with published numbers instead, with a verdict."),
     ] = None,
     by: Annotated[
-        str | None, typer.Option(help="Instead: scores and miss rate by size, group, polyps or border.")
+        str | None, typer.Option(help="Print scores and miss rate by size, group, polyps or border instead.")
     ] = None,
-    worst: Annotated[int | None, typer.Option(help="Instead: this many worst images per model and set.")] = None,
+    worst: Annotated[int | None, typer.Option(help="List this many worst images per model and set.")] = None,
     exclude_leaked: Annotated[
-        bool, typer.Option("--exclude-leaked", help="Also the figures without leaked test images.")
+        bool, typer.Option("--exclude-leaked", help="Also print the scores without leaked test images.")
     ] = False,
     leak_kinds: Annotated[str, typer.Option(help="Leaks to exclude: exact, near, sequence.")] = ALL_LEAKS,
     settings: Annotated[
-        bool, typer.Option("--settings", help="Let recipes share a table, told apart in a column.")
+        bool, typer.Option("--settings", help="Let recipes share a table, with a column that names them.")
     ] = False,
     title: Annotated[
         list[str] | None, typer.Option(metavar="MODEL=TEXT", help="Print this name for a model; repeatable.")
     ] = None,
     short_captions: Annotated[
-        bool, typer.Option("--short-captions", help="Captions of one sentence; the details move into a note.")
+        bool, typer.Option("--short-captions", help="One-sentence captions; details move to a note.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RESULTS/tables if unset.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write one table per test set in the paper's form, from the records alone.
 
-    Several formats may be asked for: all are written, the first of latex, markdown, html, csv is printed.
+    Several formats can be combined: all are written, the first of latex, markdown, html, csv is printed.
 
     Example: bench tables --latex
     """
@@ -156,7 +156,7 @@ def _titles(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _one_kind(asked: dict[str, bool]) -> str:
-    """Name the kind of table: ``main``, or the one option that asks for another."""
+    """Return the kind of table: ``main``, or that of the one option that selects another."""
     found = [option for option, on in asked.items() if on]
     if len(found) > 1:
         raise BenchError(f"give either {' or '.join(found)}; run the command once for each")
@@ -166,15 +166,15 @@ def _one_kind(asked: dict[str, bool]) -> str:
 @app.command(rich_help_panel=RESULTS)
 def compare(
     a: Annotated[str, typer.Argument(help="Before: a results folder, FOLDER@COMMIT, or @COMMIT in --results.")],
-    b: Annotated[str, typer.Argument(help="After: the same.")],
+    b: Annotated[str, typer.Argument(help="After: as BEFORE.")],
     results: Results = Path("results"),
     protocol: Annotated[str, typer.Option(help="Scoring protocol of the numbers.")] = "pranet",
     recipe: Annotated[str | None, typer.Option(help="Only this recipe.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
-    top: Annotated[int, typer.Option(help="Images to name per model and test set.")] = 10,
+    top: Annotated[int, typer.Option(help="Changed images to list per model and test set.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Say what changed between two sets of results: configuration, numbers with paired intervals, images.
+    """Show what changed between two sets of results: configuration, numbers with paired intervals, images.
 
     Example: bench compare results-before results
     """

@@ -1,4 +1,4 @@
-"""`bench track` and `bench ui`: the mirror in MLflow and its page."""
+"""`bench track` and `bench ui`: the mirror in MLflow and its web page."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def track(
     run: Annotated[str | None, typer.Option(help=CELL_HELP)] = None,
     as_json: Json = False,
 ) -> None:
-    """Bring MLflow up to date with the records: what a server missed that was away, or everything.
+    """Bring MLflow up to date with the records: what it missed while the server was down, or everything.
 
-    Writes to RESULTS/mlflow.db, or to the server that MLFLOW_TRACKING_URI names. The records are the truth: whatever is
-    lost in MLflow comes back with --rebuild.
+    Writes to RESULTS/mlflow.db, or to the server in MLFLOW_TRACKING_URI. The records are authoritative: whatever is
+    lost in MLflow is restored by --rebuild.
 
     Example: bench track --register polyp-unet --run unet/quick
     """
@@ -38,7 +38,7 @@ def track(
     from benchmark.tracking.page import explain, update_mirror
 
     if (register is None) != (run is None):
-        raise BenchError("--register NAME and --run CELL go together: which checkpoint, under which name?")
+        raise BenchError("--register NAME and --run CELL go together: give the cell and the name to register")
     layout = ResultsLayout(results)
     record = find_record(io.read_records(results), run) if run is not None else None
     mirror, counts = update_mirror(layout, rebuild=rebuild, checkpoints=log_checkpoints)
@@ -49,7 +49,7 @@ def track(
     if as_json:
         print_json(facts)
         return
-    print(f"{counts.written} runs written, {counts.kept} were there already: {facts['where']}")
+    print(f"{counts.written} runs written, {counts.kept} already up to date: {facts['where']}")
     if "version" in facts:
         print(f"registered models:/{register}/{facts['version']}")
 
@@ -57,12 +57,12 @@ def track(
 @app.command(rich_help_panel=RESULTS)
 def ui(
     results: Results = Path("results"),
-    host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1: this machine only.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port; 5000 if unset, or a free one.", min=1, max=65535)] = None,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
-    compare: Annotated[str | None, typer.Option(help="Models to compare at once, or all.")] = None,
+    compare: Annotated[str | None, typer.Option(help="Open the comparison of these models, or all.")] = None,
 ) -> None:
-    """Compare runs in the browser: MLflow's page on the records of RESULTS. Ctrl-C ends it.
+    """Compare runs in the browser: MLflow's page on the records of RESULTS. Ctrl-C stops it.
 
     Example: bench ui --compare all
     """
@@ -70,7 +70,7 @@ def ui(
 
 
 def serve(results: Path, *, host: str, port: int | None, open_page: bool, compare: Sequence[str] | None) -> int:
-    """Catch up, start the server, print the address, stay until Ctrl-C or SIGTERM; a team's server is only opened."""
+    """Update, start the server, print the address, wait for Ctrl-C or SIGTERM; an external server is only opened."""
     from benchmark.store import io
     from benchmark.store.layout import ResultsLayout
     from benchmark.tracking.connect import place_of
@@ -84,17 +84,17 @@ def serve(results: Path, *, host: str, port: int | None, open_page: bool, compar
     say("bringing MLflow up to date with the records")
     mirror, counts = update_mirror(layout)
     ids = run_ids(mirror, layout, chosen)
-    say(f"{counts.written} runs written, {counts.kept} were there already")
+    say(f"{counts.written} runs written, {counts.kept} already up to date")
     if place_of(layout).is_server:
         _show(place_of(layout).uri, mirror.experiment_id, ids, open_page)
         return 0
     if not is_loopback(host):
-        tell(f"warning: MLflow has no login: whoever reaches {host} can read, change and delete these runs")
+        tell(f"warning: MLflow has no login: anyone who can reach {host} can read, change and delete these runs")
     with stoppable(), serving(layout, host=host, port=port) as server:
         _show(server.url, mirror.experiment_id, ids, open_page)
-        say("Ctrl-C ends it")
+        say("Ctrl-C stops it")
         code = server.process.wait()
-    tell(f"MLflow's server ended by itself (exit code {code})")
+    tell(f"MLflow's server exited unexpectedly (exit code {code})")
     return 1
 
 
@@ -106,4 +106,4 @@ def _show(server: str, experiment_id: str, ids: Sequence[str], open_page: bool) 
     url = compare_url(server, experiment_id, ids) if ids else study_url(server, experiment_id)
     print(url, flush=True)
     if open_page and not webbrowser.open(url):
-        say("no browser here: open the address by hand")
+        say("no browser found: open the address yourself")

@@ -1,4 +1,4 @@
-"""The command tree as it is run, completed and listed in the reference: with the options that all commands share."""
+"""The command tree with the options that all commands share, for running, completion and the reference."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import typer.main
 from benchmark.cli.app import app
 from benchmark.cli.printing import Flags
 
-QUIET_HELP = "No progress and no notes; errors are still told."
-VERBOSE_HELP = "Also warnings and log messages of libraries, and where an error came from."
+QUIET_HELP = "No progress and no notes; errors are still printed."
+VERBOSE_HELP = "Also warnings and log messages of libraries, and tracebacks."
 
 
 def command_tree() -> Any:
@@ -27,7 +27,7 @@ def command_tree() -> Any:
 
 
 def leaves(command: Any, path: tuple[str, ...] = ("bench",)) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield every command below a group with the words that call it, in the order of the help."""
+    """Yield every command below a group with its full name, in the order of the help."""
     below = getattr(command, "commands", None)
     if below is None:
         if not command.hidden:
@@ -38,7 +38,7 @@ def leaves(command: Any, path: tuple[str, ...] = ("bench",)) -> Iterator[tuple[t
 
 
 def _shared_flags() -> list[Any]:
-    """Let typer make the two options, on a command that is never run."""
+    """Let Typer make the two options, on a command that is never run."""
     maker = typer.Typer(add_completion=False)
 
     @maker.command()

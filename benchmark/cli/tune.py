@@ -25,20 +25,20 @@ def tune(
     data: DataOptions,
     training: TrainingOptions,
     models: Models = "all",
-    trials: Annotated[int, typer.Option(help="Trials per model, finished or stopped early; the same for all.")] = 20,
+    trials: Annotated[int, typer.Option(help="Trials per model, completed or pruned; the same for all.")] = 20,
     space: Annotated[Path | None, typer.Option(help="Search space (TOML); the packaged one if unset.")] = None,
     storage: Annotated[
         str | None,
-        typer.Option(help="Journal file, or URL of a database that other machines share (sqlite, postgresql)."),
+        typer.Option(help="Journal file, or URL of a database (sqlite, postgresql) that several machines share."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine.", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="Decides the draws and the trainings of all trials.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sampler and of all trainings.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Tune models with an equal budget: the same trials, search space and pruner; judged by validation images only.
+    """Tune models with an equal budget: same trials, search space and pruner; scored on validation images only.
 
-    Writes RESULTS/tuning/tuned-<model>.toml and tuned.toml (all models) for bench run --recipe. The same command goes
-    on where it was stopped, joins workers on other machines, and redoes the trials of workers that died.
+    Writes RESULTS/tuning/tuned-<model>.toml and tuned.toml (all models) for bench run --recipe. The same command
+    resumes, adds workers on other machines, and repeats the trials of workers that died.
 
     Example: bench tune --models unet,bsanet --trials 3 --datasets phantom --recipe smoke --workers 2
     """
@@ -50,7 +50,7 @@ def tune(
     try:
         _tune(Asked(request, trials, space, storage, typed), workers, as_json)
     except KeyboardInterrupt as stop:
-        tell("stopped by a signal: finished trials are kept; the same command goes on from here")
+        tell("stopped by a signal: finished trials are kept; run the same command again to continue")
         raise typer.Exit(exit_code(stop)) from None
 
 
@@ -77,10 +77,10 @@ def _print_plan(tuning: Tuning, done: list[int]) -> None:
         f"search     {fields} ({tuning.space.hash}), {asked.trials} trials per model, recipe {asked.request.recipe}",
     )
     for target, number in zip(tuning.targets, done, strict=True):
-        kept = "" if target.cell.spec.takes_encoder or "encoder" not in tuning.space.search else "; encoder as designed"
+        kept = "" if target.cell.spec.takes_encoder or "encoder" not in tuning.space.search else "; the model's encoder"
         say(f"model      {target.cell.spec.title}: {number} of {asked.trials} trials are finished{kept}")
     if tuning.synthetic:
-        say("note       synthetic images: what is found says nothing about real polyps")
+        say("note       synthetic images: the result says nothing about real polyps")
 
 
 def _print_found(done: Tuned, as_json: bool) -> None:

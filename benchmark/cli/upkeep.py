@@ -1,4 +1,4 @@
-"""`bench doctor`, `clean`, `export`, `init` and `measure`: what surrounds a study."""
+"""`bench doctor`, `clean`, `export`, `init` and `measure`: checks, upkeep and extensions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def doctor(
     data_root: DataRoot = None,
     results: Results = Path("results"),
     cache_dir: CacheDir = None,
-    weights: Annotated[bool, typer.Option(help="Build each model from its ImageNet weights, without network.")] = True,
+    weights: Annotated[bool, typer.Option(help="Build each model from its ImageNet weights, offline.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Say what is here and what is missing: versions, devices, datasets, ImageNet weights, space, tools.
+    """Report what is installed and what is missing: versions, devices, datasets, ImageNet weights, disk space, tools.
 
-    Each missing thing comes with how to get it. Exit code 1 where something is broken that every study needs.
+    For each missing item, says how to get it. Exit code 1 if something that every study needs is broken.
 
     Example: bench doctor --data-root ~/datasets
     """
@@ -33,7 +33,7 @@ def doctor(
     from benchmark.maintenance.doctor import examine
 
     if weights:
-        say("building each model from ImageNet weights (--no-weights leaves this out)")
+        say("building each model from ImageNet weights (--no-weights skips this)")
     findings = examine(data_root, results, cache_dir, weights=weights)
     (print_json if as_json else print_rows)([asdict(one) for one in findings])
     broken = [one.name for one in findings if one.state == "broken"]
@@ -49,17 +49,17 @@ def clean(
     only: Annotated[
         str | None, typer.Option(help="Only these kinds: unfinished, failed, locks, leftovers, outdated, caches.")
     ] = None,
-    cell: Annotated[list[str] | None, typer.Option(help=f"Also this one, whatever its status. {CELL_HELP}")] = None,
-    older_than: Annotated[str, typer.Option(help="Only what was last written so long ago: 12h, 7d, 0.")] = "0",
+    cell: Annotated[list[str] | None, typer.Option(help=f"Also this cell, whatever its status. {CELL_HELP}")] = None,
+    older_than: Annotated[str, typer.Option(help="Only files last written at least this long ago: 12h, 7d, 0.")] = "0",
     caches: Annotated[
-        bool, typer.Option("--caches", help="Also pixels, plans and phantom; made again on use.")
+        bool, typer.Option("--caches", help="Also cached pixels, plans and phantom; rebuilt on use.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only shown.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; by default they are only listed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what can go, and with --yes remove it: unfinished trainings, failed cells, locks, leftovers, old caches.
+    """List what can be removed, and with --yes remove it: unfinished trainings, failed cells, locks, leftovers, caches.
 
-    A cell that another process holds is left alone. A record with status ok goes only where --cell names it.
+    A cell locked by another process is skipped. A record with status ok is removed only if --cell names it.
 
     Example: bench clean --older-than 7d
     """
@@ -83,9 +83,9 @@ def clean(
         return
     print_rows(rows)
     for note in found.left:
-        say(f"left alone: {note}")
+        say(f"skipped: {note}")
     total = sum(one.num_bytes for one in found.items) / 1e6
-    verb = "removed" if yes else "would go (--yes removes them)"
+    verb = "removed" if yes else "would be removed (pass --yes)"
     say(f"{len(gone) if yes else len(rows)} things, {total:.1f} MB {verb}" if rows else "nothing to clean")
 
 
@@ -95,14 +95,14 @@ def export(
     results: Results = Path("results"),
     protocols: Annotated[str | None, typer.Option(help="Keep these scoring protocols only, comma-separated.")] = None,
     compact: Annotated[
-        bool, typer.Option("--compact", help="Scores of single images and curves in single precision.")
+        bool, typer.Option("--compact", help="Store per-image scores and curves in single precision.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Copy a study's records without images, maps, weights and the machine's name, to publish beside a paper.
+    """Copy a study's records without images, maps, weights and the machine's name, to publish with a paper.
 
-    `bench tables`, `plots`, `compare` and `report` work on the copy alone; only what draws maps (`plots qualitative`,
-    `measure`) does not. It says which records name no commit, or one that is in no history of the source tree.
+    `bench tables`, `plots`, `compare` and `report` work on the copy; only what needs maps (`plots qualitative`,
+    `measure`) does not. Lists records without a commit, or with one that is not in the source tree's history.
 
     Example: bench export --out supplement --protocols pranet,half
     """
@@ -118,16 +118,16 @@ def export(
     size = f"{done.num_bytes / 1e6:.1f} MB"
     say(f"{len(done.cells)} cells in {len(done.files)} files, {size}; no image, map or weight")
     if done.commits:
-        say(f"note: {done.commits}; environment.code tells what made a record")
+        say(f"note: {done.commits}; environment.code identifies the code that made a record")
 
 
 @app.command(rich_help_panel=TOOLS)
 def init(
-    name: Annotated[str, typer.Argument(help="Name of the model; the file is called after it.")],
+    name: Annotated[str, typer.Argument(help="Name of the model and of the file.")],
     out: Annotated[Path, typer.Option(help="Folder for the file.")] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Write a documented model file of ten lines that trains at once.
+    """Write a documented ten-line model file, ready to train.
 
     Example: bench init my-model
     """
@@ -137,7 +137,7 @@ def init(
     stem, text = model_file(name)
     path = out / f"{stem}.py"
     if path.exists():
-        raise BenchError(f"{path} is there already; give another name or --out")
+        raise BenchError(f"{path} exists already; give another name or --out")
     io.write_text(path, text)
     model = f"{path}:build" if path.is_absolute() else f"./{path}:build"
     command = f"bench run --models {model} --datasets phantom --recipe smoke"
@@ -145,7 +145,7 @@ def init(
         print_json({"file": str(path), "model": model, "command": command})
         return
     print(path)
-    say(f"it trains at once: {command}")
+    say(f"ready to train: {command}")
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -160,9 +160,9 @@ def measure(
     cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
-    """Compute a metric of your own on the maps that finished cells keep, per image and on average; nothing is trained.
+    """Compute a custom metric on the stored maps of finished cells, per image and on average; nothing is trained.
 
-    The values are kept beside each cell's scores, in metrics/NAME-HASH.parquet, where HASH is of the file's text.
+    The values are stored beside each cell's scores, in metrics/NAME-HASH.parquet; HASH is of the file's text.
 
     Example: bench measure ./my_metric.py:area_error --datasets phantom
     """
@@ -188,4 +188,4 @@ def measure(
         return
     print_rows(rows)
     for line in measured.left:
-        say(f"left out: {line}")
+        say(f"skipped: {line}")

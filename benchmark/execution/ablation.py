@@ -1,4 +1,4 @@
-"""Prove, before anything is trained, that each switch of an ablation changes the network; measure what it costs."""
+"""Check, before anything is trained, that each switch of an ablation changes the network; measure its cost."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VALUES_ONLY = ("pretraining",)
-"""Switches that change the weights' values and nothing else."""
+"""Switches that change nothing but the values of the weights."""
 
 _LATENCY_ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What a variant is, measured on the untrained network.
+    """A variant, measured on the untrained network.
 
     Attributes:
         drop: The parts left out; () for the full model.

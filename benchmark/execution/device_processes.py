@@ -1,7 +1,7 @@
 """Several processes of this machine that train one cell, one per device (``--devices``).
 
 The process that runs the study is the first of them: it alone holds the cell's lock, validates, selects, writes. The
-others are started for the cell and end with it; they ignore Ctrl-C and SIGTERM, which are the first one's to heed, and
+others are started for the cell and end with it; they ignore Ctrl-C and SIGTERM, which the first one handles, and
 do not outlive it. Where one of them dies, the cell has failed; the run says so in a line and does not wait for it.
 """
 
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 GRACE_S = 120.0
-"""Seconds that the first process has to notice, at its next step, that another died; then it ends at once."""
+"""Seconds within which the first process must notice, at its next step, that another died; then it is killed."""
 TIMEOUT = timedelta(hours=2)
-"""The longest that a process waits for another: validation and writing are the first one's alone."""
+"""Longest wait of a process for another: validation and writing happen in the first one alone."""
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_END = 20.0
 
@@ -120,7 +120,7 @@ class _Other:
         self._said = ""
 
     def wait_until_ready(self) -> None:
-        """Wait until network and pixels are there; what may fail has been tried then."""
+        """Wait until network and pixels are loaded; whatever may fail has been tried by then."""
         while not self.inbox.poll(_SECONDS_BETWEEN_LOOKS):
             if not self.process.is_alive():
                 raise BenchError(self.how_it_ended())
@@ -129,7 +129,7 @@ class _Other:
             raise BenchError(self.how_it_ended())
 
     def has_trained(self) -> bool:
-        """Whether it says, within some seconds, that its training is over and it leaves the group."""
+        """Return whether it reports, within some seconds, that its training is over and it leaves the group."""
         end = time.monotonic() + _SECONDS_TO_END
         while not self._hears("trained"):
             if time.monotonic() > end or not self.process.is_alive():
@@ -144,11 +144,11 @@ class _Other:
         how = self._said or (f"was killed by signal {-code}" if code and code < 0 else f"ended with status {code}")
         return (
             f"process {self.rank + 1} of {self.world} that trained this cell {how}; "
-            "the same command goes on from the last checkpoint"
+            "run the same command again to continue from the last checkpoint"
         )
 
     def end(self) -> None:
-        """Leave nothing behind: it has nothing of its own to save."""
+        """Kill it: it has nothing to save."""
         if self.process.is_alive():
             self.process.kill()
         self.process.join(_SECONDS_TO_END)
@@ -173,15 +173,15 @@ class _Watch:
         self._thread = threading.Thread(target=self._look, name="crew", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start watching."""
         self._thread.start()
 
     def end(self) -> None:
-        """The first process has left the training."""
+        """Stop watching: the first process has left the training."""
         self._ended.set()
 
     def lost_within(self, seconds: float) -> str | None:
-        """What was lost, waiting a little for a death that has just shown in a broken connection."""
+        """Return the process that died, waiting briefly for a death that has just shown in a broken connection."""
         end = time.monotonic() + seconds
         while not self.lost and time.monotonic() < end and self._thread.is_alive():
             time.sleep(0.05)

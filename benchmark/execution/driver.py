@@ -1,6 +1,6 @@
-"""Gives out cells to an executor until all are finished: longest first, again where a worker was lost.
+"""Hands cells to an executor until all are finished: longest first, once more where a worker was lost.
 
-The driver is one process; executors differ in how a job gets to a worker and how its words come back.
+The driver is one process; executors differ in how a job reaches a worker and how its messages come back.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ _ENDS = ("cell_finished", "busy", "lost", "refused", "stopped")
 
 
 class Executor(Protocol):
-    """Brings jobs to workers and their words back."""
+    """Carries jobs to workers and their messages back."""
 
     def free(self) -> int:
-        """How many more jobs it takes now."""
+        """Number of further jobs it can take now."""
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Start some jobs."""
 
     def listen(self, seconds: float) -> list[Told]:
-        """What was told since; waits so long at most. A worker that dies is told of as ``lost``, with the reason."""
+        """Messages since the last call, after at most ``seconds``. A dead worker is ``lost``, with the reason."""
 
     def stop(self) -> None:
-        """Ask every job to save and end; ``listen`` then still tells how they did."""
+        """Ask every job to save and stop; ``listen`` still reports how they ended."""
 
     def kill(self) -> None:
-        """End what has not ended."""
+        """Kill what is still running."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
 
 
 @dataclass
@@ -66,9 +66,9 @@ class Spread:
 
     Attributes:
         study: The plan; its request resumes, whatever the user asked for (see ``ready``).
-        events: Told of progress.
-        wrap: Makes of a cell's display what is told of it.
-        retries: Times that a cell may be lost.
+        events: Receive progress.
+        wrap: Turns the events of one cell into those that are passed on.
+        retries: How often a cell may be lost before the run stops.
     """
 
     study: Study
@@ -86,7 +86,7 @@ class Spread:
         """Run the cells that are not finished.
 
         Raises:
-            BenchError: A worker cannot run this study at all, or a cell was lost too often.
+            BenchError: A worker cannot run this study, or a cell was lost too often.
             KeyboardInterrupt: A signal came; whatever was started has been stopped and has saved its work.
         """
         self._queue.extend(Job(cell.id) for cell in todo)
@@ -149,7 +149,7 @@ class Spread:
         if self._lost[cell] > self.retries:
             raise BenchError(
                 f"{cell}: given up after {self._lost[cell]} workers were lost (the last: {reason}); finished cells are "
-                "kept, and the same command goes on from here"
+                "kept; run the same command again to continue"
             )
         self.events.notice(f"{cell}: {reason}; another worker continues from its last checkpoint")
         self._queue.appendleft(Job(cell, PATIENCE_S))
@@ -164,7 +164,7 @@ class Spread:
             self._queue.append(Job(cell, PATIENCE_S))
 
     def _stop(self, executor: Executor) -> None:
-        """Let what was started save and end; what it still tells is heard, and shown in the records."""
+        """Let running cells save and end; their last messages still reach the records."""
         end = time.monotonic() + _SECONDS_TO_STOP
         try:
             if self._out:
@@ -194,12 +194,12 @@ def run_spread(
     Args:
         study: The plan.
         placement: Which executor, with its options.
-        events: Told of progress.
-        wrap: Makes of a cell's display what is told of it.
+        events: Receive progress.
+        wrap: Turns the events of one cell into those that are passed on.
     Returns:
         The records, in the order of the study's cells.
     Raises:
-        BenchError: The executor cannot be had, or see ``Spread.run``.
+        BenchError: The executor is not available, or see ``Spread.run``.
         KeyboardInterrupt: See ``Spread.run``.
     """
     make = _executor_class(placement.executor)
@@ -215,7 +215,7 @@ def run_spread(
 
 
 def ready(study: Study) -> Study:
-    """Put away what must not be built upon, once; from then on every worker resumes, also after another was lost."""
+    """Remove once what ``--if-exists`` discards; from then on every worker resumes, also after another was lost."""
     request = study.request
     for cell in study.cells if request.if_exists != "resume" else ():
         paths = study.layout.cell(cell.id)

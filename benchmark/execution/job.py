@@ -1,4 +1,4 @@
-"""One cell in another process: what is sent there, what it tells meanwhile, how it is run.
+"""One cell in another process: what is sent there, what it reports meanwhile, how it is run.
 
 Nothing but JSON goes either way. The other side plans the request again: a cell's name covers the images' content, the
 recipe and the code of the model, so the same name there is the proof that it would train the same.
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from benchmark.study.plan import Cell
 
 Told = dict[str, Any]
-"""What a job tells: ``cell``, ``what`` (a method of events, or busy, lost, refused, stopped) and ``args``."""
+"""A message of a job: ``cell``, ``what`` (a method of events, or busy, lost, refused, stopped) and ``args``."""
 
 Tell = Callable[[Told], None]
 
 PATIENCE_S = SILENCE_S + 3 * HEARTBEAT_S
-"""How long a job waits for the lock of a holder that is thought dead: until its silence has lasted."""
+"""Longest wait for the lock of a holder that seems dead: until its heartbeat has been missing long enough."""
 
 _SECONDS_BETWEEN_STEPS = 1.0
 _SECONDS_BETWEEN_TRIES = 0.5
@@ -60,10 +60,10 @@ def pack(request: Request) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> Study:
-    """Plan the study again, in the folder where the user stood if this machine has it.
+    """Plan the study again, in the user's working folder if this machine has it.
 
     Raises:
-        BenchError: Data, models, weights or devices are not as they were there.
+        BenchError: Data, models, weights or devices differ from those of the driver.
     """
     if Path(packed["folder"]).is_dir():
         os.chdir(packed["folder"])
@@ -73,14 +73,14 @@ def unpack(packed: dict[str, Any]) -> Study:
 
 
 def understood(lines: Iterable[str]) -> Iterator[Told]:
-    """What some lines tell; one that a signal tore is passed over."""
+    """Parse lines into messages; a line that a signal cut off is skipped."""
     for line in lines:
         with contextlib.suppress(ValueError):
             yield json.loads(line)
 
 
 class Relay:
-    """A events that passes on what it is told, at most one step a second."""
+    """Events that are passed on as messages, at most one step a second."""
 
     def __init__(self, cell: str, tell: Tell) -> None:
         self.cell, self._tell = cell, tell
@@ -91,11 +91,11 @@ class Relay:
         self._send("notice", text)
 
     def cell_started(self, cell: Started, number: int, total: int) -> None:
-        """Pass on, with the machine's name."""
+        """Send, with the machine's name."""
         self._send("cell_started", platform.node())
 
     def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
-        """Pass on now and then."""
+        """Send at most once a second."""
         if self._is_due() or (epoch, step) == (1, 1):
             self._send("step", epoch, step, steps, loss, images_per_s)
 
@@ -104,7 +104,7 @@ class Relay:
         self._send("epoch", row)
 
     def phase(self, text: str, done: int, total: int) -> None:
-        """Pass on now and then."""
+        """Send at most once a second."""
         if self._is_due():
             self._send("phase", text, done, total)
 
@@ -123,12 +123,12 @@ class Relay:
 
 
 def run_job(plan: Callable[[], Study], job: Job, tell: Tell) -> None:
-    """Run one cell of a study and tell how it went: ``cell_finished``, ``busy``, ``refused`` or ``stopped``.
+    """Run one cell of a study and report how it ended: ``cell_finished``, ``busy``, ``refused`` or ``stopped``.
 
     Args:
-        plan: Returns the study as it is here.
+        plan: Returns the study as planned on this machine.
         job: Which cell.
-        tell: Told all of it.
+        tell: Receives every message.
     Raises:
         KeyboardInterrupt: A signal came; the cell is saved and its lock released.
     """
@@ -161,13 +161,13 @@ def _find(study: Study, cell_id: str) -> tuple[int, Cell]:
         if cell.id == cell_id:
             return number, cell
     raise BenchError(
-        f"{platform.node()} has other images, another recipe or other code: it plans no {cell_id}, but "
+        f"{platform.node()} has different images, recipe or code: it does not plan {cell_id}, but "
         f"{', '.join(cell.id for cell in study.cells)}; give every machine the same data and package"
     )
 
 
 def _refuse(cell: str, error: Exception, tell: Tell) -> None:
-    """Tell of an error that is not the cell's own: it stops the whole study, as it would here."""
+    """Report an error that is not the cell's own: it stops the whole study, as it would in one process."""
     if not isinstance(error, BenchError):
         tell({"cell": cell, "what": "notice", "args": [traceback.format_exc()]})
     text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"

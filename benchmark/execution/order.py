@@ -1,4 +1,4 @@
-"""Which cell first: the longest, so that no worker is left alone with one at the end."""
+"""Order of the cells: the longest first, so that no worker is left alone with a long one at the end."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def _macs_per_image(cell: Cell) -> float:
         model = build_network(cell.spec, cell.recipe, drop=cell.ablation, pretrained=False).eval()
         with torch.no_grad():
             return count_macs(model, torch.zeros(1, 3, side, side))
-    except Exception:  # the runner's to report, and the sooner the better
+    except Exception:  # the runner reports it; first in line, it does so early
         return math.inf

@@ -1,4 +1,4 @@
-"""What the user says about where cells run. Imports nothing heavy."""
+"""Where cells run, as the user asks for it. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _minutes(text: str) -> int:
     return (_count(days) if dash else 0) * 1440 + hours * 60 + minutes + (seconds > 0)
 
 
-_RETRIES = Option(_count, "times a cell is given to another worker when its own died; 3 if unset", "3")
+_RETRIES = Option(_count, "how often a cell moves to another worker after its own died; 3 if unset", "3")
 
 OPTIONS: dict[str, dict[str, Option]] = {
     "local": {
@@ -75,26 +75,26 @@ OPTIONS: dict[str, dict[str, Option]] = {
     },
     "ray": {
         "address": Option(str, "of the cluster; RAY_ADDRESS, or the one on this machine if unset", "10.0.0.1:6379"),
-        "cpus": Option(_amount, "CPUs that a cell takes; 1 if unset", "4"),
+        "cpus": Option(_amount, "CPUs per cell; 1 if unset", "4"),
         "gpus": Option(
-            _amount, "GPUs that a cell takes, also parts; 0 if unset, with --device cuda as many as --devices", "0.5"
+            _amount, "GPUs per cell, fractions allowed; 0 if unset, with --device cuda as many as --devices", "0.5"
         ),
-        "memory": Option(_amount, "GB of memory that a cell takes; not asked for if unset", "16"),
+        "memory": Option(_amount, "GB of memory per cell; not requested if unset", "16"),
         "resource": Option(str, "a custom resource that its node must have", "big_disk"),
         "retries": _RETRIES,
     },
     "slurm": {
-        "cluster": Option(str, "slurm, or local: processes here that stand for jobs, to try it out", "local"),
+        "cluster": Option(str, "slurm, or local: processes on this machine instead of jobs, to try it out", "local"),
         "partition": Option(str, "partition", "gpu"),
         "account": Option(str, "account", "lab"),
         "qos": Option(str, "quality of service", "low"),
         "constraint": Option(str, "features that a node must have", "a100"),
         "time": Option(
-            _minutes, "limit of a job, minutes or [d-]h:mm:ss; a job that meets it is queued again", "8:00:00"
+            _minutes, "time limit of a job, minutes or [d-]h:mm:ss; a job that reaches it is queued again", "8:00:00"
         ),
-        "cpus": Option(_count, "CPUs of a job; 1 if unset", "8"),
-        "gpus": Option(_count, "GPUs of a job; 0 if unset, with --device cuda as many as --devices", "1"),
-        "memory": Option(_amount, "GB of memory of a job", "32"),
+        "cpus": Option(_count, "CPUs per job; 1 if unset", "8"),
+        "gpus": Option(_count, "GPUs per job; 0 if unset, with --device cuda as many as --devices", "1"),
+        "memory": Option(_amount, "GB of memory per job", "32"),
         "setup": Option(str, "shell command in a job before the program starts", "module load cuda"),
         "retries": _RETRIES,
     },

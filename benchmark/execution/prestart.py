@@ -1,4 +1,4 @@
-"""Worker processes that load their libraries while the command that wants them still plans. Imports nothing heavy."""
+"""Worker processes that load their libraries while the command is still planning. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _waiting: list[subprocess.Popen[str]] = []
 
 @contextmanager
 def started_ahead(placement: Placement) -> Iterator[None]:
-    """Start the workers of a local placement now; those that nobody took by the end of the block are let go."""
+    """Start the workers of a local placement now; those unused at the end of the block are stopped."""
     if placement.executor == "local" and not placement.is_here:
         workers = placement.workers or 1
         _waiting.extend(start(threads_each(placement, workers)) for _ in range(workers))
@@ -28,7 +28,7 @@ def started_ahead(placement: Placement) -> Iterator[None]:
 
 
 def take(threads: int) -> subprocess.Popen[str]:
-    """A worker that waits for its first line: one that was started ahead, or a new one."""
+    """Return a worker that waits for its first line: one that was started ahead, or a new one."""
     return _waiting.pop(0) if _waiting else start(threads)
 
 
@@ -44,7 +44,7 @@ def start(threads: int) -> subprocess.Popen[str]:
         encoding="utf-8",
         errors="replace",
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **pools},
-        start_new_session=True,  # Ctrl-C in the terminal is the parent's to pass on
+        start_new_session=True,  # the parent passes on Ctrl-C
     )
 
 

@@ -22,17 +22,17 @@ from benchmark.study.plan import Cell
 
 
 def check_devices(device: str, count: int, cells: Iterable[Cell]) -> None:
-    """Refuse a number of devices that makes no sense, before anything is trained.
+    """Refuse an impossible number of devices before anything is trained.
 
     Raises:
-        BenchError: Less than one, more than there are GPUs or images in a batch, or a device that has no others.
+        BenchError: Less than one, more than there are GPUs or images in a batch, or a kind of device that exists once.
     """
     if count < 1:
         raise BenchError(f"--devices {count}: expected 1 or more")
     if count == 1:
         return
     if ":" in device:
-        raise BenchError(f"--devices {count} with --device {device}: that is one device; say --device cuda")
+        raise BenchError(f"--devices {count} with --device {device}: that is one device; use --device cuda")
     kind = _kind(device)
     if kind not in ("cpu", "cuda"):
         raise BenchError(f"--devices {count}: only CUDA devices and CPU processes train together, not {kind}")
@@ -57,14 +57,14 @@ def group_fabric(device: str, recipe: Recipe, world: int, *, rank: int, store: P
         recipe: Says the precision.
         world: How many processes.
         rank: Which of them this one is, from 0.
-        store: File by which they find each other; not there yet, in a folder that nobody else can read.
+        store: File by which they find each other; it must not exist yet, in a folder that nobody else can read.
         timeout: The longest wait for another process.
     """
     kind = _kind(device)
     mine = torch.device("cuda", rank) if kind == "cuda" else torch.device("cpu")
     if kind == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // world))
-    if sys.platform == "linux":  # nothing is to be heard outside this machine
+    if sys.platform == "linux":  # listen on this machine only
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             os.environ.setdefault(name, "lo")
     dist.init_process_group(
@@ -99,7 +99,7 @@ def leave_group(*, abort: bool = False) -> None:
 
 
 class _Seat(LightningEnvironment):
-    """This process's place; the processes are started by ``device_processes.py`` and have found each other already."""
+    """Rank of this process; ``device_processes.py`` starts the processes, and they are connected already."""
 
     def __init__(self, rank: int, world: int) -> None:
         super().__init__()

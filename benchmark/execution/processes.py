@@ -1,4 +1,4 @@
-"""Executor ``local``: some processes on this machine, each with its share of the threads and a GPU of its own."""
+"""Executor ``local``: several processes on this machine, each with its share of the threads and its own GPU."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ class Processes:
         self._workers = [self._start(number) for number in range(count)]
 
     def free(self) -> int:
-        """Workers without a cell."""
+        """Number of workers without a cell."""
         return sum(worker.cell is None for worker in self._workers)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Hand one job to each of some free workers."""
+        """Give each job to a free worker."""
         for job in jobs:
             place = next(i for i, worker in enumerate(self._workers) if worker.cell is None)
-            if self._workers[place].process.poll() is not None:  # it died while it had nothing to do
+            if self._workers[place].process.poll() is not None:  # it died while idle
                 self._workers[place] = self._start(place)
             worker = self._workers[place]
             worker.cell = job.cell
             self._write(worker, json.dumps(asdict(job)))
 
     def listen(self, seconds: float) -> list[Told]:
-        """What the workers said, and which of them died."""
+        """Messages of the workers, and which of them died."""
         heard = []
         try:
             heard.append(self._told.get(timeout=seconds))
@@ -82,13 +82,13 @@ class Processes:
                 worker.process.terminate()
 
     def kill(self) -> None:
-        """End those that are left."""
+        """Kill those that are left."""
         for worker in self._workers:
             if worker.process.poll() is None:
                 worker.process.kill()
 
     def close(self) -> None:
-        """Let the workers go: without more input they end."""
+        """Close the workers' input, which ends them."""
         for worker in self._workers:
             if worker.process.stdin is not None:
                 _quietly(worker.process.stdin.close)
@@ -120,14 +120,14 @@ class Processes:
             stdin.write(line + "\n")
             stdin.flush()
 
-        _quietly(write)  # a worker that is dead is found so by _bury
+        _quietly(write)  # _bury finds dead workers
 
     def _hear(self, worker: _Worker, pipe: IO[str]) -> None:
         for told in understood(pipe):
             self._told.put(told)
 
     def _hear_errors(self, worker: _Worker, pipe: IO[str]) -> None:
-        """Warnings of libraries and tracebacks: told at once, and the last lines again where it dies of them."""
+        """Pass on warnings and tracebacks at once, and the last lines again where the worker dies of them."""
         for line in pipe:
             if not line.strip():
                 continue
@@ -145,7 +145,7 @@ class Processes:
                 continue
             for thread in worker.heard:
                 thread.join(5)
-            if not self._told.empty():  # its last words come first
+            if not self._told.empty():  # its last messages come first
                 continue
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             lost.append({"cell": worker.cell, "what": "lost", "args": [f"worker {worker.process.pid} {how}"]})

@@ -1,7 +1,7 @@
 """Executor ``ray``: cells as tasks of an existing Ray cluster, whose nodes share the results folder.
 
-Their words come back through a small actor on this machine's node. Ray's own retries are off: a cell whose worker or
-node died is given out again by the driver, which tells the next worker to wait until the dead one's lock is free.
+Their messages come back through a small actor on this machine's node. Ray's own retries are off: a cell whose worker or
+node died is handed out again by the driver, which tells the next worker to wait until the dead one's lock is free.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class RayCluster:
         self._packed_ref = ray.put(self._packed)
 
     def free(self) -> int:
-        """How many more cells may be out; those that find no room wait in Ray's queue."""
+        """Number of further cells to submit; those that find no room wait in Ray's queue."""
         return self._at_once - len(self._running)
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -62,13 +62,13 @@ class RayCluster:
             self._running[job.cell] = task.remote(self._packed_ref, asdict(job), self._mailbox)
 
     def listen(self, seconds: float) -> list[Told]:
-        """What the tasks said, and which of them died."""
+        """Messages of the tasks, and which of them died."""
         try:
             return self._listen(min(seconds, _SECONDS_BETWEEN_LOOKS))
         except RayError as error:
             raise BenchError(
-                f"the Ray cluster does not answer any more ({type(error).__name__}); finished cells are kept, and the "
-                "same command goes on from here"
+                f"the Ray cluster does not answer any more ({type(error).__name__}); finished cells are kept; "
+                "run the same command again to continue"
             ) from error
 
     def _listen(self, seconds: float) -> list[Told]:
@@ -78,12 +78,12 @@ class RayCluster:
         else:
             ended = []
             time.sleep(seconds)
-        heard: list[Told] = ray.get(self._mailbox.take.remote())  # after the look, so that last words are there
+        heard: list[Told] = ray.get(self._mailbox.take.remote())  # after the look, so that last messages are there
         self._last_words |= {told["cell"] for told in heard if told["what"] in _LAST}
         for cell in [cell for cell, ref in self._running.items() if ref in ended]:
             reason = _how_it_died(self._running.pop(cell))
             if cell not in self._last_words:
-                heard.append({"cell": cell, "what": "lost", "args": [reason or "its worker ended without a word"]})
+                heard.append({"cell": cell, "what": "lost", "args": [reason or "its worker ended without a message"]})
         return heard
 
     def stop(self) -> None:
@@ -92,24 +92,24 @@ class RayCluster:
             ray.cancel(ref, force=False)
 
     def kill(self) -> None:
-        """End what has not ended."""
+        """Cancel what is still running."""
         for ref in self._running.values():
             ray.cancel(ref, force=True)
 
     def close(self) -> None:
-        """Leave the cluster; it runs on."""
+        """Disconnect from the cluster; it keeps running."""
         with contextlib.suppress(RayError):
             ray.kill(self._mailbox)
         if self._joined:
             ray.shutdown()
 
     def _warn(self) -> None:
-        """Say so where no node has what a cell needs: an autoscaler may bring one, else the run waits for ever."""
+        """Warn where no node has what a cell needs: an autoscaler may add one, else the run waits for ever."""
         wanted = {"CPU": self._needs["num_cpus"], "GPU": self._needs["num_gpus"], **self._needs.get("resources", {})}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes):
             text = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items() if amount)
-            self._say(f"no node of the cluster has {text} for a cell now; the run waits until one comes")
+            self._say(f"no node of the cluster has {text} for a cell now; the run waits until one joins")
 
 
 def connect(address: str | None) -> bool:
@@ -134,7 +134,7 @@ def connect(address: str | None) -> bool:
 
 
 def _knock(address: str) -> None:
-    """Try whether anybody listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes.
+    """Check whether anything listens at HOST:PORT or ray://HOST:PORT; Ray itself would try for minutes.
 
     For ``auto`` that is where Ray last noted a cluster of this machine, which may be long dead.
     """

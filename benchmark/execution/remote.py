@@ -1,4 +1,4 @@
-"""What a job on another machine needs beside the cell: the study planned there, and its prints passed on."""
+"""What a job on another machine needs besides the cell: the study planned there, and its output passed on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def planned(packed: dict[str, Any]) -> Study:
 
 
 class Words(contextlib.ExitStack):
-    """While open, lines that libraries print or warn of are told as messages of a cell."""
+    """While open, lines that libraries print or warn of are sent as messages of a cell."""
 
     def __init__(self, cell: str, tell: Tell) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class _Lines(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, rest = (getattr(self._rest, "text", "") + text).split("\n")
         self._rest.text = rest
-        if getattr(self._rest, "telling", False):  # telling may print, too
+        if getattr(self._rest, "telling", False):  # sending may print, too
             return len(text)
         self._rest.telling = True
         for line in lines:

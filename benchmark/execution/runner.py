@@ -1,4 +1,4 @@
-"""The cells of a study, one after the other, each under its lock; what is tried before the first."""
+"""Run the cells of a study one after the other, each under its lock; check beforehand what can be checked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_study(study: Study, events: Events) -> list[Record]:
     waited for at the end, so that every process ends with the whole study.
 
     Raises:
-        BenchError: The disk is full or the results folder cannot be written: going on would lose work.
+        BenchError: The disk is full or the results folder cannot be written: continuing would lose work.
         KeyboardInterrupt: After the running cell was recorded as interrupted.
     """
     begin(study, events)
@@ -56,11 +56,11 @@ def run_study(study: Study, events: Events) -> list[Record]:
 
 
 def begin(study: Study, events: Events, *, here: bool = True) -> None:
-    """Do what comes before the first cell: try the folder, the device and every image, keep the split.
+    """Prepare for the first cell: check the folder, the device and every image, save the split.
 
     Args:
         study: The plan.
-        events: Told what is going on.
+        events: Receive progress.
         here: Whether its cells run on this machine: its device and pixel cache are then tried and filled.
     """
     check_writable(study.layout.root)
@@ -76,9 +76,9 @@ def attempt(
     Args:
         study: The plan.
         cell: One of its cells.
-        number: Which one, from 1.
+        number: Its position, from 1.
         lock: The cell's.
-        events: Told of progress.
+        events: Receive progress.
         after_another: Another process held it before; what that one finished is kept.
     """
     with lock.attempt() as held:
@@ -86,23 +86,23 @@ def attempt(
 
 
 def _run_held(study: Study, cell: Cell, number: int, events: Events, *, after_another: bool) -> Record:
-    """Run a cell whose lock is held; what another process has just made of it is kept."""
+    """Run a cell whose lock is held; what another process has just finished is kept."""
     if after_another:
         study = replace(study, request=replace(study.request, if_exists="resume"))
     io.drop_leftovers(study.layout.cell(cell.id).folder)
     events.cell_started(cell, number, len(study.cells))
     record, kept = run_cell(study, cell, events)
-    if not kept:  # a kept cell has built nothing
+    if not kept:  # a kept cell has built no network
         give_back()
     events.cell_finished(record, kept=kept)
     return record
 
 
 def prepare(study: Study, events: Events, *, here: bool = True) -> None:
-    """Try the device and every image that an unfinished cell needs, before anything is trained here.
+    """Check the device and every image that an unfinished cell needs, before anything is trained here.
 
     Raises:
-        BenchError: The device is not there, or an image or mask cannot be used; it is named.
+        BenchError: The device does not exist, or an image or mask, which is named, cannot be used.
     """
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
     _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], events)
@@ -116,14 +116,14 @@ def prepare(study: Study, events: Events, *, here: bool = True) -> None:
 
 
 def check_weights(study: Study, *, here: bool = True) -> None:
-    """Start each unfinished network from its ImageNet weights once, so that missing ones are told of at once.
+    """Load each unfinished network's ImageNet weights once, so that missing ones are reported at once.
 
     Args:
         study: The plan.
         here: Whether its cells run on this machine: its devices are then counted, too.
     Raises:
-        BenchError: They are not there or do not fit; the message says how to get them or to do without. Or the number
-            of devices makes no sense.
+        BenchError: They are missing or do not fit; the message says how to get them or do without. Or the number
+            of devices is impossible.
     """
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
     if here:
@@ -134,7 +134,7 @@ def check_weights(study: Study, *, here: bool = True) -> None:
 
 
 def _tell_of_other_code(study: Study, kept: Sequence[Cell], events: Events) -> None:
-    """Say which kept cells were trained by another state of the code than today's."""
+    """Report which kept cells were trained by a different version of the code."""
     titles: dict[str, None] = {}
     for cell in kept:
         then = io.read_record(study.layout.cell(cell.id).record).environment.get("code")

@@ -1,7 +1,7 @@
-"""Executor ``slurm``: a job for each cell, through submitit; all that were free at once are one array.
+"""Executor ``slurm``: a job for each cell, through submitit; those that are submitted at once are one array.
 
-Jobs tell what they do in files beside their logs, below ``RESULTS/jobs/``. A job that Slurm takes its node from saves
-and is queued again, by Slurm or by the driver; it goes on from its checkpoint.
+Jobs write their messages to files beside their logs, below ``RESULTS/jobs/``. A job that is preempted saves
+and is queued again, by Slurm or by the driver; it continues from its checkpoint.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _DAY_MIN = 24 * 60
 _LAST = ("cell_finished", "busy", "refused", "stopped")
 _SECONDS_BETWEEN_LOOKS = 2.0
-_MAX_TIMEOUTS = 1000  # a training may take many limits
+_MAX_TIMEOUTS = 1000  # a training may take longer than many time limits
 
 
 class SlurmJobs:
@@ -54,7 +54,7 @@ class SlurmJobs:
         self._running: dict[str, tuple[Any, _Tail]] = {}
 
     def free(self) -> int:
-        """How many more jobs may be out. Slurm itself holds an array to ``--workers`` at once."""
+        """Number of further jobs to submit. Slurm itself limits an array to ``--workers`` at once."""
         return 10**6 if self._cluster == "slurm" else self._at_once - len(self._running)
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -71,11 +71,11 @@ class SlurmJobs:
         self._say(f"submitted {len(handles)} jobs ({numbers}); their logs are in {self._folder}")
 
     def listen(self, seconds: float) -> list[Told]:
-        """What the jobs wrote, and which of them ended without a last word."""
+        """Messages of the jobs, and which of them ended without a final one."""
         time.sleep(min(seconds, _SECONDS_BETWEEN_LOOKS))
         heard: list[Told] = []
         for cell, (handle, tail) in list(self._running.items()):
-            ended = handle.done()  # before the look, so that last words are there
+            ended = handle.done()  # before the look, so that last messages are there
             words = tail.read()
             heard += words
             if words and words[-1]["what"] in _LAST and words[-1]["what"] != "stopped":
@@ -91,10 +91,10 @@ class SlurmJobs:
             if self._cluster == "slurm":
                 handle.cancel(check=False)
             elif not handle.done():
-                os.kill(int(handle.job_id), signal.SIGTERM)  # submitit's own way would leave it one second
+                os.kill(int(handle.job_id), signal.SIGTERM)  # submitit's own cancel leaves it one second
 
     def kill(self) -> None:
-        """End the processes that stand for jobs; Slurm itself kills what does not end."""
+        """Kill the processes of cluster=local; Slurm itself kills what does not end."""
         for handle, _ in self._running.values():
             if self._cluster == "local" and not handle.done():
                 handle.cancel()
@@ -104,13 +104,13 @@ class SlurmJobs:
 
 
 class CellJob:
-    """What a job runs; submitit keeps it on disk until then."""
+    """The callable that a job runs; submitit keeps it on disk until then."""
 
     def __init__(self, packed: dict[str, Any], cell: str, patience_s: float, told: str) -> None:
         self.packed, self.cell, self.patience_s, self.told = packed, cell, patience_s, told
 
     def __call__(self) -> None:
-        """Run the cell. A warning that the time is up saves, then submitit queues the job again."""
+        """Run the cell. A warning of the time limit saves; submitit then queues the job again."""
         on_warning = signal.getsignal(JobEnvironment._usr_sig())
         warned: list[int] = []
 
@@ -134,7 +134,7 @@ class CellJob:
                 sys.exit(exit_code(stop))
 
     def checkpoint(self) -> DelayedSubmission:
-        """What is queued again: the same; the work so far is in the cell's ``last.pt``."""
+        """Return what is queued again: the same callable; the work so far is in the cell's ``last.pt``."""
         return DelayedSubmission(self)
 
 
@@ -160,7 +160,7 @@ def make_executor(folder: Path, options: dict[str, Any], request: Request, at_on
     """Return submitit's executor with the resources that were asked for.
 
     Raises:
-        BenchError: There is no Slurm here, or submitit refuses an option.
+        BenchError: No Slurm on this machine, or submitit refuses an option.
     """
     cluster = options.get("cluster", "slurm")
     if cluster not in ("slurm", "local"):
@@ -191,7 +191,7 @@ def make_executor(folder: Path, options: dict[str, Any], request: Request, at_on
 
 
 def variables(options: dict[str, Any]) -> dict[str, str]:
-    """What gives a job as many threads as CPUs."""
+    """Environment that gives a job as many threads as CPUs."""
     count = str(options.get("cpus", 1))
     return {"OMP_NUM_THREADS": count, "NUMBA_NUM_THREADS": count, "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -202,8 +202,8 @@ def _exports(options: dict[str, Any]) -> str:
 
 @contextmanager
 def _shielded(environment: dict[str, str]) -> Iterator[None]:
-    """Start processes with these variables, and deaf to the terminal's Ctrl-C, which is the driver's to pass on."""
-    here = threading.current_thread() is threading.main_thread()  # elsewhere signals cannot be set
+    """Start processes with these variables; they ignore the terminal's Ctrl-C, which the driver passes on."""
+    here = threading.current_thread() is threading.main_thread()  # signal handlers can be set in the main thread only
     before = signal.signal(signal.SIGINT, signal.SIG_IGN) if here else None
     try:
         with submitit.helpers.environment_variables(**environment):

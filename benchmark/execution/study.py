@@ -33,7 +33,7 @@ HERE = Placement()
 
 @dataclass(frozen=True)
 class Trained:
-    """What a study led to: one record per cell in the plan's order, its tables, and the files that were written."""
+    """Result of a study: one record per cell in the plan's order, its tables, and the files that were written."""
 
     records: list[Record]
     tables: list[Table]
@@ -46,7 +46,7 @@ class Trained:
 
     @property
     def nondeterministic(self) -> list[str]:
-        """Operations that ``--deterministic`` could not make so."""
+        """Operations that have no deterministic form (``--deterministic``)."""
         return nondeterministic(self.records)
 
 
@@ -60,7 +60,7 @@ class AblationPlan:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What an ablation led to; no tables where a cell failed, since every variant must have finished."""
+    """Result of an ablation; no tables where a cell failed, since every variant must have finished."""
 
     records: list[Record]
     tables: list[Sheet]
@@ -73,7 +73,7 @@ class Ablation:
 
 
 def try_study(study: Study) -> list[str]:
-    """Build and try the network of each unfinished cell once; return notes, one line each (see ``try_networks``).
+    """Build and try the network of each unfinished cell once; return warnings, one line each (see ``try_networks``).
 
     Raises:
         BenchError: A network cannot be built, or returns what cannot be trained or scored.
@@ -106,7 +106,7 @@ def train_study(
         placement: Where cells run.
         track: Mirror each record into MLflow.
         checkpoints: Keep the best weights in MLflow, too.
-        events: Told of progress: ``ManyEvents`` unless ``placement.is_here``.
+        events: Receive progress: ``ManyEvents`` unless ``placement.is_here``.
     """
     from benchmark.report.sheets.files import write_tables
 
@@ -140,7 +140,7 @@ def plan_ablation(
         drop: Parts to leave out; all that the model declares if empty.
         factorial: Every subset of the parts.
         placement: Where cells will run.
-        notice: Told what is going on.
+        notice: Receives one line per lengthy step.
     Raises:
         BenchError: Not one model, an unknown part, a switch that does nothing, or see ``check_study``.
     """
@@ -182,7 +182,7 @@ def train_ablation(
 
 
 def nondeterministic(records: Sequence[Record]) -> list[str]:
-    """Return the operations that ``--deterministic`` could not make so, as the records name them."""
+    """Return the operations without a deterministic form, as the records name them."""
     return [name for record in records for name in record.environment.get("nondeterministic", [])]
 
 

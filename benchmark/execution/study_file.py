@@ -21,9 +21,9 @@ def run_commands(
     One with a failed cell, or one that crashed, does not stop the others; a mistake or a signal does.
 
     Args:
-        commands: The words after ``bench`` of each.
-        aside: What they print goes to standard error.
-        notice: Told which command runs.
+        commands: The arguments of ``bench``, for each.
+        aside: Send what they print to standard error.
+        notice: Receives the command that starts.
     Returns:
         The exit code of each; None for those that did not run.
     """
@@ -33,13 +33,13 @@ def run_commands(
         notice(f"{where}: {shlex.join(['bench', *argv])}")
         codes[index] = code = _call(argv, aside=aside)
         if code not in (0, EXIT_FAILED_CELL):
-            notice(f"stopped in {where}; the same command goes on from here")
+            notice(f"stopped in {where}; run the same command again to continue")
             break
     return codes
 
 
 def _call(argv: Sequence[str], *, aside: bool) -> int:
-    """Run one command as a process: its memory is given back, and its crash is not ours.
+    """Run one command as a process: its memory is freed, and its crash does not end this one.
 
     It leads a session, so that Ctrl-C in a terminal reaches it once, through here: a second one would end it before it
     has saved.
@@ -57,7 +57,7 @@ def _call(argv: Sequence[str], *, aside: bool) -> int:
             process.send_signal(number)
             try:
                 process.wait()
-            except KeyboardInterrupt:  # whoever asks twice does not want to wait
+            except KeyboardInterrupt:  # a second Ctrl-C stops at once
                 process.send_signal(number)
                 process.wait()
             return code

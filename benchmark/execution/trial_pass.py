@@ -1,4 +1,4 @@
-"""One trial pass of each network before anything is trained: what would fail, or train in vain, is told at once."""
+"""One trial pass of each network before anything is trained: what would fail, or train in vain, is reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def try_networks(cells: Sequence[Cell]) -> list[str]:
     compared with their full model elsewhere.
 
     Returns:
-        One line for each thing that is allowed but may not be meant.
+        One line for each thing that is allowed but may be a mistake.
     Raises:
         BenchError: A network cannot be built, or returns what cannot be trained or scored; one line names it.
     """
@@ -62,7 +62,7 @@ def try_network(network: nn.Module, recipe: Recipe, name: str) -> list[str]:
             *_about_loss(network, recipe),
             *_about_gradients(network, trained, recipe, name),
         ]
-    except (MemoryError, torch.OutOfMemoryError):  # the training's to meet: it tries smaller batches
+    except (MemoryError, torch.OutOfMemoryError):  # training handles this: it tries smaller batches
         return []
     finally:
         torch.random.set_rng_state(state)

@@ -1,7 +1,7 @@
-"""A worker process of this machine: reads jobs from standard input, writes what it has to tell to standard output.
+"""A worker process of this machine: reads jobs from standard input, writes messages to standard output.
 
-The first line is the packed study, each further one a job. The end of the input means that the parent wants no more
-of it, or is dead: a running cell is then saved as after SIGTERM.
+The first line is the packed study, each further one a job. The end of the input means that the parent is done
+or dead: a running cell is then saved as after SIGTERM.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def main() -> None:
     """Serve until there is no more input."""
     raise_on_sigterm()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # a library's print is no word of ours
+    os.dup2(2, 1)  # a library's print is no message
     try:
         _serve(out)
     except KeyboardInterrupt as stop:
@@ -43,7 +43,7 @@ def _serve(out: IO[str]) -> None:
     from benchmark.execution.job import Job, run_job, unpack
 
     def tell(told: Told) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more: the cell must be saved all the same
+        with contextlib.suppress(OSError):  # the parent is gone: the cell must be saved nevertheless
             print(json.dumps(told), file=out, flush=True)
 
     first = sys.stdin.readline()
@@ -61,14 +61,14 @@ def _serve(out: IO[str]) -> None:
             studies.append(unpack(jobs.packed))
         return studies[0]
 
-    with contextlib.suppress(Exception):  # ahead of the first job, which tells of what is wrong
+    with contextlib.suppress(Exception):  # before the first job, which reports what is wrong
         plan()
     while (job := jobs.next()) is not None:
         run_job(plan, Job(**job), tell)
 
 
 class _Jobs:
-    """The jobs that are read from standard input, by a thread that notices its end at once."""
+    """Jobs from standard input, read by a thread that notices its end at once."""
 
     def __init__(self, packed: dict[str, Any]) -> None:
         self.packed = packed

@@ -105,7 +105,7 @@ def work_together(asked: Asked, workers: int, on_look: Callable[[], None], say: 
                 if code is None or code == 0:
                     continue
                 if code > 0:
-                    raise BenchError("a worker ended with an error (see above); the same command goes on from here")
+                    raise BenchError("a worker ended with an error (see above); run the same command again to continue")
                 deaths += 1
                 if deaths > _DEATHS_PER_WORKER * workers:
                     raise BenchError(f"workers were killed {deaths} times (memory?); try fewer --workers")

@@ -46,8 +46,8 @@ def test_columns_that_are_not_read_are_named(bench: Bench, tmp_path: Path) -> No
     for name, head in rows.items():
         (tmp_path / f"{name}.csv").write_text(f"dataset,model,{head}\nkvasir,A,0.50,0.90,0.03\n", encoding="utf-8")
     said = bench("audit", "published", "mdice.csv", "renamed.csv").stderr
-    assert "mdice.csv: columns that were not read: mDice (meant as mDSC?)" in said
-    assert "renamed.csv: columns that were not read: Dice (meant as mDSC?), IoU (meant as mIoU?)" in said
+    assert "mdice.csv: ignored columns: mDice (meant as mDSC?)" in said
+    assert "renamed.csv: ignored columns: Dice (meant as mDSC?), IoU (meant as mIoU?)" in said
     done = bench("audit", "published", "right.csv", code=1)
     assert "iou-above-dice" in done.stdout and "not read" not in done.stderr
 

@@ -205,7 +205,7 @@ def test_init_writes_a_model_that_trains_at_once(bench: Bench, tmp_path: Path) -
     made = json.loads(bench("init", "my-model", "--json").stdout)
     assert made["file"] == "my_model.py"
     text = (tmp_path / "my_model.py").read_text()
-    assert "is there already" in bench("init", "my-model", code=2).stderr
+    assert "exists already" in bench("init", "my-model", code=2).stderr
     assert (tmp_path / "my_model.py").read_text() == text
     _, *command = made["command"].split()
     done = bench(*command, *TINY, "--no-track", "--no-time-first")

@@ -144,7 +144,7 @@ def test_a_signal_to_all_saves_and_the_same_command_goes_on_to_the_same_bytes(
     study.ends_with(128 + number, crowd)
     folder, record = record_of(tmp_path / "long")
     assert record["status"] == "interrupted" and (folder / "last.pt").is_file()
-    assert "the same command goes on from here" in study.said
+    assert "run the same command again to continue" in study.said
     if number == signal.SIGINT:
         return
     done = bench(*LONG, *TWO)
@@ -163,7 +163,7 @@ def test_a_killed_process_fails_the_cell_in_one_line(study: Study, tmp_path: Pat
     study.ends_with(1, crowd)
     folder, record = record_of(tmp_path / "long")
     assert record["status"] == "failed" and (folder / "last.pt").is_file()
-    expected = "process 2 of 2 that trained this cell was killed by signal 9; the same command goes on"
+    expected = "process 2 of 2 that trained this cell was killed by signal 9; run the same command again"
     assert record["error"].startswith(expected), record["error"]
     assert any(line.startswith("failed: ") and expected in line for line in study.said.splitlines()), study.said
 

@@ -71,7 +71,7 @@ def test_a_signal_stops_the_workers_and_loses_nothing(
     workers = workers_of(process)
     process.send_signal(number)
     assert process.wait(timeout=60) == code, log.read_text()[-3000:]
-    assert "the same command goes on" in log.read_text() and "Traceback" not in log.read_text()
+    assert "run the same command again" in log.read_text() and "Traceback" not in log.read_text()
     assert not any(map(runs, workers))
     records = [json.loads(path.read_text()) for path in (tmp_path / "two" / "runs").rglob("run.json")]
     assert [record["status"] for record in records] == ["interrupted"] * 2
@@ -137,7 +137,7 @@ def test_an_ablation_in_two_workers_prints_its_table(bench: Bench) -> None:
     [
         (("--executor", "rai"), "'rai' is not one of 'local', 'ray', 'slurm'"),
         (("--executor-option", "cpus=2"), "--executor-option cpus=2: unknown local option 'cpus'"),
-        (("--executor", "ray", "--executor-option", "cpus=many"), "cannot read 'many'; cpus is CPUs that a cell takes"),
+        (("--executor", "ray", "--executor-option", "cpus=many"), "cannot read 'many'; cpus is CPUs per cell"),
         (("--executor", "slurm", "--executor-option", "time"), "expected key=value, for example cluster=local"),
     ],
 )

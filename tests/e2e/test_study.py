@@ -90,7 +90,7 @@ def test_a_signal_reaches_the_part_in_hand_which_saves_its_state(
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         assert process.wait(60) == 128 + number
     assert list((tmp_path / "out").rglob("last.pt")), "the part in hand saved its state"
-    assert "the same command goes on" in log.read_text() and "Traceback" not in log.read_text()
+    assert "run the same command again" in log.read_text() and "Traceback" not in log.read_text()
     (record,) = records(tmp_path / "out").values()
     assert json.loads(record)["status"] == "interrupted"
 

@@ -77,7 +77,7 @@ def test_sigterm_keeps_the_last_step_and_exits_143(
     process.terminate()
     assert process.wait(timeout=60) == 143
     text = log.read_text()
-    assert "the same command goes on" in text and "Traceback" not in text
+    assert "run the same command again" in text and "Traceback" not in text
     assert list((tmp_path / "stopped").rglob("last.pt"))
     bench(*STUDY, "--results", "stopped")
     assert outcome(tmp_path / "stopped") == undisturbed

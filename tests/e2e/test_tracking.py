@@ -41,7 +41,7 @@ def test_a_run_is_mirrored_as_it_goes_and_track_finds_nothing_to_add(tiny: Bench
     assert (facts["written"], facts["kept"]) == (0, 2)
     (tmp_path / "results" / "mlflow.db").unlink()
     done = bench("track", "--rebuild")
-    assert done.stdout.startswith("2 runs written, 0 were there already") and "Traceback" not in done.stderr
+    assert done.stdout.startswith("2 runs written, 0 already up to date") and "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

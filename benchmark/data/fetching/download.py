@@ -78,7 +78,7 @@ def download(
     except requests.HTTPError as error:
         raise BenchError(_refused(source, error)) from error
     except Cut as error:
-        raise BenchError(f"{source}: {error}; the same command goes on from there") from error
+        raise BenchError(f"{source}: {error}; run the same command again to continue") from error
     except requests.RequestException as error:
         raise BenchError(f"{source}: {_reason(error)}; check the connection or pass --mirror") from error
     except ValueError as error:  # pooch's word for a checksum that does not agree
@@ -89,7 +89,7 @@ def download(
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         what = "no space left" if full else error.strerror or str(error)
-        raise BenchError(f"cannot write {target}: {what}; free some space there, the same command goes on") from error
+        raise BenchError(f"cannot write {target}: {what}; free some space and run the same command again") from error
     return target
 
 

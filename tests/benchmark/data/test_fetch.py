@@ -162,9 +162,7 @@ def test_a_cut_connection_is_taken_up_in_the_same_call(site: Site, root: Path) -
 def test_a_later_call_goes_on_where_the_first_stopped(site: Site, root: Path) -> None:
     content = zipped(SMALL)
     site.cut_after, site.cuts = 700, fetch_download.TRIES
-    with pytest.raises(
-        BenchError, match=r"kvasir-seg\.zip: the connection .*same command goes on from there"
-    ) as caught:
+    with pytest.raises(BenchError, match=r"kvasir-seg\.zip: the connection .*run the same command again") as caught:
         get(site, content, root)
     assert "\n" not in str(caught.value)
     have = 700 * fetch_download.TRIES
@@ -356,7 +354,7 @@ def test_gdown_without_range_starts_again(site: Site, root: Path) -> None:
     one = Archive(file="t.zip", url=f"{site.url}/uc?id=1", folder="TestDataset", via="gdown", checksum=md5(content))
     bundle = Source(title="t", page="p", terms="t", files=(one,), datasets=("kvasir",))
     site.ranges, site.cut_after, site.cuts = False, 1_000_000, 1
-    with pytest.raises(BenchError, match="the same command goes on from there"):
+    with pytest.raises(BenchError, match="run the same command again to continue"):
         fetch("pranet-test", bundle, root)
     assert fetch("pranet-test", bundle, root).status == "fetched"
     assert site.log[-1][1:] == ("", 200) and not (root / DOWNLOADS).exists()
