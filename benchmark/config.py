@@ -155,13 +155,18 @@ class Recipe(BaseModel):
     )
 
     # selection and prediction
-    select: Literal["best", "last", "last_all"] = Field(
+    select: str = Field(
         "best",
-        description="Checkpoint: best on validation; the last epoch; or the last epoch of a training that takes the "
-        "validation images too, as PraNet's and SANet's authors do (nothing picks, and validation scores mean little).",
+        pattern=r"^(best|last|last_all|test:[^+:]+(\+[^+:]+)*)$",
+        description="Checkpoint: best on validation (best); the last epoch (last); the last epoch of a training that "
+        "takes the validation images too (last_all), as PraNet's and SANet's authors do: nothing picks, and validation "
+        "scores mean little; or that training's best on test images (test:CVC-300, test:CVC-300+CVC-ClinicDB: the mean "
+        "over the sets), as some authors do: optimistic scores. The latter is had by --set only; --set select=test "
+        "takes each model's sets from the recipe native.",
     )
     select_metric: Literal["val_dice_half", "val_mdsc", "val_iou_mean"] = Field(
-        "val_dice_half", description="Validation score that picks the checkpoint; never a test score."
+        "val_dice_half",
+        description="Score that picks the checkpoint: on validation images, or those that select names.",
     )
     postprocess: Literal["none", "resize_prob", "minmax", "minmax_floor", "pcs"] = Field(
         "none",
@@ -191,6 +196,17 @@ class Recipe(BaseModel):
             elif fields[name] == "auto":
                 fields[name] = before
         return config_hash(fields)
+
+    @property
+    def test_selection(self) -> tuple[str, ...]:
+        """The test sets whose images pick the checkpoint; empty where none do."""
+        kind, _, sets = self.select.partition(":")
+        return tuple(sets.split("+")) if kind == "test" else ()
+
+    @property
+    def trains_on_all(self) -> bool:
+        """Whether the validation images train too: nothing is picked by them."""
+        return self.select == "last_all" or bool(self.test_selection)
 
     @property
     def train_size(self) -> int:

@@ -108,6 +108,11 @@ def _notices(study: Study) -> list[str]:
     if kept:
         asked = next(cell.recipe.encoder for cell in study.cells if cell.recipe.encoder)
         lines.append(f"note       encoder {asked} does not apply to {', '.join(kept)}: each keeps its own encoder")
+    for cell in {c.spec.name: c for c in study.cells if c.recipe.test_selection}.values():
+        sets = ", ".join(cell.recipe.test_selection)
+        lines.append(
+            f"note       {cell.spec.title}: checkpoint picked on test images of {sets}; its scores are optimistic"
+        )
     if whole:
         lines.append(
             f"note       {', '.join(whole)}: trained on the validation images too, last epoch kept (select last_all)"

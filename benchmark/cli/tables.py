@@ -170,6 +170,9 @@ def compare(
     results: Results = Path("results"),
     protocol: Annotated[str, typer.Option(help="Scoring protocol of the numbers.")] = "pranet",
     recipe: Annotated[str | None, typer.Option(help="Only this recipe.")] = None,
+    recipe_b: Annotated[
+        str | None, typer.Option(help="Recipe of AFTER, if another: native[select] is native with that field changed.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
     top: Annotated[int, typer.Option(help="Changed images to list per model and test set.")] = 10,
     as_json: Json = False,
@@ -181,7 +184,8 @@ def compare(
     from benchmark.report.tables.compare_text import to_markdown
     from benchmark.report.tables.sides import compare_folders
 
-    found = compare_folders(a, b, results=results, protocol=protocol, recipe=recipe, split=split, top=top)
+    where = {"results": results, "protocol": protocol, "recipe": recipe, "recipe_b": recipe_b, "split": split}
+    found = compare_folders(a, b, top=top, **where)  # type: ignore[arg-type]
     if as_json:
         print_json({"a": a, "b": b, **found.to_json()})
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmark.config import Recipe
@@ -49,20 +49,21 @@ class Host:
     score_s: float
 
 
-def cell_work(recipe: Recipe, *, train: int, val: int, tests: Iterable[int]) -> Work:
+def cell_work(recipe: Recipe, *, train: int, val: int, tests: Mapping[str, int]) -> Work:
     """Count the images of one cell.
 
     Args:
         recipe: Resolved settings.
-        train: Training images of the split; with ``select = "last_all"`` the validation images join them.
+        train: Training images of the split; the validation images join them where ``select`` says so.
         val: Validation images of the split.
-        tests: Images of each test set.
+        tests: Images by test set.
     """
-    num_train = min(train + (val if recipe.select == "last_all" else 0), recipe.max_train_images or math.inf)
+    num_train = min(train + (val if recipe.trains_on_all else 0), recipe.max_train_images or math.inf)
     if recipe.drop_last and num_train > recipe.batch_size:
         num_train -= num_train % recipe.batch_size
-    num_val = min(val, recipe.max_val_images or math.inf)
-    num_test = sum(min(count, recipe.max_test_images or math.inf) for count in tests)
+    picking = [tests.get(name, 0) for name in recipe.test_selection] or [val]
+    num_val = sum(min(count, recipe.max_val_images or math.inf) for count in picking)
+    num_test = sum(min(count, recipe.max_test_images or math.inf) for count in tests.values())
     return Work(recipe.epochs * num_train * scale_factor(recipe), recipe.epochs * num_val, num_test)
 
 

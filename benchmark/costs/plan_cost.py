@@ -105,9 +105,7 @@ def estimate(
         cells, device=request.device, progress=lambda done, total: progress("measure networks", done, total)
     )
     host = measure_host(request, networks[0].cell.recipe, map_px=images.map_px)
-    works = [
-        cell_work(n.cell.recipe, train=images.train, val=images.val, tests=images.tests.values()) for n in networks
-    ]
+    works = [cell_work(n.cell.recipe, train=images.train, val=images.val, tests=images.tests) for n in networks]
     here = _conditions(str(fabric.device))
     devices = [this_machine(networks, works, host, name=_here(here))]
     devices += [

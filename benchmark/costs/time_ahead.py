@@ -58,4 +58,5 @@ def as_text(seconds: float) -> str:
 def study_work(study: Study, cell: Cell) -> Work:
     """Count the images that a cell of a study sees."""
     split = study.split
-    return cell_work(cell.recipe, train=len(split.train), val=len(split.val), tests=map(len, split.tests.values()))
+    tests = {name: len(items) for name, items in split.tests.items()}
+    return cell_work(cell.recipe, train=len(split.train), val=len(split.val), tests=tests)

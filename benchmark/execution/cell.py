@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -198,6 +199,9 @@ class CellJob:
             )
         if self.devices > 1:
             outcome.facts["devices"] = self.devices
+        if cell.recipe.test_selection:
+            counts = Counter(item.dataset for item in self.images.val)
+            outcome.facts["picked_on_test"] = dict(sorted(counts.items()))
         if sampler.rows:
             io.write_text(paths.system, pd.DataFrame(sampler.rows).to_csv(index=False))
         return outcome

@@ -17,7 +17,10 @@ _NEEDS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
     "warmup_by": ("warmup_epochs above 0", lambda r: r.warmup_epochs > 0),
     "scales": ("multi_scale = each or draw", lambda r: r.multi_scale != "none"),
     "scale_weights": ("multi_scale = draw", lambda r: r.multi_scale == "draw"),
-    "select_metric": ("select = best or schedule = plateau", lambda r: r.select == "best" or r.schedule == "plateau"),
+    "select_metric": (
+        "select = best or schedule = plateau",
+        lambda r: not r.select.startswith("last") or r.schedule == "plateau",
+    ),
 }
 """Field -> what else must be set for it to change anything."""
 

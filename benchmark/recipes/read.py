@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from benchmark.config import Recipe
 from benchmark.errors import BenchError, unknown_name
 from benchmark.recipes.meanings import MEANINGS
+from benchmark.recipes.selection import authors_rule, selection_asked, take_rules
 from benchmark.untrusted import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 
@@ -27,17 +28,25 @@ def load_recipe(name: str, *, model: str, overrides: Mapping[str, Any] | None = 
     Args:
         name: A packaged recipe, or the path of a TOML file.
         model: Registry name; the file's ``[models.<model>]`` table, if any, overrides its other fields.
-        overrides: Fields given on the command line; they win over the file.
+        overrides: Fields given on the command line; they win over the file. ``select = "test"`` stands for the test
+            sets by which the model's authors pick their checkpoint (the recipe's table ``test_selection``).
     Raises:
-        BenchError: Unknown recipe or field, or a value out of range.
+        BenchError: Unknown recipe or field, a value out of range, or a file that picks checkpoints on test images.
     """
     table = _read_toml(name)
     per_model = table.pop("models", {})
+    rules = take_rules(table, name)
     if not isinstance(per_model, dict) or not all(isinstance(table, dict) for table in per_model.values()):
         raise BenchError(f"recipe {name}: 'models' must be a table such as [models.pranet]")
     base_name = model.split(":")[0]
     fields = {"name": Path(name).stem, **table, **per_model.get(base_name, {}), **per_model.get(model, {})}
-    return validate_recipe({**fields, **(overrides or {})}, where=f"recipe {name}")
+    asked = selection_asked(overrides or {}, fields.get("select"), rules, recipe=name, model=model)
+    return validate_recipe({**fields, **asked}, where=f"recipe {name}")
+
+
+def authors_selection(name: str, model: str) -> str:
+    """Return what ``--set select=test`` stands for in a packaged recipe; empty for a model or a recipe without it."""
+    return authors_rule(take_rules(_read_toml(name), name), model) if name in recipe_names() else ""
 
 
 def unknown_field(key: str) -> str:

@@ -231,6 +231,8 @@ def train_denoiser(
 def _check(recipe: Recipe) -> None:
     if not recipe.noise:
         raise BenchError(f"recipe {recipe.name}: noise is empty; a denoiser learns from drawn noise")
+    if recipe.test_selection:
+        raise BenchError(f"recipe {recipe.name}: select = {recipe.select}: a denoiser is picked on validation images")
     fields = {"loss": ("native", recipe.loss), "normalize": ("none", recipe.normalize)}
     for name, (wanted, given) in fields.items():
         if given != wanted:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from benchmark.config import Recipe
 from benchmark.data.audit.leaks import Leak
 from benchmark.data.files.hashing import fingerprint
+from benchmark.data.listing.datasets import DATASETS
 from benchmark.data.listing.items import Item
 from benchmark.data.pixels.shared import Progress, SharedPixels
 from benchmark.data.splits.partition import Split
+from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
     from benchmark.data.pixels.pool import Pool
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """The images of one training, and where their pixels come from."""
+    """The images of one training, and where their pixels come from; ``val`` pick the checkpoint."""
 
     train: Sequence[Item]
     val: Sequence[Item]
     pixels: SharedPixels
 
     def pools(self, recipe: Recipe, progress: Progress | None = None) -> tuple[Pool, Pool]:
-        """Return the cached pixels to train on and those that choose the checkpoint."""
+        """Return the cached pixels to train on and those that pick the checkpoint."""
         return (
             self.pixels.pool(self.train, recipe, recipe.train_size, progress),
             self.pixels.pool(self.val, recipe, recipe.image_size, progress),
@@ -58,12 +60,45 @@ class TestImages:
 def training_images(split: Split, recipe: Recipe, pixels: SharedPixels) -> TrainingImages:
     """Choose what a recipe trains on and validates on."""
     train = subset(training_items(split, recipe), recipe.max_train_images)
-    return TrainingImages(train, subset(split.val, recipe.max_val_images), pixels)
+    return TrainingImages(train, picking_items(split, recipe), pixels)
 
 
 def training_items(split: Split, recipe: Recipe) -> Sequence[Item]:
-    """Return the training images, with the validation images where nothing is picked by them (``last_all``)."""
-    return (*split.train, *split.val) if recipe.select == "last_all" else split.train
+    """Return the training images, with the validation images where nothing is picked by them."""
+    return (*split.train, *split.val) if recipe.trains_on_all else split.train
+
+
+def picking_items(split: Split, recipe: Recipe) -> list[Item]:
+    """Return the images that pick the checkpoint: those that validate, or those of the test sets that ``select`` names.
+
+    Raises:
+        BenchError: The split tests no such set.
+    """
+    parts = [_test_set(split, name) for name in recipe.test_selection] or [split.val]
+    return [item for part in parts for item in subset(part, recipe.max_val_images)]
+
+
+def _test_set(split: Split, name: str) -> Sequence[Item]:
+    if name not in split.tests:
+        raise BenchError(
+            f"select = test: split {split.name} tests no {name} here, only {', '.join(split.tests) or 'nothing'}; "
+            "add it to --datasets, or name another set"
+        )
+    return split.tests[name]
+
+
+def named_selection(recipe: Recipe) -> Recipe:
+    """Return the recipe with the test sets of ``select`` by their short names, in order, whatever the user wrote."""
+    sets = recipe.test_selection
+    if not sets:
+        return recipe
+    known = {_plain(text): name for name, info in DATASETS.items() for text in (name, info.title)}
+    found = sorted({known.get(_plain(one), one.strip()) for one in sets})
+    return recipe.model_copy(update={"select": f"test:{'+'.join(found)}"})
+
+
+def _plain(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())
 
 
 def subset(items: Sequence[Item], limit: int | None) -> list[Item]:

@@ -24,7 +24,15 @@ from benchmark.robustness.corruptions import get_corruption
 from benchmark.robustness.denoising.classical import get_front_end
 from benchmark.store.layout import ResultsLayout, cell_id
 from benchmark.store.schema import SplitInfo
-from benchmark.study.images import TestImages, TrainingImages, subset, subset_positions, training_images
+from benchmark.study.images import (
+    TestImages,
+    TrainingImages,
+    named_selection,
+    picking_items,
+    subset,
+    subset_positions,
+    training_images,
+)
 from benchmark.study.scoring import Scoring
 
 IfExists = Literal["skip", "resume", "overwrite"]
@@ -150,7 +158,7 @@ def plan_study(request: Request, notice: Callable[[str], None] = lambda _: None)
     split = find_split(request)
     notice("reading files: fingerprints of training and validation images")
     info = describe_split(split)
-    cells = name_cells(request, models, info)
+    cells = name_cells(request, models, info, split)
     notice("comparing pixels of training and test images (kept for the next run)")
     leaks = find_leaks(_as_used(split, [recipe for _, recipe in models]), cache_dir=request.cache_dir)
     return Study(request, tuple(cells), split, info, leaks, ResultsLayout(request.results))
@@ -165,7 +173,8 @@ def resolve_models(request: Request) -> list[tuple[ModelSpec, Recipe]]:
     specs = expand_models(list(request.models))
     if not specs or not request.seeds or not request.datasets:
         raise BenchError("nothing to run: --models, --datasets and --seeds each need at least one name or number")
-    return [(spec, load_recipe(request.recipe, model=spec.name, overrides=request.overrides)) for spec in specs]
+    recipes = (load_recipe(request.recipe, model=spec.name, overrides=request.overrides) for spec in specs)
+    return [(spec, named_selection(recipe)) for spec, recipe in zip(specs, recipes, strict=True)]
 
 
 def find_split(request: Request) -> Split:
@@ -192,21 +201,30 @@ def describe_split(split: Split) -> SplitInfo:
     )
 
 
-def name_cells(request: Request, models: Sequence[tuple[ModelSpec, Recipe]], info: SplitInfo | None) -> list[Cell]:
+def name_cells(
+    request: Request,
+    models: Sequence[tuple[ModelSpec, Recipe]],
+    info: SplitInfo | None,
+    split: Split | None = None,
+) -> list[Cell]:
     """Return one cell per model, variant and seed; a seed that is given twice counts once.
 
     Args:
         request: Variants, seeds, folder of weights.
         models: See ``resolve_models``.
         info: The split; None for cells that are only counted: they get no hash, and no file is read.
+        split: Its images, for recipes that pick their checkpoint on test images.
     """
     cells = []
     for spec, recipe in models:
+        picked = fingerprint(picking_items(split, recipe)) if recipe.test_selection and split is not None else ""
         weights = weights_file(request.weights_dir, spec, recipe) if info is not None else None
         for ablation in request.ablations:
             for seed in dict.fromkeys(request.seeds):
                 if info is not None:
-                    cells.append(make_cell(spec, recipe, info, seed=seed, ablation=ablation, weights=weights))
+                    cells.append(
+                        make_cell(spec, recipe, info, seed=seed, ablation=ablation, weights=weights, picked=picked)
+                    )
                 else:
                     cells.append(Cell("/".join([spec.name, *ablation, str(seed)]), spec, recipe, seed, ablation))
     return cells
@@ -244,8 +262,12 @@ def make_cell(
     seed: int,
     ablation: tuple[str, ...],
     weights: Path | None = None,
+    picked: str = "",
 ) -> Cell:
-    """Name a cell. Its hash covers all that can change a number, and nothing else (no paths, no device)."""
+    """Name a cell. Its hash covers all that can change a number, and nothing else (no paths, no device).
+
+    ``picked`` is the fingerprint of the test images that pick the checkpoint, where they do.
+    """
     payload = {
         "model": spec.name,
         "options": spec.options,
@@ -260,6 +282,8 @@ def make_cell(
         payload["denoise"] = get_front_end(recipe.denoise).hash
     if weights is not None:
         payload["weights"] = file_hash(weights)
+    if picked:
+        payload["picked"] = picked
     name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)
     return Cell(name, spec, recipe, seed, ablation, weights)
 
@@ -267,7 +291,7 @@ def make_cell(
 def _as_used(split: Split, recipes: Sequence[Recipe]) -> Split:
     """The split with those images alone that some recipe takes: what no network sees leaks nothing."""
 
-    if any(recipe.select == "last_all" for recipe in recipes):  # its limit counts over both parts
+    if any(recipe.trains_on_all for recipe in recipes):  # its limit counts over both parts
         return split
 
     def taken(items: Sequence[Item], limits: Sequence[int | None]) -> tuple[Item, ...]:

@@ -153,7 +153,7 @@ def train(
             }
             state.add_epoch(row, time.perf_counter() - begun)
             score = scores[task.metric(recipe)]
-            if recipe.select != "best" or score > state.best_score:
+            if recipe.select.startswith("last") or score > state.best_score:
                 state.best_score, state.best_epoch = score, epoch
                 state.best_weights = {k: v.detach().to("cpu", copy=True) for k, v in model.state_dict().items()}
             on_epoch(row)

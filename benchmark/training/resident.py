@@ -18,7 +18,7 @@ class Resident:
     """A pool's images (N, S, S, 3) and masks (N, S, S), uint8, on a device."""
 
     def __init__(self, pool: Pool, device: torch.device) -> None:
-        self.names, self.labels = pool.names, pool.labels
+        self.names, self.labels, self.sizes = pool.names, pool.labels, pool.sizes
         self._device = device
         starts = range(0, len(pool), _CHUNK)
         chunks = [pool.batch(np.arange(start, min(start + _CHUNK, len(pool)))) for start in starts]

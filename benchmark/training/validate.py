@@ -26,7 +26,9 @@ SCORES = ("val_dice_half", "val_mdsc", "val_iou_mean")
 
 @torch.no_grad()
 def validate(model: nn.Module, recipe: Recipe, val_set: Pool | Resident, fabric: Fabric) -> dict[str, float]:
-    """Score the validation images at training size, on the device; what comes back is three numbers an image.
+    """Score the images that pick the checkpoint at training size, on the device; three numbers an image come back.
+
+    Where they are of several test sets (``select = "test:A+B"``), a score is the mean of the sets' means.
 
     Returns:
         ``val_dice_half``: mean over images of Dice at 0.5; ``val_mdsc``: mean over images and the 256 thresholds of
@@ -52,7 +54,8 @@ def validate(model: nn.Module, recipe: Recipe, val_set: Pool | Resident, fabric:
     found = torch.cat(columns).cpu()
     if not torch.stack(finite).all():
         return dict.fromkeys(SCORES, math.nan)
-    return dict(zip(SCORES, found.mean(0).tolist(), strict=True))
+    parts = found.split(val_set.sizes) if recipe.test_selection else (found,)
+    return dict(zip(SCORES, torch.stack([part.mean(0) for part in parts]).mean(0).tolist(), strict=True))
 
 
 def _pass_size(recipe: Recipe) -> int:

@@ -86,9 +86,9 @@ def plan_tuning(asked: Asked, notice: Callable[[str], None] = lambda _: None) ->
 
 
 def _check(recipe: Recipe, space: Space) -> None:
-    if recipe.select == "last_all":
+    if recipe.trains_on_all:
         raise BenchError(
-            f"recipe {recipe.name} trains on the validation images (select = last_all), so they cannot judge a trial; "
-            "add --set select=best"
+            f"recipe {recipe.name} trains on the validation images (select = {recipe.select}), so they cannot judge a "
+            "trial; add --set select=best"
         )
     space.check(recipe)

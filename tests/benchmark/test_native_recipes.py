@@ -16,7 +16,7 @@ from benchmark.data.splits.choose import Split
 from benchmark.errors import BenchError
 from benchmark.models.registry import build_model
 from benchmark.recipes.read import load_recipe, validate_recipe
-from benchmark.study.images import training_items
+from benchmark.study.images import named_selection, training_items
 from benchmark.training.optim import learning_rate, make_optimizer, plateau_rate
 from benchmark.training.steps import _scales
 
@@ -305,3 +305,27 @@ def test_pranets_cross_entropy_is_released_or_intended_by_a_setting(name: str) -
     mask[..., 20:40, 20:50] = 1
     assert isinstance(released, nn.Module)
     assert abs(released.loss(outputs, mask) - intended.loss(outputs, mask)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("model", "sets"),
+    [
+        ("caranet", "cvc300"),
+        ("pranet_v2", "clinicdb+cvc300"),
+        ("pranet_v2_res2net", "clinicdb+cvc300"),
+        ("polyp_pvt", "clinicdb+colondb+cvc300+etis+kvasir"),
+        ("ssformer_s", "clinicdb+colondb+cvc300+etis+kvasir"),
+        ("ssformer_l", "clinicdb+colondb+cvc300+etis+kvasir"),
+    ],
+)
+def test_the_authors_selection_on_test_images_is_had_by_name_alone(model: str, sets: str) -> None:
+    ours, theirs = load_recipe("native", model=model), load_recipe("native", model=model, overrides={"select": "test"})
+    assert not ours.test_selection and theirs.select == f"test:{sets}"
+    assert theirs.hash != ours.hash and theirs.trains_on_all
+    assert theirs.model_copy(update={"select": ours.select}) == ours
+
+
+@pytest.mark.parametrize("written", ["CVC-300+CVC-ClinicDB", "cvc-clinicdb+ CVC300", "clinicdb+cvc300+cvc300"])
+def test_one_rule_has_one_name_and_one_hash(written: str) -> None:
+    recipe = named_selection(load_recipe("native", model="caranet", overrides={"select": f"test:{written}"}))
+    assert recipe.select == "test:clinicdb+cvc300"

@@ -49,6 +49,11 @@ class Pool:
         return int(self.offsets[-1])
 
     @property
+    def sizes(self) -> list[int]:
+        """Number of images of each subset."""
+        return [len(part) for part in self.parts]
+
+    @property
     def names(self) -> list[str]:
         """Ids of the images, in order."""
         return [name for part in self.parts for name in part.names]

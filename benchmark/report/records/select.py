@@ -60,6 +60,12 @@ def recipe_label(record: Record) -> str:
     return f"{record.recipe_name}[{inside}]" if inside else record.recipe_name
 
 
+def picked_on(record: Record) -> tuple[str, ...]:
+    """Return the test sets by whose images a record's checkpoint was picked; mostly none."""
+    kind, _, sets = str(record.recipe.get("select", "")).partition(":")
+    return tuple(sets.split("+")) if kind == "test" else ()
+
+
 def split_label(record: Record) -> str:
     """Return ``paper:0:1a2b3c4d``: name, seed and the fingerprint of the training images."""
     split = record.split
@@ -67,9 +73,13 @@ def split_label(record: Record) -> str:
 
 
 def matches_recipe(record: Record, wanted: str) -> bool:
-    """Return whether ``wanted`` is the record's recipe name, its label, its hash, or ``name-hash``."""
+    """Return whether ``wanted`` is the record's recipe name, its label, its hash, ``name-hash``, or ``name[field]``.
+
+    The last names the fields that were changed, whatever their values.
+    """
     name, digest = record.recipe_name, record.recipe_hash
-    return wanted in (name, recipe_label(record), digest, f"{name}-{digest[:8]}")
+    fields = f"{name}[{','.join(sorted(changed_fields(record) or {}))}]"
+    return wanted in (name, recipe_label(record), digest, f"{name}-{digest[:8]}", fields)
 
 
 def matches_split(record: Record, wanted: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign
+from benchmark.report.records.names import dataset_title
 from benchmark.report.tables.leaks import count_kinds, describe_leaks
 from benchmark.report.tables.rows import Row
 from benchmark.store.schema import Record
@@ -23,6 +24,7 @@ class Facts:
         leaked: Leaked test images by kind; empty in older records.
         weights: What the networks started from, with names where they differ.
         commit: Of the code that made the records.
+        picked: Test sets by whose images checkpoints were picked, with names where they differ; mostly empty.
         tuned: Number of trials of ``bench tune``, with names where it differs; empty where nothing was tuned.
     """
 
@@ -40,6 +42,7 @@ class Facts:
     leaked: Mapping[str, int] = field(default_factory=dict)
     commit: str = ""
     tuned: str = ""
+    picked: str = ""
 
 
 def gather_facts(
@@ -67,6 +70,7 @@ def gather_facts(
         leaked=count_kinds(tests),
         commit=", ".join(commits),
         tuned=_join_tuned(ours, dataset),
+        picked=_join_picked(ours),
     )
 
 
@@ -102,6 +106,7 @@ def _how_made(facts: Facts, with_std: bool) -> dict[str, str]:
         "split": facts.split and f"Split {facts.split}",
         "recipe": facts.recipe and f"Recipe {spaced}{_in_brackets(facts.recipe_hash)}",
         "tuned": facts.tuned and f"Recipe tuned on validation images {facts.tuned}",
+        "picked": facts.picked,
         "seeds": _seeds(facts.seeds, with_std) if facts.seeds else "",
         "weights": facts.weights and f"Weights: {facts.weights}",
         "leaks": "" if facts.num_leaked is None else describe_leaks(facts.num_leaked, facts.leaked),
@@ -153,6 +158,21 @@ def _join_weights(rows: Sequence[Row]) -> str:
     if len(by_weights) <= 1:
         return "".join(by_weights)
     return "; ".join(f"{weights}: {', '.join(titles)}" for weights, titles in by_weights.items())
+
+
+def _join_picked(records: Sequence[Record]) -> str:
+    """Say which checkpoints were picked on test images, and on whose."""
+    sets = {r.model_title or r.model: select.picked_on(r) for r in records}
+    if not any(sets.values()):
+        return ""
+    by_sets: dict[str, list[str]] = {}
+    for title, names in sets.items():
+        if names:
+            by_sets.setdefault(", ".join(map(dataset_title, names)), []).append(title)
+    if len(by_sets) == 1 and len(next(iter(by_sets.values()))) == len(sets):
+        return f"Checkpoints picked on test images of {next(iter(by_sets))}: optimistic scores"
+    said = "; ".join(f"{', '.join(titles)} on {names}" for names, titles in by_sets.items())
+    return f"Checkpoints picked on test images, so that these scores are optimistic: {said}"
 
 
 def _join_tuned(records: Sequence[Record], dataset: str) -> str:

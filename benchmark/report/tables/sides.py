@@ -12,7 +12,15 @@ from benchmark.store import io
 
 
 def compare_folders(
-    a: str, b: str, *, results: Path, protocol: str, recipe: str | None, split: str | None, top: int
+    a: str,
+    b: str,
+    *,
+    results: Path,
+    protocol: str,
+    recipe: str | None,
+    split: str | None,
+    top: int,
+    recipe_b: str | None = None,
 ) -> Compared:
     """Compare two sides.
 
@@ -22,6 +30,7 @@ def compare_folders(
         results: Folder of a side that names none.
         protocol: Scoring protocol of the numbers.
         recipe: Only this recipe.
+        recipe_b: The recipe of B, where it is another.
         split: Only this split.
         top: Images to name per model and test set.
     Raises:
@@ -30,14 +39,14 @@ def compare_folders(
     if top < 0:
         raise BenchError(f"--top {top}: expected a number of images from 0 on")
     sides = []
-    for text in (a, b):
+    for text, wanted in ((a, recipe), (b, recipe_b or recipe)):
         folder, commit = _split(text, results)
         records = io.read_records(folder)
         mine = [r for r in records if str(r.environment.get("commit") or "").startswith(commit)]
         if commit and not mine:
             commits = {str(r.environment.get("commit") or "unknown")[:8] for r in records}
             raise BenchError(f"{text}: no record of commit {commit}; the folder holds {', '.join(sorted(commits))}")
-        sides.append(Side(text, choose(mine, recipe=recipe, split=split), score_reader(folder, protocol)))
+        sides.append(Side(text, choose(mine, recipe=wanted, split=split), score_reader(folder, protocol)))
     return compare_results(*sides, protocol=protocol, top=top)
 
 

@@ -30,14 +30,16 @@ def test_a_forward_pass_is_a_third_of_a_step() -> None:
 
 def test_the_images_of_a_cell_are_those_that_its_recipe_takes() -> None:
     plain = Recipe(epochs=10, max_test_images=30)
-    assert cell_work(plain, train=100, val=20, tests=[50, 8]) == Work(1000, 200, 38)
+    assert cell_work(plain, train=100, val=20, tests={"a": 50, "b": 8}) == Work(1000, 200, 38)
     both = Recipe(epochs=2, select="last_all", batch_size=16, drop_last=True, max_val_images=5)
-    assert cell_work(both, train=100, val=20, tests=[1]) == Work(2 * 112, 10, 1)  # 120 images, the last 8 dropped
+    assert cell_work(both, train=100, val=20, tests={"a": 1}) == Work(2 * 112, 10, 1)  # 120 images, the last 8 dropped
+    picked = both.model_copy(update={"select": "test:a+b"})
+    assert cell_work(picked, train=100, val=20, tests={"a": 50, "b": 3, "c": 9}) == Work(2 * 112, 2 * (5 + 3), 62)
     scaled = Recipe(epochs=1, image_size=352, multi_scale="each", scales=(0.75, 1.0, 1.25))
     sides = (256, 352, 448)  # 264 and 440 rounded to multiples of 32, as PraNet's training does
-    assert cell_work(scaled, train=7, val=0, tests=[]).train == pytest.approx(7 * sum(s * s for s in sides) / 352**2)
+    assert cell_work(scaled, train=7, val=0, tests={}).train == pytest.approx(7 * sum(s * s for s in sides) / 352**2)
     drawn = Recipe(epochs=1, image_size=128, multi_scale="draw", scales=(0.5, 1.0), scale_weights=(3.0, 1.0))
-    assert cell_work(drawn, train=8, val=0, tests=[]).train == pytest.approx(8 * (3 * 0.25 + 1) / 4)
+    assert cell_work(drawn, train=8, val=0, tests={}).train == pytest.approx(8 * (3 * 0.25 + 1) / 4)
 
 
 def test_seconds_of_a_cell_by_hand() -> None:

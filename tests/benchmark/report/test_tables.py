@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_results import with_test
+from made_results import changed, with_test
 
 from benchmark.errors import BenchError
 from benchmark.metrics.measures import MEASURES
+from benchmark.report.records.select import choose, recipe_label
 from benchmark.report.sheets.files import write_tables
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.rows import Row, mark_best
@@ -248,6 +249,25 @@ def test_the_refusal_can_be_resolved_by_naming_one(make_record: Any) -> None:
         build_tables(records, recipe="paper")
     with pytest.raises(BenchError, match="--split pranet: no record"):
         build_tables(records, split="pranet")
+
+
+def test_a_recipe_is_chosen_by_the_fields_that_were_changed(make_record: Any) -> None:
+    rule = {"recipe_name": "native", "recipe": {"select": "test:cvc300"}}
+    records = [make_record("caranet", recipe_name="native"), make_record("caranet", cell="c/n-2/seed0", **rule)]
+    other = make_record("pranet_v2", recipe_name="native", recipe={"select": "test:clinicdb+cvc300"}, tests={"etis": 1})
+    assert {recipe_label(r) for r in [*records[1:], other]} == {'native[select="test"]'}
+    assert [r.cell for r in choose([*records, other], recipe="native[select]", split=None)] == [
+        "c/n-2/seed0",
+        other.cell,
+    ]
+    assert choose(records, recipe="native", split=None) == records[:1]
+    (table,) = build_tables(records[1:])
+    assert "Checkpoints picked on test images of CVC-300: optimistic scores." in table.sheet.caption
+    (table,) = build_tables(
+        [*records[1:], changed(other, tests=records[0].to_json()["tests"])], recipe="native[select]"
+    )
+    said = "so that these scores are optimistic: caranet on CVC-300; pranet_v2 on CVC-ClinicDB, CVC-300."
+    assert said in table.sheet.caption
 
 
 def test_two_splits_that_share_no_test_set_need_no_choice(make_record: Any) -> None:
