@@ -140,13 +140,21 @@ def _ignored(study: Study) -> list[str]:
 
 def _leaks(found: Sequence[Leak]) -> str:
     """Count the leaked test images by kind; of the whole set, even where only some are scored."""
-    words = {"exact": "also in training", "near": "near-duplicates", "sequence": "of a sequence that trains"}
+    words = {"exact": "also in training", "near": "near-duplicates", "sequence": "of a sequence or scene that trains"}
     counts = {kind: sum(leak.kind == kind for leak in found) for kind in words}
     return "".join(f", {number} {words[kind]}" for kind, number in counts.items() if number)
 
 
 def _of(count: int, limit: int | None) -> str:
     return f"{limit} of {count}" if limit is not None and limit < count else str(count)
+
+
+def _leak_counts(study: Study) -> dict[str, dict[str, int]]:
+    """``num_leaked`` and ``num_leaked_<kind>``, each by test set."""
+    from benchmark.data.audit.leaks import count_leaks
+
+    by_set = {name: count_leaks(found) for name, found in study.leaks.items()}
+    return {key: {name: counts[key] for name, counts in by_set.items()} for key in count_leaks(())}
 
 
 def plan_json(study: Study) -> dict[str, Any]:
@@ -156,6 +164,6 @@ def plan_json(study: Study) -> dict[str, Any]:
         "split": study.info.model_dump(),
         "tests": {name: len(items) for name, items in study.split.tests.items()},
         "missing": study.split.missing,
-        "num_leaked": {name: sum(leak.kind == "exact" for leak in found) for name, found in study.leaks.items()},
+        **_leak_counts(study),
         "leaks": {name: [leak._asdict() for leak in found] for name, found in study.leaks.items()},
     }

@@ -13,12 +13,13 @@ from benchmark.costs.profile import count_macs
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.summary import live_parameters
+from benchmark.store.schema import PRETRAINING
 from benchmark.study.plan import Cell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-VALUES_ONLY = ("pretraining",)
+VALUES_ONLY = (PRETRAINING,)
 """Switches that change nothing but the values of the weights."""
 
 _LATENCY_ROUNDS = 8

@@ -21,7 +21,7 @@ from benchmark.scoring.test_sets import score_network
 from benchmark.store import io
 from benchmark.store.checkpoint import load_weights, save_weights
 from benchmark.store.layout import CellPaths
-from benchmark.store.schema import Record, Status
+from benchmark.store.schema import PRETRAINING, Record, Status
 from benchmark.study.events import Events
 from benchmark.study.images import TestImages, TrainingImages
 from benchmark.study.plan import Cell, Study
@@ -139,7 +139,6 @@ class CellJob:
         model = build_network(cell.spec, recipe, drop=cell.ablation, weights=cell.weights, pretrained=pretrained)
         facts: dict[str, Any] = {
             "num_params": live_parameters(model),
-            "parts": list(switches(cell.spec)),
             "pretrained": _weights_used(model),
             "environment": run_environment(fabric, cell.spec),
         }
@@ -149,9 +148,10 @@ class CellJob:
         if self.trained is not None:
             model.load_state_dict(load_weights(paths.best, self.trained.best_sha256))
             model.to(fabric.device)
-            facts |= {key: getattr(self.trained, key) for key in _OF_TRAINING}
+            facts |= {key: getattr(self.trained, key) for key in _OF_TRAINING} | _parts(cell, self.trained.pretrained)
         else:
             paths.best.unlink(missing_ok=True)
+            facts |= _parts(cell, facts["pretrained"])
             outcome = self._train(model, fabric, events)
             facts |= _training_facts(outcome, paths, model)
             if outcome.status != "ok":
@@ -213,6 +213,13 @@ def _weights_used(model: nn.Module) -> dict[str, Any]:
         return {}
     info: dict[str, Any] = dict(model.weights_info or {})  # type: ignore[arg-type]
     return {"used": bool(info), **info}
+
+
+def _parts(cell: Cell, pretrained: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which declared parts the network has and which it lacks, weights that were not loaded among them."""
+    declared = switches(cell.spec)
+    off = [part for part in declared if part in cell.ablation or (part == PRETRAINING and not pretrained.get("used"))]
+    return {"parts": [part for part in declared if part not in off], "parts_off": off}
 
 
 def _training_facts(outcome: Outcome, paths: CellPaths, model: nn.Module) -> dict[str, Any]:

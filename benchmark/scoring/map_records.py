@@ -217,7 +217,6 @@ def _test_result(one: TestSet, chosen: Sequence[Item], scored: Scored) -> TestRe
         n=len(chosen),
         of=one.of if len(chosen) < one.of else None,
         fingerprint=fingerprint(chosen),
-        num_leaked=0,
         scores=scored.summary,
     )
 

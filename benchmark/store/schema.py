@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from benchmark.errors import BenchError
 from benchmark.store.layout import ResultsLayout
 
 SCHEMA_VERSION = 1
 LeakKind = Literal["exact", "near", "sequence"]
-"""How a test image is leaked: the same pixels, nearly the same picture, or a frame of the same sequence trains."""
+"""How a test image is leaked: the same pixels, nearly the same picture, or a frame of its sequence or scene trains."""
+LEAK_KINDS: tuple[LeakKind, ...] = get_args(LeakKind)
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Score = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 """A figure of a test set: a share, or a distance in pixels."""
 
 Status = Literal["ok", "diverged", "failed", "interrupted", "skipped"]
+
+PRETRAINING = "pretraining"
+"""The part of a model that is weights and nothing else."""
 
 
 class SplitInfo(BaseModel):
@@ -34,7 +38,7 @@ class SplitInfo(BaseModel):
 
 
 class TestResult(BaseModel):
-    """One test set: how many images, which, how many of them stand in training too, and the scores by protocol."""
+    """One test set: how many images, which, how many of them are leaked and how, and the scores by protocol."""
 
     __test__ = False  # not a test class, whatever pytest makes of the name
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,11 +46,32 @@ class TestResult(BaseModel):
     n: Count
     of: Count | None = Field(default=None, description="Images that the set holds, where fewer were scored.")
     fingerprint: str
-    num_leaked: Count
+    num_leaked: Count | None = Field(default=None, description="Leaked images of every kind; None where not counted.")
+    num_leaked_exact: Count | None = None
+    num_leaked_near: Count | None = None
+    num_leaked_sequence: Count | None = None
     leaked: dict[LeakKind, list[str]] | None = Field(
         default=None, description="Ids of leaked test images by kind; None where nobody looked."
     )
     scores: dict[str, dict[str, Score]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_counts(cls, data: Any) -> Any:
+        """Counts follow the lists where there are any; older records call the exact copies alone ``num_leaked``."""
+        if not isinstance(data, dict) or not isinstance(stated := data.get("num_leaked") or 0, int) or stated < 0:
+            return data  # to be refused as it stands
+        leaked = data.get("leaked")
+        if isinstance(leaked, dict) and all(isinstance(ids, list) for ids in leaked.values()):
+            counts = {f"num_leaked_{kind}": len(leaked.get(kind, ())) for kind in LEAK_KINDS}
+            return {**data, **counts, "num_leaked": sum(counts.values())}
+        if "num_leaked_exact" not in data and "num_leaked" in data:
+            return {**data, "num_leaked_exact": data["num_leaked"], "num_leaked": None}
+        return data
+
+    def num_leaked_by_kind(self) -> dict[str, int | None]:
+        """Return the leaked images by kind; None where that kind was not looked for."""
+        return {kind: getattr(self, f"num_leaked_{kind}") for kind in LEAK_KINDS}
 
 
 class Record(BaseModel):
@@ -59,7 +84,10 @@ class Record(BaseModel):
     model_title: str
     model_options: dict[str, Any] = {}
     ablation: list[str] = []
-    parts: list[str] = Field(default=[], description="Parts that an ablation of this model can leave out.")
+    parts: list[str] = Field(default=[], description="Declared parts that the network has.")
+    parts_off: list[str] = Field(
+        default=[], description="Declared parts that it lacks: left out, or weights that were not loaded."
+    )
     recipe_name: str
     recipe: dict[str, Any]
     recipe_hash: str
@@ -85,6 +113,17 @@ class Record(BaseModel):
     )
     timing: dict[str, float] = {}
     created: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_parts(cls, data: Any) -> Any:
+        """Older records list every declared part, also those left out and pretraining where nothing was loaded."""
+        if not isinstance(data, dict) or "parts_off" in data or not isinstance(declared := data.get("parts"), list):
+            return data
+        dropped, pretrained = data.get("ablation") or [], data.get("pretrained") or {}
+        loaded = not isinstance(pretrained, dict) or pretrained.get("used", True)
+        off = [part for part in declared if part in dropped or (part == PRETRAINING and not loaded)]
+        return {**data, "parts": [part for part in declared if part not in off], "parts_off": off}
 
     @field_validator("recipe")
     @classmethod

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.store.commands import Command
 from benchmark.store.layout import ResultsLayout
-from benchmark.store.schema import Record, TestResult
+from benchmark.store.schema import LEAK_KINDS, Record, TestResult
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
 
-FORMAT = 4
+FORMAT = 5
 """Part of every digest: raised when this file writes something else, so that mirrors are brought up to date."""
 MAIN_PROTOCOL = "pranet"
 FIGURES = MEASURE_KEYS
@@ -62,7 +62,7 @@ def params(record: Record) -> dict[str, str]:
         "recipe": record.recipe_name or "none",
         "recipe_hash": record.recipe_hash,
         **{f"part.{part}": "on" for part in record.parts},
-        **{f"part.{part}": "off" for part in record.ablation},
+        **{f"part.{part}": "off" for part in (*record.parts_off, *record.ablation)},
         **{f"option.{key}": value for key, value in record.model_options.items()},
         **{f"protocol.{name}": value for name, value in record.protocols.items()},
         **flatten(record.recipe, "recipe."),
@@ -98,13 +98,20 @@ def tags(record: Record) -> dict[str, str]:
             "bench.dirty": env.get("dirty"),
             "bench.host": env.get("host"),
             "bench.device": env.get("device_name"),
-            "bench.num_leaked": sum(test.num_leaked for test in record.tests.values()),
+            **_leaks(record),
             "bench.missing": "; ".join(f"{name}: {why}" for name, why in record.missing.items()) or None,
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": env.get("commit"),
             "mlflow.note.content": _note(record),
         }
     )
+
+
+def _leaks(record: Record) -> dict[str, int | None]:
+    """Leaked images over all test sets, in all and by kind; left out where a set does not state them."""
+    kinds = ("num_leaked", *(f"num_leaked_{kind}" for kind in LEAK_KINDS))
+    stated = {kind: [getattr(test, kind) for test in record.tests.values()] for kind in kinds}
+    return {f"bench.{kind}": None if None in found else sum(found) for kind, found in stated.items()}
 
 
 def _note(record: Record) -> str:

@@ -49,6 +49,8 @@ def test_the_table_holds_scores_paired_differences_and_cost(ablate: Bench, tmp_p
     assert len(frame) == 8 and set(frame["drop"]) == {"none", "wide"}
     cells = list((tmp_path / "results" / "runs").glob("*/*/*/scores.parquet"))
     assert len(cells) == 4, "two variants x two seeds, each an ordinary cell"
+    records = [json.loads(c.with_name("run.json").read_text()) for c in cells]
+    assert all(("wide" in r["parts"]) == (r["ablation"] == []) == ("wide" not in r["parts_off"]) for r in records)
     rows = pd.concat([pd.read_parquet(c).assign(variant=c.parts[-4]) for c in cells])
     rows = rows[(rows["protocol"] == "pranet") & (rows["dataset"] == "phantom-etis")]
     mean = rows.groupby("variant")["dice"].mean()
@@ -98,6 +100,18 @@ def test_pretraining_alone_is_dropped_with_weights_from_a_folder(bench: Bench, t
     used = {tuple(r["ablation"]): r["pretrained"] for r in records}
     assert set(used) == {(), ("pretraining",)}
     assert len(used[()]["sha256"]) == 64 and not used[("pretraining",)]["used"]
+
+
+def test_a_record_lists_pretraining_only_where_weights_were_loaded(bench: Bench, tmp_path: Path) -> None:
+    told = NET.replace('"none": "a', '"pretraining": "weights", "none": "a')
+    told = told.replace("self.body = ", "self.weights_info = None\n        self.body = ")
+    (tmp_path / "told_net.py").write_text(told)
+    fixed = ("--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first")
+    bench("run", "--models", "./told_net.py", *fixed)
+    (path,) = (tmp_path / "results").rglob("run.json")
+    record = json.loads(path.read_text())
+    assert record["pretrained"] == {"used": False}
+    assert (record["parts"], record["parts_off"]) == (["wide", "none"], ["pretraining"])
 
 
 def test_the_order_and_repetition_of_parts_change_nothing() -> None:

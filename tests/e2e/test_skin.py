@@ -59,7 +59,7 @@ def test_skin_from_files_to_tables(bench: Bench, tmp_path: Path) -> None:
     done = bench(*run, *skin, "--no-track", "--no-time-first")
     record = json.loads(next((tmp_path / "results" / "runs").rglob("run.json")).read_text())
     tests = record["tests"]
-    assert {name: (one["n"], one["num_leaked"]) for name, one in tests.items()} == {
+    assert {name: (one["n"], one["num_leaked_exact"]) for name, one in tests.items()} == {
         "isic2016": (6, 0),
         "isic2018": (7, 0),
         "ph2": (10, 0),

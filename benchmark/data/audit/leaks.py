@@ -85,18 +85,24 @@ def _mark(
 
 
 def leak_facts(leaks: Iterable[Leak], items: Iterable[Item]) -> dict[str, Any]:
-    """Return what a record states of the leaks of one test set: ``num_leaked`` (exact) and ``leaked`` by kind.
+    """Return what a record states of the leaks of one test set: the ids by kind, their numbers and the total.
 
     Args:
         leaks: Of the whole set.
         items: The images that were scored; leaks of others do not count.
     """
-    ids = {item.id for item in items}
-    by_kind: dict[str, list[str]] = {kind: [] for kind in get_args(LeakKind)}
-    for leak in leaks:
-        if leak.id in ids:
-            by_kind[leak.kind].append(leak.id)
-    return {"num_leaked": len(by_kind["exact"]), "leaked": by_kind}
+    scored = {(item.dataset, item.id) for item in items}
+    found = [leak for leak in leaks if (leak.dataset, leak.id) in scored]
+    return {
+        **count_leaks(found),
+        "leaked": {kind: [leak.id for leak in found if leak.kind == kind] for kind in get_args(LeakKind)},
+    }
+
+
+def count_leaks(leaks: Iterable[Leak]) -> dict[str, int]:
+    """Return ``num_leaked`` (all) and ``num_leaked_<kind>`` for each kind."""
+    kinds = [leak.kind for leak in leaks]
+    return {"num_leaked": len(kinds), **{f"num_leaked_{kind}": kinds.count(kind) for kind in get_args(LeakKind)}}
 
 
 def _nearest(item: Item, frames: Sequence[Item]) -> Item:

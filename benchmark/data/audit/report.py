@@ -21,7 +21,7 @@ LOOKED_FOR = (
 _KINDS = {
     "exact": "with the very pixels of a training image",
     "near": "nearly a training image",
-    "sequence": "of a sequence that trains",
+    "sequence": "of a sequence or scene that trains",
 }
 
 

@@ -85,10 +85,10 @@ def _leaks(test: TestResult, *, foreign: bool) -> str:
     """Leaked images in words: nobody knows what others trained on."""
     if foreign:
         return "unknown"
-    kinds = test.leaked
-    if kinds is None:
-        return f"{test.num_leaked} exact; near and sequence not looked for"
-    return ", ".join(f"{len(kinds.get(kind, ()))} {kind}" for kind in LEAK_KINDS)
+    kinds = {kind: number for kind, number in test.num_leaked_by_kind().items() if number is not None}
+    said = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+    sought = [kind for kind in LEAK_KINDS if kind not in kinds]
+    return said + (f"; {' and '.join(sought)} not looked for" if sought else "")
 
 
 def cell_states(records: Sequence[Record]) -> dict[str, Any]:

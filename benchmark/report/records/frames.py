@@ -12,7 +12,7 @@ from benchmark.store.layout import ResultsLayout
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.store.schema import Record
+    from benchmark.store.schema import Record, TestResult
 
 
 def load_results(results: str | Path = "results", *, protocol: str = "pranet", per_image: bool = False) -> pd.DataFrame:
@@ -23,9 +23,10 @@ def load_results(results: str | Path = "results", *, protocol: str = "pranet", p
         protocol: Whose scores.
         per_image: One row per cell and test image (columns of scores.parquet) instead of one per cell and test set.
     Returns:
-        Cell, model, title, ablation, recipe, split, seed, status, synthetic, dataset, then n and num_leaked with
-        the set's scores (mDSC, mIoU, ...), or id and that image's scores. A cell without scores has one row with
-        ``dataset`` None in the table of sets, and none in that of images.
+        Cell, model, title, ablation, recipe, split, seed, status, synthetic, dataset, then n, num_leaked (every kind),
+        num_leaked_exact, _near and _sequence (None where not looked for) with the set's scores (mDSC, mIoU, ...), or
+        id and that image's scores. A cell without scores has one row with ``dataset`` None in the table of sets, and
+        none in that of images.
     Raises:
         BenchError: No such folder, or an unreadable record.
     """
@@ -64,8 +65,13 @@ def _facts(record: Record) -> dict[str, Any]:
 def _set_rows(record: Record, protocol: str) -> list[dict[str, Any]]:
     facts = _facts(record)
     rows = [
-        {**facts, "dataset": name, "n": test.n, "num_leaked": test.num_leaked, **test.scores[protocol]}
+        {**facts, "dataset": name, "n": test.n, **_leaks(test), **test.scores[protocol]}
         for name, test in record.tests.items()
         if protocol in test.scores
     ]
     return rows or [{**facts, "dataset": None}]
+
+
+def _leaks(test: TestResult) -> dict[str, int | None]:
+    by_kind = {f"num_leaked_{kind}": number for kind, number in test.num_leaked_by_kind().items()}
+    return {"num_leaked": test.num_leaked, **by_kind}

@@ -20,8 +20,7 @@ class Facts:
 
     Attributes:
         n: Images scored. of: Images that the set holds, where fewer were scored.
-        num_leaked: Test images that also stand in the training set; None where nobody counted.
-        leaked: Leaked test images by kind; empty in older records.
+        leaked: Leaked test images by kind; older records know the exact copies alone; empty where nobody counted.
         weights: What the networks started from, with names where they differ.
         commit: Of the code that made the records.
         picked: Test sets by whose images checkpoints were picked, with names where they differ; mostly empty.
@@ -38,7 +37,6 @@ class Facts:
     of: int | None = None
     synthetic: bool = False
     weights: str = ""
-    num_leaked: int | None = None
     leaked: Mapping[str, int] = field(default_factory=dict)
     commit: str = ""
     tuned: str = ""
@@ -66,8 +64,7 @@ def gather_facts(
         of=tests[0].of if tests else None,
         synthetic=any(r.synthetic for r in records if dataset in r.tests),
         weights=_join_weights(rows),
-        num_leaked=max((t.num_leaked for t in tests), default=None) if ours else None,
-        leaked=count_kinds(tests),
+        leaked=count_kinds(tests) if ours else {},
         commit=", ".join(commits),
         tuned=_join_tuned(ours, dataset),
         picked=_join_picked(ours),
@@ -109,7 +106,7 @@ def _how_made(facts: Facts, with_std: bool) -> dict[str, str]:
         "picked": facts.picked,
         "seeds": _seeds(facts.seeds, with_std) if facts.seeds else "",
         "weights": facts.weights and f"Weights: {facts.weights}",
-        "leaks": "" if facts.num_leaked is None else describe_leaks(facts.num_leaked, facts.leaked),
+        "leaks": describe_leaks(facts.leaked) if facts.leaked else "",
         "commit": facts.commit and f"Commit {facts.commit}",
         "synthetic": "Synthetic images: these numbers say nothing about real polyps" if facts.synthetic else "",
     }

@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
-from benchmark.store.schema import LeakKind, TestResult
+from benchmark.store.schema import LEAK_KINDS as LEAK_KINDS
+from benchmark.store.schema import TestResult
 
-LEAK_KINDS: tuple[LeakKind, ...] = get_args(LeakKind)
 CLEAN_TITLE = "↳ without leaked images"
 
 _SAID = {
     "exact": ("also stands in the training set", "also stand in the training set"),
     "near": ("is a near-duplicate of a training image", "are near-duplicates of training images"),
-    "sequence": ("is of a sequence that trains", "are of a sequence that trains"),
+    "sequence": ("is of a sequence or scene that trains", "are of a sequence or scene that trains"),
 }
 
 
 def count_kinds(tests: Sequence[TestResult]) -> dict[str, int]:
-    """Return the number of leaked images by kind that records state; empty where none states it."""
-    found = [t.leaked for t in tests if t.leaked is not None]
-    return {kind: max(len(one.get(kind, ())) for one in found) for kind in LEAK_KINDS} if found else {}
+    """Return the number of leaked images by kind, the most that a record states; without kinds that none looked for."""
+    stated = [test.num_leaked_by_kind() for test in tests]
+    found = {kind: [number for one in stated if (number := one[kind]) is not None] for kind in LEAK_KINDS}
+    return {kind: max(numbers) for kind, numbers in found.items() if numbers}
 
 
-def describe_leaks(num_leaked: int, leaked: Mapping[str, int]) -> str:
+def total_leaked(tests: Sequence[TestResult]) -> int | None:
+    """Return the number of leaked images of every kind, the most that a record states; None where none does."""
+    return max((test.num_leaked for test in tests if test.num_leaked is not None), default=None)
+
+
+def describe_leaks(counts: Mapping[str, int]) -> str:
     """Return the caption's sentence on leaked test images.
 
     Args:
-        num_leaked: Images with the very pixels of a training image; all that older records state.
-        leaked: Images by kind; empty where only the first is known.
+        counts: Images by kind; older records state the exact copies alone.
     """
-    counts = {"exact": num_leaked, **leaked}
     parts: list[str] = []
     for kind, (one, many) in _SAID.items():
         if number := counts.get(kind):
             what = "" if parts else f" test image{'s' if number > 1 else ''}"
             parts.append(f"{number}{what} {one if number == 1 else many}")
-    if parts:
-        return ", ".join(parts)
-    return "No test image stands in the training set" + (", nearly so or by its sequence" if leaked else "")
+    whole = set(counts) == set(LEAK_KINDS)
+    if not parts:
+        parts = ["No test image stands in the training set" + (", nearly so or by its sequence" if whole else "")]
+    return ", ".join(parts) + ("" if whole else " (near-duplicates and sequences were not looked for)")

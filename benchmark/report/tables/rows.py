@@ -12,6 +12,7 @@ from benchmark.metrics.measures import MEASURE_KEYS, Measure
 from benchmark.report.records.identity import RowKey, digest, is_foreign, row_keys
 from benchmark.report.records.names import MODEL_TITLES, model_order, model_title
 from benchmark.report.sheets.sheet import Mark
+from benchmark.report.tables.leaks import count_kinds, total_leaked
 from benchmark.report.tables.numerals import PLAIN, Numerals
 from benchmark.store.schema import Record
 
@@ -50,6 +51,7 @@ class Row:
         foreign: The maps or the weights were made by others.
         origin: By whom, as the record says.
         reason: Why cells are blank.
+        num_leaked: Leaked test images of every kind; None where not counted. leaked: By kind, where counted.
         cells: The records that the row averages, in the order of ``seeds``.
         clean: The row without leaked test images, where that was asked for.
         setting: What tells it from other rows of the same model; mostly empty.
@@ -71,6 +73,7 @@ class Row:
     weights: str = ""
     num_params: int | None = None
     num_leaked: int | None = None
+    leaked: Mapping[str, int] = field(default_factory=dict)
     reason: str | None = None
     cells: tuple[str, ...] = ()
     clean: Clean | None = None
@@ -190,7 +193,8 @@ def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str
         recipe_hash=used[0].recipe_hash,
         weights=_weights(used[0]),
         num_params=used[0].num_params,
-        num_leaked=max((t.num_leaked for t in tests), default=0),
+        num_leaked=None if foreign else total_leaked(tests),
+        leaked={} if foreign else count_kinds(tests),
         reason=f"no number for {', '.join(lacking)}" if lacking else None,
         cells=tuple(r.cell for r in used),
         setting=key.setting,

@@ -10,7 +10,7 @@ from benchmark.metrics.measures import MEASURE_KEYS, MEASURES
 from benchmark.report.sheets.escape import label
 from benchmark.report.sheets.sheet import Cell, Column, Mark, Sheet
 from benchmark.report.tables.captions import Facts, caption
-from benchmark.report.tables.leaks import CLEAN_TITLE
+from benchmark.report.tables.leaks import CLEAN_TITLE, LEAK_KINDS
 from benchmark.report.tables.numerals import PLAIN, Numerals
 from benchmark.report.tables.rows import Clean, Kind, Row, part_title
 from benchmark.report.tables.uncertainty import Uncertainty
@@ -229,6 +229,7 @@ def csv_rows(table: Table) -> list[dict[str, Any]]:
             "weights": row.weights,
             "num_params": row.num_params,
             "num_leaked": row.num_leaked,
+            **{f"num_leaked_{kind}": row.leaked.get(kind) for kind in LEAK_KINDS},
             "synthetic": facts.synthetic,
             "origin": row.origin,
             "note": row.reason or "",

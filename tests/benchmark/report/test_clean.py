@@ -16,13 +16,14 @@ from made_results import with_test
 from benchmark.errors import BenchError
 from benchmark.metrics import score
 from benchmark.metrics.aggregate import Accumulator, aggregate
+from benchmark.report.records.frames import load_results
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.leaks import describe_leaks
-from benchmark.report.tables.scores import Table
+from benchmark.report.tables.scores import Table, csv_rows
 from benchmark.report.tables.without_leaked import with_clean
-from benchmark.store.io import write_npz, write_parquet
+from benchmark.store.io import write_npz, write_parquet, write_record
 from benchmark.store.layout import ResultsLayout
-from benchmark.store.schema import Record
+from benchmark.store.schema import Record, TestResult
 
 MakeRecord = Callable[..., Record]
 NUM = 6
@@ -58,7 +59,7 @@ def _store(layout: ResultsLayout, record: Record, seed: int, *, protocol: str = 
 def _with_leaks(record: Record, accumulator: Accumulator, leaked: Any) -> Record:
     figures = accumulator.result()
     scores = {key: figures[key] for key in ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")}
-    return with_test(record, "kvasir", leaked=leaked, n=NUM, scores={"pranet": scores}, num_leaked=2)
+    return with_test(record, "kvasir", leaked=leaked, n=NUM, scores={"pranet": scores})
 
 
 @pytest.fixture
@@ -150,12 +151,45 @@ def test_maps_of_others_are_measured_on_the_same_images(made: Any, make_record: 
 
 
 def test_caption_names_every_kind() -> None:
-    assert describe_leaks(0, {}) == "No test image stands in the training set"
-    assert describe_leaks(0, {"exact": 0}) == "No test image stands in the training set, nearly so or by its sequence"
-    assert describe_leaks(3, {}) == "3 test images also stand in the training set"
-    text = describe_leaks(1, {"exact": 1, "near": 2, "sequence": 62})
+    unsought = " (near-duplicates and sequences were not looked for)"
+    assert describe_leaks({"exact": 0}) == "No test image stands in the training set" + unsought
+    assert describe_leaks({"exact": 3}) == "3 test images also stand in the training set" + unsought
+    none = {"exact": 0, "near": 0, "sequence": 0}
+    assert describe_leaks(none) == "No test image stands in the training set, nearly so or by its sequence"
+    text = describe_leaks({"exact": 1, "near": 2, "sequence": 62})
     assert text == (
         "1 test image also stands in the training set, 2 are near-duplicates of training images, "
-        "62 are of a sequence that trains"
+        "62 are of a sequence or scene that trains"
     )
-    assert describe_leaks(0, {"exact": 0, "sequence": 62}) == "62 test images are of a sequence that trains"
+    assert describe_leaks({**none, "sequence": 62}) == "62 test images are of a sequence or scene that trains"
+
+
+def test_every_kind_is_counted_in_csv_and_frame(make_record: Any, tmp_path: Path) -> None:
+    """41 of 41 leak, not one as an exact copy: the total says so."""
+    leaked = {"exact": [], "near": [f"n{i}" for i in range(5)], "sequence": [f"s{i}" for i in range(36)]}
+    record = with_test(make_record("unet", n=41), "kvasir", leaked=leaked)
+    old = make_record("bsanet", n=41, leaked=2)
+    theirs = make_record("pranet", n=41, origin="maps by others", cell="maps-pranet/evaluation-1/seed0")
+    keys = ("num_leaked", "num_leaked_exact", "num_leaked_near", "num_leaked_sequence")
+    (table,) = build_tables([record, old, theirs])
+    expected = {"unet": (41, 0, 5, 36), "bsanet": (None, 2, None, None), "pranet": (None,) * 4}
+    assert {row["model"]: tuple(row[key] for key in keys) for row in csv_rows(table)} == expected
+    for one in (record, old):
+        write_record(ResultsLayout(tmp_path).cell(one.cell), one)
+    frame = load_results(tmp_path).set_index("model")
+    assert frame.loc["unet", list(keys)].tolist() == [41, 0, 5, 36]
+    assert frame.loc["bsanet", "num_leaked_exact"] == 2 and frame.loc["bsanet", list(keys)].isna().sum() == 3
+
+
+def test_counts_follow_the_lists_and_older_records_are_read_as_what_they_were(make_record: Any) -> None:
+    test = make_record("unet", leaked=2).to_json()["tests"]["kvasir"]
+    written = {key: value for key, value in test.items() if not key.startswith("num_leaked")}
+    oldest = TestResult.model_validate({**written, "leaked": None, "num_leaked": 2})
+    assert (oldest.num_leaked, oldest.num_leaked_exact, oldest.num_leaked_near) == (None, 2, None)
+    lists = {"exact": ["a"], "near": ["b", "c"], "sequence": []}
+    old = TestResult.model_validate({**written, "leaked": lists, "num_leaked": 1})
+    assert (old.num_leaked, *old.num_leaked_by_kind().values()) == (3, 1, 2, 0)
+    assert (
+        TestResult.model_validate(old.model_dump()) == old and TestResult.model_validate(oldest.model_dump()) == oldest
+    )
+    assert TestResult.model_validate(written).num_leaked_exact is None

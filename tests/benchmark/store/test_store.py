@@ -38,6 +38,16 @@ def test_record_reads_back_as_written(tmp_path: Path) -> None:
     assert io.read_records(tmp_path) == [record]
 
 
+def test_older_records_list_parts_that_were_left_out_or_not_loaded() -> None:
+    declared = ["isam", "fsam", "pretraining"]
+    old = make_record(parts=declared, ablation=["fsam"], pretrained={"used": False})
+    assert (old.parts, old.parts_off) == (["isam"], ["fsam", "pretraining"])
+    loaded = make_record(parts=declared, pretrained={"used": True, "name": "swin"})
+    assert (loaded.parts, loaded.parts_off) == (declared, [])
+    assert make_record(parts=declared).parts == declared, "a model that does not tell"
+    assert Record.model_validate(old.to_json()) == old
+
+
 def test_nan_is_absent_never_written(tmp_path: Path) -> None:
     record = make_record(val={"val_mdsc": float("nan"), "val_dice_half": 0.25})
     paths = ResultsLayout(tmp_path).cell(record.cell)

@@ -10,10 +10,12 @@ import pytest
 from benchmark.store import io
 from benchmark.store.commands import Command, write_command
 from benchmark.store.layout import ResultsLayout
-from benchmark.store.schema import Record, SplitInfo, TestResult
+from benchmark.store.schema import LeakKind, Record, SplitInfo, TestResult
 
 CREATED = "2026-01-02T03:04:05+00:00"
 MakeRecord = Callable[..., Record]
+
+LEAKED: dict[LeakKind, list[str]] = {"exact": ["1"], "near": ["2", "3"], "sequence": ["4"]}
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +37,7 @@ def make_record() -> MakeRecord:
             "model": model,
             "model_title": model.title(),
             "parts": ["isam", "fsam"],
+            "parts_off": ["pretraining"],
             "recipe_name": "quick",
             "recipe": {"lr": 0.001, "scales": [1.0], "model_options": {"width": 8}},
             "recipe_hash": "abcdef01",
@@ -45,9 +48,9 @@ def make_record() -> MakeRecord:
             "status": "ok",
             "protocols": {"pranet": "11112222", "half": "33334444"},
             "tests": {
-                "kvasir": TestResult(title="Kvasir", n=20, fingerprint="cc33", num_leaked=2, scores=scores),
+                "kvasir": TestResult(title="Kvasir", n=20, fingerprint="cc33", leaked=LEAKED, scores=scores),
                 "phantom-etis": TestResult(
-                    title="Phantom-ETIS (synthetic)", n=4, fingerprint="dd44", num_leaked=0, scores=scores
+                    title="Phantom-ETIS (synthetic)", n=4, fingerprint="dd44", leaked={}, scores=scores
                 ),
             },
             "environment": {"commit": "c0ffee", "dirty": False, "host": "box", "device_name": "a CPU"},

@@ -61,6 +61,8 @@ def test_a_cell_becomes_a_nested_run_with_all_that_the_record_says(store: Result
             "protocol.pranet": "11112222",
             "ablation": "none",
             "part.isam": "on",
+            "part.fsam": "on",
+            "part.pretraining": "off",
         }
         == run["params"]
     )
@@ -82,7 +84,10 @@ def test_a_cell_becomes_a_nested_run_with_all_that_the_record_says(store: Result
             "bench.device": "a CPU",
             "bench.status": "ok",
             "bench.synthetic": "false",
-            "bench.num_leaked": "2",
+            "bench.num_leaked": "4",
+            "bench.num_leaked_exact": "1",
+            "bench.num_leaked_near": "2",
+            "bench.num_leaked_sequence": "1",
         }
         == run["tags"]
     )
