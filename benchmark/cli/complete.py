@@ -51,7 +51,7 @@ def studies(incomplete: str) -> Candidates:
 
 def protocols(incomplete: str) -> Candidates:
     """Named protocols, and TOML files in the working folder."""
-    from benchmark.metrics.protocol import PROTOCOLS
+    from benchmark.metrics.named import PROTOCOLS
 
     named = {name: protocol.description for name, protocol in PROTOCOLS.items()}
     return _plain(incomplete, {**named, **_files(incomplete, ".toml")})

@@ -173,7 +173,9 @@ class CellJob:
         paths.last.unlink(missing_ok=True)
         facts["timing"] = {**facts["timing"], **seconds}
         protocols = {**(self.scored.protocols if self.scored else {}), **self.scoring.hashes}
-        return draft.model_copy(update={**facts, "tests": tests, "protocols": protocols, "status": "ok"})
+        own = {**(self.scored.own_protocols if self.scored else {}), **self.scoring.own}
+        made = {"tests": tests, "protocols": protocols, "own_protocols": own, "status": "ok"}
+        return draft.model_copy(update={**facts, **made})
 
     def _train(self, model: nn.Module, fabric: Fabric, events: Events) -> Outcome:
         import pandas as pd

@@ -147,12 +147,19 @@ def _single(array: np.ndarray) -> np.ndarray:
 def _without(record: Record, protocols: Collection[str]) -> Record:
     """The record without the machine's name and without other protocols."""
     tests = {
-        name: test.model_copy(update={"scores": {key: test.scores[key] for key in test.scores if key in protocols}})
+        name: test.model_copy(
+            update={
+                "scores": {key: test.scores[key] for key in test.scores if key in protocols},
+                "empty_masks": {key: test.empty_masks[key] for key in test.empty_masks if key in protocols},
+            }
+        )
         for name, test in record.tests.items()
     }
     environment = {key: value for key, value in record.environment.items() if key != "host"}
     named = {key: value for key, value in record.protocols.items() if key in protocols}
-    return record.model_copy(update={"tests": tests, "environment": environment, "protocols": named})
+    own = {key: value for key, value in record.own_protocols.items() if key in protocols}
+    kept = {"tests": tests, "environment": environment, "protocols": named, "own_protocols": own}
+    return record.model_copy(update=kept)
 
 
 def _wanted(key: str, protocols: Collection[str], leaked: Collection[str]) -> bool:

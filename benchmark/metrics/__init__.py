@@ -7,9 +7,10 @@ from benchmark.metrics.aggregate import Accumulator, aggregate
 from benchmark.metrics.boundary import hd95, surface_dice
 from benchmark.metrics.engine import score, score_all
 from benchmark.metrics.levels import quantise
+from benchmark.metrics.named import PROTOCOLS, get_protocol, load_protocol
 from benchmark.metrics.plan_cache import PlanCache
 from benchmark.metrics.plans import Plan, plan
-from benchmark.metrics.protocol import PROTOCOLS, Protocol, get_protocol, load_protocol
+from benchmark.metrics.protocol import Protocol
 from benchmark.metrics.scores import Scores
 from benchmark.metrics.strata import mask_facts
 

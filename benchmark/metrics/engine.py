@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchError, unknown_name
-from benchmark.metrics.curves import threshold_counts, threshold_measures
+from benchmark.metrics.curves import threshold_measures
 from benchmark.metrics.levels import (
     Levels,
     LevelTable,
@@ -20,9 +20,10 @@ from benchmark.metrics.levels import (
     resize_levels,
     stretch_to_8bit,
 )
+from benchmark.metrics.named import get_protocol
 from benchmark.metrics.plans import Plan
 from benchmark.metrics.plans import plan as make_plan
-from benchmark.metrics.protocol import Protocol, get_protocol
+from benchmark.metrics.protocol import Protocol
 from benchmark.metrics.scores import Scores, make_scores
 from benchmark.metrics.statistic import Statistic, collect
 from benchmark.metrics.structure import mean_absolute_error, structure_measure
@@ -105,6 +106,11 @@ def _score_each(
     return [shared.score(protocol, engine, tolerance_px if boundary else None) for protocol in protocols]
 
 
+class _MaskFacts(TypedDict):
+    size: tuple[int, int]
+    empty: bool
+
+
 class _Shared:
     """What several protocols can share while one map is scored."""
 
@@ -130,7 +136,7 @@ class _Shared:
             from benchmark.metrics.reference import reference_measures
 
             measured, counts, own = reference_measures(levels, plan.mask, protocol)
-            return make_scores(protocol, measured, counts, {**own, **numbers})
+            return make_scores(protocol, measured, counts, {**own, **numbers}, **self._mask_facts(plan))
         return self._fast(protocol, self._statistic(levels, low, plan, protocol), table, numbers)
 
     def _fast(
@@ -147,8 +153,17 @@ class _Shared:
         if key not in self._weighted:
             self._weighted[key] = weighted_f(stat, table)
         numbers["wfm"] = self._weighted[key]
-        measured = threshold_measures(stat, table, moments.value / stat.num_pixels, protocol)
-        return make_scores(protocol, measured, threshold_counts(stat, table), numbers)
+        facts = self._mask_facts(stat.plan)
+        if facts["empty"] and protocol.empty_mask == "one-if-empty":
+            numbers["wfm"] = float(moments.value == 0)
+        mean = moments.value / stat.num_pixels
+        measured, counts = threshold_measures(stat, table, mean, protocol, empty=facts["empty"])
+        return make_scores(protocol, measured, counts, numbers, **facts)
+
+    def _mask_facts(self, plan: Plan) -> _MaskFacts:
+        """Return the size of the mask as scored, and whether it is empty at its own size."""
+        assert self._plan is not None, "made by _inputs"
+        return {"size": (plan.num_fg, plan.rank.size), "empty": self._plan.num_fg == 0}
 
     def _inputs(self, protocol: Protocol) -> tuple[Levels, Plan, int, int]:
         """Return map and plan as the protocol scores them, and the map's lowest and highest level."""

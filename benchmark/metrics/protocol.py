@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, get_args
 
-from benchmark.errors import BenchError, unknown_name
-from benchmark.untrusted import read_toml
+from benchmark.errors import BenchError
 
 Resize = Literal["native", "square"]
 Postprocess = Literal["none", "minmax"]
 Variant = Literal["pysod", "matlab"]
 ZeroTp = Literal["formula", "zero", "one"]
-IouKind = Literal["foreground", "mean"]
+OverlapKind = Literal["foreground", "mean"]
+Average = Literal["images", "pixels"]
+EmptyMask = Literal["score", "skip", "one-if-empty"]
 Compare = Literal[">", ">="]
 Quantise = Literal["round", "truncate"]
 
@@ -25,10 +25,22 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "postprocess": get_args(Postprocess),
     "variant": get_args(Variant),
     "zero_tp": get_args(ZeroTp),
-    "iou": get_args(IouKind),
+    "iou": get_args(OverlapKind),
+    "dice": get_args(OverlapKind),
+    "average": get_args(Average),
+    "empty_mask": get_args(EmptyMask),
     "compare": get_args(Compare),
     "quantise": get_args(Quantise),
 }
+_YOUNGER = {"quantise": "round", "dice": "foreground", "average": "images", "empty_mask": "score"}
+"""Fields that the first records did not know, and what they mean where absent: the old hashes must hold."""
+
+EMPTY_MASK_WORDS: dict[str, str] = {
+    "score": "scored as they are (overlap 0, whatever the map)",
+    "skip": "left out of every mean",
+    "one-if-empty": "overlap 1 where the map is empty too, else 0",
+}
+"""What a protocol does with an image without a polyp."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,15 @@ class Protocol:
         zero_tp: An image without a true positive: "formula" (each ratio as it is, 0/0 = 0), "zero"
             (specificity 0 too), "one" (the count is replaced by 1 before every ratio).
         iou: "foreground", or "mean" of foreground and background IoU.
+        dice: "foreground", or "mean" of foreground and background Dice.
+        average: "images": a figure is the mean over images. "pixels" (micro average): Dice, IoU, precision, recall,
+            specificity and F are ratios of the pixels counted over all images together; E, S, weighted F and MAE
+            remain means over images, and so do the rows and curves of single images.
+        empty_mask: An image whose mask, at its own size, has no foreground. "score": each measure as its formula
+            says: Dice, IoU, precision, recall, F and weighted F are 0 whatever the map. "skip": left out of every
+            mean. "one-if-empty": those six are 1 at a threshold that no pixel of the map passes, else 0 (weighted F:
+            1 if the map is 0 everywhere). A stretched map always has foreground unless it is constant, so
+            "one-if-empty" goes with ``stretch = false``.
     """
 
     name: str
@@ -71,7 +92,10 @@ class Protocol:
     compare: Compare = ">"
     variant: Variant = "pysod"
     zero_tp: ZeroTp = "formula"
-    iou: IouKind = "foreground"
+    iou: OverlapKind = "foreground"
+    dice: OverlapKind = "foreground"
+    average: Average = "images"
+    empty_mask: EmptyMask = "score"
 
     def __post_init__(self) -> None:
         for field, choices in _CHOICES.items():
@@ -85,8 +109,7 @@ class Protocol:
     def hash(self) -> str:
         """Eight hex digits over every field that changes a number (not name, not description)."""
         numbers = {k: v for k, v in asdict(self).items() if k not in ("name", "description")}
-        if self.quantise == "round":
-            del numbers["quantise"]  # younger than the first records: their hashes must hold
+        numbers = {key: value for key, value in numbers.items() if _YOUNGER.get(key) != value}
         text = json.dumps(numbers, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -114,7 +137,9 @@ class Protocol:
                 f"columns *_half take p {self.compare} 0.5",
                 f"arithmetic of {'py_sod_metrics' if self.variant == 'pysod' else 'MATLAB'}",
                 f"no true positive: {rules[self.zero_tp]}",
-                "IoU of the polyp" if self.iou == "foreground" else "IoU is the mean of polyp and background",
+                *_overlap_words(self),
+                *(["pixels of all images counted together"] if self.average == "pixels" else []),
+                f"images without a polyp {EMPTY_MASK_WORDS[self.empty_mask]}",
             )
         )
 
@@ -125,6 +150,9 @@ class Protocol:
             "MATLAB's threshold list and rounding": self.variant != "pysod",
             "another rule for images without a true positive": self.zero_tp != "formula",
             "IoU of polyp and background": self.iou != "foreground",
+            "Dice of polyp and background": self.dice != "foreground",
+            "pixels of all images counted together": self.average != "images",
+            "another rule for images without a polyp": self.empty_mask == "one-if-empty",
         }
         return " and ".join(words for words, present in gaps.items() if present)
 
@@ -132,6 +160,14 @@ class Protocol:
     def label(self) -> str:
         """Name and hash, as tables print them."""
         return f"{self.name} ({self.hash})"
+
+
+def _overlap_words(protocol: Protocol) -> list[str]:
+    kinds = {"IoU": protocol.iou, "Dice": protocol.dice}
+    both = " and ".join(name for name, kind in kinds.items() if kind == "mean")
+    if not both:
+        return ["IoU of the polyp"]
+    return [f"{both} {'are' if ' ' in both else 'is'} the mean of polyp and background"]
 
 
 def _check_sizes(protocol: Protocol) -> None:
@@ -160,101 +196,3 @@ def _is_int(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-PROTOCOLS: dict[str, Protocol] = {
-    p.name: p
-    for p in (
-        Protocol(
-            name="pranet",
-            description=(
-                "The field's protocol, with the arithmetic of py_sod_metrics. Maps are 8-bit (floats are rounded to "
-                "it) and scored at the mask's own size. Each map is stretched to its own [0, 1], for every measure, "
-                "MAE included. Dice, IoU and E are taken at 256 thresholds (floor(255 p) >= k, k = 255..0); the "
-                "printed mean is the mean of the dataset's mean curve and E_phi_max its maximum. Columns at 0.5 take "
-                "the stretched map > 0.5."
-            ),
-        ),
-        Protocol(
-            name="pranet-matlab",
-            description=(
-                "As pranet, with the arithmetic of the original MATLAB code: the threshold list 1:-1/255:0 is "
-                "rounded so that at 14 levels (138, 139, 154, 155, 170, 171, 186, 187, 202, 203, 218, 219, 235, "
-                "251) a pixel of exactly that level fails its own threshold; specificity is 0 at a threshold "
-                "without a true positive; the centroid of S is rounded half away from zero."
-            ),
-            variant="matlab",
-            zero_tp="zero",
-        ),
-        Protocol(
-            name="half",
-            description=(
-                "One threshold, 0.5, on the map as it is: no stretch, native size. mDSC and mIoU are the means "
-                "over images of Dice and IoU at p >= 0.5 (level 128 and above), and the maximum over thresholds "
-                "is the value at 0.5 itself. S, weighted F and MAE are taken on the unstretched map."
-            ),
-            stretch=False,
-            thresholds=(0.5,),
-            compare=">=",
-        ),
-        Protocol(
-            name="ldnet",
-            description=(
-                "LDNet's own test: map and mask are both resized to 224 x 224 (bilinear) and cut at >= 0.5, no "
-                "stretch. In an image without a true positive the count is replaced by 1 before every ratio. "
-                "IoU is the mean of polyp and background IoU, so mIoU here is no other protocol's mIoU."
-            ),
-            resize="square",
-            size_px=224,
-            stretch=False,
-            thresholds=(0.5,),
-            compare=">=",
-            zero_tp="one",
-            iou="mean",
-        ),
-    )
-}
-
-
-def get_protocol(protocol: str | Protocol | Path) -> Protocol:
-    """Return a protocol by name, from a path that ends in ``.toml``, or as it came.
-
-    Raises:
-        BenchError: If the name is unknown (with the nearest one) or the file is wrong.
-    """
-    if isinstance(protocol, Protocol):
-        return protocol
-    if str(protocol).endswith(".toml"):
-        return load_protocol(Path(protocol))
-    if protocol not in PROTOCOLS:
-        raise unknown_name("protocol", str(protocol), PROTOCOLS)
-    return PROTOCOLS[str(protocol)]
-
-
-def load_protocol(path: str | Path) -> Protocol:
-    """Read one's own protocol from a TOML file; what is left out is as in ``pranet``.
-
-    Raises:
-        BenchError: If the file cannot be read, has an unknown field (named, with the nearest known one),
-            a wrong value, no ``name``, or the name of a built-in protocol.
-    """
-    path = Path(path)
-    try:
-        raw = read_toml(path)
-    except (OSError, ValueError) as error:
-        raise BenchError(f"protocol file {path.name}: cannot be read as TOML: {error}") from error
-    known = [f.name for f in fields(Protocol)]
-    for key in raw:
-        if key not in known:
-            raise BenchError(f"protocol file {path.name}: {unknown_name('field', key, known)}")
-    name = raw.get("name")
-    if not isinstance(name, str) or not name or name in PROTOCOLS:
-        raise BenchError(f'protocol file {path.name}: give it a name of its own, name = "..." (got {name!r})')
-    if not isinstance(raw.get("description", ""), str):
-        raise BenchError(f"protocol file {path.name}: description must be text")
-    if isinstance(raw.get("thresholds"), list):
-        raw["thresholds"] = tuple(raw["thresholds"])
-    try:
-        return Protocol(**raw)
-    except BenchError as error:
-        raise BenchError(f"protocol file {path.name}: {error}") from error

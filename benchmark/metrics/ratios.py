@@ -40,9 +40,26 @@ def ratios(
     if zero_tp == "zero":
         out[4][none] = 0
     if mean_iou:
-        other = tn + fp + fn
-        out[1] = (out[1] + np.divide(tn, other, out=np.zeros(len(tn)), where=other != 0)) / 2
+        out[1] = (out[1] + _share(tn, tn + fp + fn)) / 2
     return out
+
+
+def background_overlap(tp: Counts, fp: Counts, num_fg: int, num_pixels: int, *, twice: int) -> Values:
+    """Return the background's Dice (``twice = 2``) or IoU (``twice = 1``), (T,) in [0, 1]; 0/0 is 0.
+
+    Args:
+        tp: (T,) true positives at each threshold.
+        fp: (T,) false positives.
+        num_fg: Foreground pixels of the mask.
+        num_pixels: All pixels.
+        twice: How often a true negative counts.
+    """
+    tn = num_pixels - num_fg - fp
+    return _share(twice * tn, twice * tn + fp + num_fg - tp)
+
+
+def _share(part: Counts, whole: Counts) -> Values:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0)
 
 
 def enhanced_alignment(tp: Counts, fp: Counts, num_fg: int, num_pixels: int) -> Values:

@@ -26,7 +26,7 @@ def reference_measures(
         mask: (H, W) boolean mask.
         protocol: One with the arithmetic of py_sod_metrics, without quirks.
     Returns:
-        The arrays of ``curves.threshold_measures`` and ``curves.threshold_counts``, and the numbers ``mae``,
+        The arrays of ``curves.threshold_measures``, counts at the 256 levels alone, and the numbers ``mae``,
         ``sm``, ``wfm``.
     Raises:
         BenchError: If the protocol asks for what py_sod_metrics cannot do, or the package is absent.

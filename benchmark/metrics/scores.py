@@ -23,7 +23,9 @@ class Scores:
     ``<name>_half`` and at twice the map's mean as ``adp_<name>``. ``at``: (7, T) the curves' measures, in that
     order, at the thresholds that the protocol averages (the curves themselves if it averages all levels).
     ``tp``, ``fp``: (256,) int64, the pixels counted at each threshold; with the mask's foreground and the map's
-    size they give every other count.
+    size they give every other count. ``counts``: (2, 258 + T) int64, the same at every threshold that is measured
+    (255..0, 0.5, twice the mean, the protocol's list). ``num_fg``, ``num_pixels``: of the mask as it was scored.
+    ``mask_empty``: the mask, at its own size, has no foreground.
     ``hd95`` (pixels, lower is better) and ``surface_dice`` only if asked for, else None.
     """
 
@@ -55,6 +57,10 @@ class Scores:
     at: NDArray[np.float64]
     tp: NDArray[np.int64]
     fp: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    num_fg: int
+    num_pixels: int
+    mask_empty: bool
     hd95: float | None = None
     surface_dice: float | None = None
 
@@ -72,7 +78,8 @@ class Scores:
         return {name: getattr(self, name) for name in MEASURES}
 
 
-_NUMBERS = tuple(f.name for f in fields(Scores) if f.name not in (*MEASURES, "protocol", "at", "tp", "fp"))
+_APART = (*MEASURES, "protocol", "at", "tp", "fp", "counts", "num_fg", "num_pixels", "mask_empty")
+_NUMBERS = tuple(f.name for f in fields(Scores) if f.name not in _APART)
 
 
 def make_scores(
@@ -80,8 +87,19 @@ def make_scores(
     measured: NDArray[np.float64],
     counts: NDArray[np.int64],
     numbers: Mapping[str, float | None],
+    *,
+    size: tuple[int, int],
+    empty: bool,
 ) -> Scores:
-    """Build a ``Scores`` from the arrays of ``threshold_measures`` and ``threshold_counts``."""
+    """Build a ``Scores``.
+
+    Args:
+        protocol: Under which the map was scored.
+        measured, counts: The arrays of ``threshold_measures``.
+        numbers: MAE, S, weighted F, and the boundary measures where they were asked for.
+        size: Foreground pixels and all pixels of the mask as it was scored.
+        empty: The mask has no foreground at its own size.
+    """
     levels = measured[:, :NUM_LEVELS]
     values: dict[str, object] = dict(zip(MEASURES, levels, strict=True))
     single = measured[:, HALF : ADAPTIVE + 1].tolist()
@@ -89,4 +107,6 @@ def make_scores(
         values[f"{name}_half"] = half
         values[f"adp_{name}"] = adaptive
     at = levels if protocol.thresholds == "all" else measured[:, EXPLICIT:]
-    return Scores(protocol=protocol, at=at, tp=counts[0], fp=counts[1], **values, **numbers)  # type: ignore[arg-type]
+    values |= {"num_fg": size[0], "num_pixels": size[1], "mask_empty": empty}
+    tp, fp = counts[:, :NUM_LEVELS]
+    return Scores(protocol=protocol, at=at, tp=tp, fp=fp, counts=counts, **values, **numbers)  # type: ignore[arg-type]

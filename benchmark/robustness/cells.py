@@ -11,11 +11,10 @@ from benchmark.data.listing.datasets import list_dataset
 from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics import Protocol, get_protocol
+from benchmark.metrics.named import STANDARD
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import Record
-
-PROTOCOLS = ("pranet", "pranet-matlab", "half", "ldnet")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Asked:
     @property
     def protocols(self) -> dict[str, Protocol]:
         """What is scored: one pass serves all."""
-        names = ("pranet", "half") if self.engine == "reference" else PROTOCOLS
+        names = ("pranet", "half") if self.engine == "reference" else STANDARD
         return {name: get_protocol(name) for name in dict.fromkeys((*names, self.protocol))}
 
 

@@ -202,7 +202,7 @@ class Bench:
         network = self._network(source)
         result = draft.model_copy(
             update={
-                "test": draft.test.model_copy(update={"scores": scored.summary}),
+                "test": draft.test.model_copy(update={"scores": scored.summary, "empty_masks": scored.empty_masks}),
                 "environment": run_environment(network.fabric, network.spec),
                 "timing": {"predict_s": predict_s, "score_s": time.perf_counter() - begun},
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,6 +18,7 @@ from benchmark.data.listing.items import Item
 from benchmark.data.listing.published import published_ids
 from benchmark.errors import BenchError
 from benchmark.metrics import Protocol
+from benchmark.metrics.named import rules_from_files
 from benchmark.scoring.map_folders import FOLDER_NAMES, collect, find_folder
 from benchmark.scoring.score_maps import Scored, score_maps
 from benchmark.store import io
@@ -114,7 +115,8 @@ def evaluate_maps(
 
     Raises:
         BenchError: Maps are of another size, unreadable, NaN or else unusable; or some are missing or surplus and
-            ``allow_partial`` is off. The events were told their names. Or nothing is left to score.
+            ``allow_partial`` is off. The events were told their names. Or nothing is left to score. An
+            all-black map is a sound one.
     """
     tests: dict[str, TestResult] = {}
     parts: list[Scored] = []
@@ -218,6 +220,7 @@ def _test_result(one: TestSet, chosen: Sequence[Item], scored: Scored) -> TestRe
         of=one.of if len(chosen) < one.of else None,
         fingerprint=fingerprint(chosen),
         scores=scored.summary,
+        empty_masks=scored.empty_masks,
     )
 
 
@@ -248,6 +251,7 @@ def make_record(
         engine=engine,
         synthetic=any(dataset_info(name).synthetic for name in tests),
         protocols={protocol.name: protocol.hash for protocol in protocols},
+        own_protocols=rules_from_files(protocols),
         tests=tests,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

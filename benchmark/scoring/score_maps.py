@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from benchmark.errors import BenchError
 from benchmark.metrics import PlanCache, Protocol, Scores, get_protocol, mask_facts, plan, score_all
 from benchmark.metrics.aggregate import Accumulator
 from benchmark.metrics.reference import check_reference
+from benchmark.store.schema import EmptyMasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,11 +37,13 @@ class Scored:
         curves: ``<protocol>/<dataset>/<measure>`` -> 256 sums over images, threshold 255 first; ``.../n``;
             and ``.../em_images``, one E curve per image in the rows' order.
         summary: Figures of the set by protocol.
+        empty_masks: Images without a polyp by protocol, and what it does with them; absent where there are none.
     """
 
     rows: pd.DataFrame
     curves: dict[str, NDArray[np.float64]]
     summary: dict[str, dict[str, float]]
+    empty_masks: dict[str, EmptyMasks] = field(default_factory=dict)
 
 
 def score_maps(
@@ -99,7 +102,12 @@ def score_maps(
         for measure, values in (*one_sum.curve_sums().items(), ("em_images", one_sum.em_curves()))
     }
     rows = pd.DataFrame([row for one_sum in sums.values() for row in one_sum.rows()])
-    return Scored(rows, curves, {name: one_sum.result() for name, one_sum in sums.items()})
+    empty = {
+        protocol.name: EmptyMasks(n=sums[protocol.name].num_empty, rule=protocol.empty_mask)
+        for protocol in chosen
+        if sums[protocol.name].num_empty
+    }
+    return Scored(rows, curves, {name: one_sum.result() for name, one_sum in sums.items()}, empty)
 
 
 class _Scorer:

@@ -92,6 +92,7 @@ def score_network(
             fingerprint=chosen.fingerprint,
             **leak_facts(chosen.leaks, items),
             scores=scored.summary,
+            empty_masks=scored.empty_masks,
         )
     others = {name: result for name, result in old.tests.items() if name not in results} if old is not None else {}
     if others:

@@ -37,6 +37,14 @@ class SplitInfo(BaseModel):
     fingerprint_val: str
 
 
+class EmptyMasks(BaseModel):
+    """Images of a test set whose mask is empty, and what the protocol did with them (``Protocol.empty_mask``)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    n: Count
+    rule: Literal["score", "skip", "one-if-empty"]
+
+
 class TestResult(BaseModel):
     """One test set: how many images, which, how many of them are leaked and how, and the scores by protocol."""
 
@@ -54,6 +62,14 @@ class TestResult(BaseModel):
         default=None, description="Ids of leaked test images by kind; None where nobody looked."
     )
     scores: dict[str, dict[str, Score]]
+    empty_masks: dict[str, EmptyMasks] = Field(
+        default={}, description="By protocol, where there are any. Records of older versions did not count them."
+    )
+
+    def num_scored(self, protocol: str) -> int:
+        """Return how many images a protocol's means are over: all, or those with a polyp."""
+        empty = self.empty_masks.get(protocol)
+        return self.n - empty.n if empty is not None and empty.rule == "skip" else self.n
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +117,9 @@ class Record(BaseModel):
     pretrained: dict[str, Any] = {}
     num_params: int | None = None
     protocols: dict[str, str] = {}
+    own_protocols: dict[str, dict[str, Any]] = Field(
+        default={}, description="The fields of each protocol that came from a file."
+    )
     best_epoch: int | None = None
     best_sha256: str | None = Field(default=None, description="SHA-256 of best.pt; another file is never loaded.")
     val: dict[str, float] = {}

@@ -17,6 +17,7 @@ from benchmark.data.pixels.shared import SharedPixels
 from benchmark.data.splits.choose import Split, obtain_split
 from benchmark.errors import BenchError
 from benchmark.metrics import Protocol, get_protocol
+from benchmark.metrics.named import STANDARD
 from benchmark.metrics.reference import check_reference
 from benchmark.models.registry import ModelSpec, code_hash, expand_models, switches
 from benchmark.recipes.read import load_recipe
@@ -69,9 +70,10 @@ class Request:
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
         """Protocols scored in one pass: all that share maps, and one's own; py_sod_metrics can follow two of them."""
-        names = ("pranet", "half") if self.engine == "reference" else ("pranet", "pranet-matlab", "half", "ldnet")
-        own = [get_protocol(self.protocol)] if self.protocol.endswith(".toml") else []
-        return {protocol.name: protocol for protocol in (*map(get_protocol, names), *own)}
+        names = ("pranet", "half") if self.engine == "reference" else STANDARD
+        own = get_protocol(self.protocol)
+        asked = () if own.name in STANDARD else (own,)
+        return {protocol.name: protocol for protocol in (*map(get_protocol, names), *asked)}
 
     @property
     def printed(self) -> Protocol:

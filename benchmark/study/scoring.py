@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.metrics import Protocol
+from benchmark.metrics.named import rules_from_files
 
 
 @dataclass(frozen=True)
@@ -27,3 +29,8 @@ class Scoring:
     def hashes(self) -> dict[str, str]:
         """Return each protocol's hash by its name, as a record states them."""
         return {protocol.name: protocol.hash for protocol in self.protocols}
+
+    @property
+    def own(self) -> dict[str, dict[str, Any]]:
+        """Return the fields of the protocols that came from a file, by name."""
+        return rules_from_files(self.protocols)

@@ -18,7 +18,7 @@ from benchmark.data.listing.datasets import expand_datasets
 from benchmark.data.listing.manifest import load_manifest
 from benchmark.data.listing.manifest_items import manifest_items
 from benchmark.data.splits.files import load_split
-from benchmark.metrics.protocol import load_protocol
+from benchmark.metrics.named import load_protocol
 from benchmark.recipes.read import load_recipe, parse_overrides, validate_recipe
 from benchmark.report.literature.audit import audit_published
 from benchmark.report.literature.claims import read_claims

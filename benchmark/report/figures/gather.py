@@ -11,7 +11,7 @@ from benchmark.report.figures.evidence import Evidence, record_name
 from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import MODEL_TITLES, dataset_order
-from benchmark.report.records.protocols import resolve_protocol
+from benchmark.report.records.protocols import require_image_means, resolve_protocol
 from benchmark.report.tables.rows import Kind
 from benchmark.store.schema import Record
 
@@ -47,6 +47,7 @@ def gather(
     if measure not in known:
         raise unknown_name("measure", measure, known)
     protocol = resolve_protocol(records, protocol)
+    require_image_means(records, protocol, "figures")
     chosen = _of_kind(_of_models(records, models), kind)
     chosen, _ = select.newest(select.choose(chosen, recipe=recipe, split=split))
     found = sorted(dict.fromkeys(d for r in chosen for d in r.tests), key=dataset_order)

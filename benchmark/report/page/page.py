@@ -64,10 +64,11 @@ def build_page(results: Path, records: Sequence[Record], options: PageOptions) -
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from benchmark.report.records.protocols import resolve_protocol
+    from benchmark.report.records.protocols import require_image_means, resolve_protocol
 
     check_records(records)
     protocol = resolve_protocol(records, options.protocol)
+    require_image_means(records, protocol, "report")
     studies = [
         _study(results, group, number, protocol, options)
         for number, group in enumerate(group_studies(records).values(), start=1)

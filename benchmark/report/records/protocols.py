@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics import PROTOCOLS, Protocol, load_protocol
+from benchmark.metrics.named import protocol_of
 from benchmark.report.records.select import check_records
 from benchmark.store.schema import Record
 
@@ -28,10 +29,33 @@ def resolve_protocol(records: Sequence[Record], wanted: str) -> str:
         if wanted in PROTOCOLS:
             raise BenchError(
                 f"protocol {wanted!r} was not scored here, the records hold {', '.join(sorted(held))}"
-                f"{_why(PROTOCOLS[wanted])}; the same 'bench run' with --engine fast scores it without training"
+                f"{_why(PROTOCOLS[wanted])}; the same 'bench run' with --protocol {wanted} and --engine fast scores it "
+                "without training"
             )
         raise unknown_name("protocol", wanted, {*held, *PROTOCOLS})
     return wanted
+
+
+def rules_of(records: Sequence[Record], name: str) -> Protocol | None:
+    """Return the protocol that a name stands for in these records; None for a file's in records of older versions."""
+    own = next((r.own_protocols[name] for r in records if name in r.own_protocols), None)
+    if own is None:
+        return PROTOCOLS.get(name)
+    return protocol_of({**own, "name": name}, where=f"protocol {name} in the records")
+
+
+def require_image_means(records: Sequence[Record], protocol: str, what: str) -> None:
+    """Refuse what rests on the scores of single images where a protocol counts the pixels of all images together.
+
+    Raises:
+        BenchError: It does.
+    """
+    rules = rules_of(records, protocol)
+    if rules is not None and rules.average == "pixels":
+        raise BenchError(
+            f"{what}: protocol {rules.label} counts the pixels of all images together, so its figures are no means "
+            "over images; choose a protocol that averages over images, such as --protocol half"
+        )
 
 
 def _why(protocol: Protocol) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics.measures import MEASURE_KEYS, MEASURES
+from benchmark.metrics.protocol import EMPTY_MASK_WORDS
 from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import DATASET_TITLES, MODEL_TITLES, dataset_order, dataset_title, model_order
@@ -210,7 +211,7 @@ def _build(
         kind=kind,
         rows=tuple(rows),
         facts=gather_facts(records, rows, dataset, protocol, wanted_seeds),
-        notes=(*notes(rows), *_incomplete(records), *older),
+        notes=(*notes(rows), *_without_polyp(records, dataset, protocol), *_incomplete(records), *older),
         show_std=std,
         show_settings=settings or any(row.setting for row in rows),
         marks=marks,
@@ -229,6 +230,13 @@ def _parts(records: Sequence[Record]) -> dict[str, tuple[str, ...]]:
     for record in records:
         found.setdefault(record.model, {}).update(dict.fromkeys([*record.parts, *record.ablation]))
     return {model: tuple(parts) for model, parts in found.items()}
+
+
+def _without_polyp(records: Sequence[Record], dataset: str, protocol: str) -> list[str]:
+    """Count the images without a polyp, and say what the protocol did with them."""
+    tests = [r.tests[dataset] for r in records if dataset in r.tests]
+    found = {(one.n, test.n, one.rule) for test in tests if (one := test.empty_masks.get(protocol)) is not None}
+    return [f"{n} of {of} images show no polyp: {EMPTY_MASK_WORDS[rule]}" for n, of, rule in sorted(found)]
 
 
 def _incomplete(records: Sequence[Record]) -> list[str]:

@@ -85,7 +85,7 @@ def image_rows(
 
 def _part(scores: pd.DataFrame, record: Record, dataset: str, protocol: str, results: Path) -> pd.DataFrame:
     rows = scores[(scores["protocol"] == protocol) & (scores["dataset"] == dataset)].set_index("id")
-    wanted = int(record.tests[dataset].n)
+    wanted = record.tests[dataset].num_scored(protocol)
     if len(rows) != wanted or not rows.index.is_unique:
         path = ResultsLayout(results).cell(record.cell).scores
         raise BenchError(

@@ -99,12 +99,22 @@ def _check_options(request: TableRequest) -> None:
 
 def build(request: TableRequest) -> list[Printable]:
     """Build the tables that a request asks for; nothing is written."""
-    from benchmark.report.records.protocols import resolve_protocol
+    from benchmark.report.records.protocols import require_image_means, resolve_protocol
 
     _check_options(request)
     records = io.read_records(request.results)
     request = replace(request, protocol=resolve_protocol(records, request.protocol))
+    for option in _of_images(request):
+        require_image_means(records, request.protocol, option)
     return _KINDS[request.kind](request, records)
+
+
+def _of_images(request: TableRequest) -> list[str]:
+    """Name the options that rest on the scores of single images."""
+    asked = {"--ci": request.ci, "--significance": request.significance is not None, "--power": request.power}
+    asked |= {"--exclude-leaked": bool(request.exclude)}
+    asked |= {f"--{kind}": request.kind == kind for kind in ("by", "worst", "published")}
+    return [option for option, on in asked.items() if on]
 
 
 def _scores(request: TableRequest, records: Records) -> list[Printable]:

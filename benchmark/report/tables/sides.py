@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.errors import BenchError
+from benchmark.report.records.protocols import require_image_means
 from benchmark.report.records.select import choose
 from benchmark.report.tables.compare import Compared, Side, compare_results
 from benchmark.report.tables.uncertainty import score_reader
@@ -46,6 +47,7 @@ def compare_folders(
         if commit and not mine:
             commits = {str(r.environment.get("commit") or "unknown")[:8] for r in records}
             raise BenchError(f"{text}: no record of commit {commit}; the folder holds {', '.join(sorted(commits))}")
+        require_image_means(mine, protocol, "compare")
         sides.append(Side(text, choose(mine, recipe=wanted, split=split), score_reader(folder, protocol)))
     return compare_results(*sides, protocol=protocol, top=top)
 

@@ -160,7 +160,7 @@ def test_hash_depends_on_numbers_only() -> None:
     pranet = PROTOCOLS["pranet"]
     assert len(pranet.hash) == 8 and int(pranet.hash, 16) >= 0
     assert replace(pranet, name="other", description="words").hash == pranet.hash
-    assert len({p.hash for p in PROTOCOLS.values()}) == len(PROTOCOLS) == 4
+    assert len({p.hash for p in PROTOCOLS.values()}) == len(PROTOCOLS) == 6
     changes = {"stretch": False, "mask_threshold": 128, "thresholds": (0.5,), "zero_tp": "one", "iou": "mean"}
     assert all(replace(pranet, **{k: v}).hash != pranet.hash for k, v in changes.items())  # type: ignore[arg-type]
     assert pranet.label == f"pranet ({pranet.hash})"
@@ -173,6 +173,8 @@ def test_hashes_of_named_protocols_do_not_drift() -> None:
         "pranet-matlab": "ffceedf4",
         "half": "87323c2d",
         "ldnet": "87f22a5b",
+        "half-mean": "b5df565a",
+        "half-pixels": "100dbb9b",
     }
 
 
