@@ -142,6 +142,6 @@ def _figures(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
         "engine": record.engine,
         "n": result.n,
         "of": result.of,
-        "empty_masks": result.empty_masks[protocol].model_dump() if protocol in result.empty_masks else None,
+        **({"empty_masks": result.empty_masks[protocol].model_dump()} if protocol in result.empty_masks else {}),
         "metrics": {key: figures[key] for key in (*FIGURES, "hd95", "surface_dice") if key in figures},
     }
