@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,29 @@ def run_cell(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
 
     Returns:
         The record, and whether it was there before and is still good.
+    Raises:
+        BenchError: The disk is full or the results folder cannot be written, which the other cells would meet too.
+        KeyboardInterrupt: After the cell was recorded as interrupted.
     """
+    try:
+        io.drop_leftovers(study.layout.cell(cell.id).folder)
+        return _run(study, cell, events)
+    except (BenchError, OSError) as error:
+        return unreachable(study, cell, error), False
+
+
+def unreachable(study: Study, cell: Cell, error: Exception) -> Record:
+    """Return the record, which no file holds, of a cell whose folder or lock cannot be used.
+
+    Raises:
+        BenchError: The error is not the cell's own: the others would meet it too.
+    """
+    if io.concerns_all(error, study.layout.root):
+        raise error
+    return _draft(study, cell).model_copy(update={"error": str(error)})
+
+
+def _run(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
     paths, request, split = study.layout.cell(cell.id), study.request, study.split
     tests = study.test_images(cell.recipe)
     old = old_record(paths, request.if_exists)
@@ -67,10 +89,11 @@ def run_cell(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
     try:
         record = job.complete(draft, events)
     except KeyboardInterrupt:
-        _write_unfinished(paths, draft, old, "interrupted", "stopped by a signal")
+        with suppress(BenchError, OSError):
+            _write_unfinished(paths, draft, old, "interrupted", "stopped by a signal")
         raise
     except (BenchError, OSError) as error:
-        if _is_disk_trouble(error):
+        if io.concerns_all(error, study.layout.root):
             raise
         return _write_unfinished(paths, draft, old, "failed", str(error)), False
     except Exception as error:
@@ -258,9 +281,3 @@ def _draft(study: Study, cell: Cell) -> Record:
         partial=dict(study.split.partial),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _is_disk_trouble(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in io.FULL
-    return isinstance(error.__cause__, OSError)

@@ -10,11 +10,12 @@ import importlib
 import platform
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmark.errors import BenchError
+from benchmark.execution.cell import unreachable
 from benchmark.execution.job import PATIENCE_S, Job, Told
 from benchmark.execution.order import longest_first
 from benchmark.execution.runner import SECONDS_BETWEEN_LOOKS, attempt, begin
@@ -107,6 +108,14 @@ class Spread:
         if record is not None:
             self.records[cell.id] = record
         return record is not None
+
+    def pass_over(self, records: Mapping[str, Record]) -> None:
+        """Take the records of cells that cannot be begun."""
+        for cell_id, record in records.items():
+            events, cell = self.wrap(self.events.of(self._cell(cell_id))), self._cell(cell_id)
+            events.cell_started(cell, self.study.cells.index(cell) + 1, len(self.study.cells))
+            events.cell_finished(record, kept=False)
+            self.records[cell_id] = record
 
     def _give_out(self, executor: Executor) -> None:
         jobs = [self._queue.popleft() for _ in range(min(executor.free(), len(self._queue)))]
@@ -205,26 +214,39 @@ def run_spread(
     make = _executor_class(placement.executor)
     begin(study, events.whole(), here=placement.executor == "local")
     events.gone("")
-    study = ready(study)
+    study, lost = ready(study)
     spread = Spread(study, events, wrap, placement.options.get("retries", RETRIES))
-    todo = [cell for cell in study.cells if not (is_finished(study, cell) and spread.keep(cell))]
+    spread.pass_over(lost)
+    todo = [cell for cell in study.cells if cell.id not in lost]
+    todo = [cell for cell in todo if not (is_finished(study, cell) and spread.keep(cell))]
     if todo:
         with contextlib.closing(make(study, placement, len(todo), events.notice)) as executor:
             spread.run(executor, longest_first(study, todo))
     return [spread.records[cell.id] for cell in study.cells]
 
 
-def ready(study: Study) -> Study:
-    """Remove once what ``--if-exists`` discards; from then on every worker resumes, also after another was lost."""
-    request = study.request
-    for cell in study.cells if request.if_exists != "resume" else ():
-        paths = study.layout.cell(cell.id)
-        with Lock(study.layout.lock(cell.id)).attempt() as held:
-            done = paths.record.is_file() and io.read_record(paths.record).status == "ok"
-            if held and (request.if_exists == "overwrite" or not done):
-                for path in (paths.last, paths.record, paths.best):
-                    path.unlink(missing_ok=True)
-    return replace(study, request=replace(request, if_exists="resume"))
+def ready(study: Study) -> tuple[Study, dict[str, Record]]:
+    """Remove once what ``--if-exists`` discards; from then on every worker resumes, also after another was lost.
+
+    Returns:
+        The study that resumes, and the records of cells whose old files or lock cannot be touched, by cell.
+    """
+    lost: dict[str, Record] = {}
+    for cell in study.cells if study.request.if_exists != "resume" else ():
+        try:
+            _discard(study, cell)
+        except (BenchError, OSError) as error:
+            lost[cell.id] = unreachable(study, cell, error)
+    return replace(study, request=replace(study.request, if_exists="resume")), lost
+
+
+def _discard(study: Study, cell: Cell) -> None:
+    paths = study.layout.cell(cell.id)
+    with Lock(study.layout.lock(cell.id)).attempt() as held:
+        done = paths.record.is_file() and io.read_record(paths.record).status == "ok"
+        if held and (study.request.if_exists == "overwrite" or not done):
+            for path in (paths.last, paths.record, paths.best):
+                path.unlink(missing_ok=True)
 
 
 def _executor_class(name: str) -> Any:

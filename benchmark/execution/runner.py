@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data.splits.files import save_split
-from benchmark.execution.cell import run_cell
+from benchmark.errors import BenchError
+from benchmark.execution.cell import run_cell, unreachable
 from benchmark.execution.process_group import check_devices
 from benchmark.models.build import build_network
 from benchmark.models.registry import code_stamp
@@ -25,7 +27,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def run_study(study: Study, events: Events) -> list[Record]:
-    """Run every cell in turn; one that fails is recorded and does not stop the others.
+    """Run every cell in turn; one that fails, or whose folder cannot be used, does not stop the others.
 
     A cell that another process on the same results folder has locked is skipped, taken over if that process dies, and
     waited for at the end, so that every process ends with the whole study.
@@ -80,16 +82,30 @@ def attempt(
         lock: The cell's.
         events: Receive progress.
         after_another: Another process held it before; what that one finished is kept.
+    Raises:
+        BenchError: The disk is full or the results folder cannot be written: going on would lose work.
     """
-    with lock.attempt() as held:
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(lock.attempt())
+        except BenchError as error:
+            return _pass_over(study, cell, number, events, error)
         return _run_held(study, cell, number, events, after_another=after_another) if held else None
+
+
+def _pass_over(study: Study, cell: Cell, number: int, events: Events, error: BenchError) -> Record:
+    """Go on without a cell whose lock cannot be had; a finished one needs none."""
+    kept = is_finished(study, cell)
+    record = io.read_record(study.layout.cell(cell.id).record) if kept else unreachable(study, cell, error)
+    events.cell_started(cell, number, len(study.cells))
+    events.cell_finished(record, kept=kept)
+    return record
 
 
 def _run_held(study: Study, cell: Cell, number: int, events: Events, *, after_another: bool) -> Record:
     """Run a cell whose lock is held; what another process has just finished is kept."""
     if after_another:
         study = replace(study, request=replace(study.request, if_exists="resume"))
-    io.drop_leftovers(study.layout.cell(cell.id).folder)
     events.cell_started(cell, number, len(study.cells))
     record, kept = run_cell(study, cell, events)
     if not kept:  # a kept cell has built no network

@@ -31,6 +31,12 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise BenchError(f"cannot write {path}: {reason.lower()}; choose another folder or mend it") from error
 
 
+def os_error(error: BaseException) -> OSError | None:
+    """Return what the operating system said where an error stems from it, else None."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return cause if isinstance(cause, OSError) else None
+
+
 def write_bytes(path: Path, payload: bytes) -> None:
     """Write a file whole or not at all (see ``write_through``)."""
 

@@ -16,6 +16,7 @@ from benchmark.runtime.atomic import (
     FULL,
     explain_os_errors,
     is_temporary,
+    os_error,
     sync_folder,
     temporary_beside,
     write_bytes,
@@ -35,6 +36,7 @@ __all__ = [
     "FULL",
     "explain_os_errors",
     "is_temporary",
+    "os_error",
     "sync_folder",
     "temporary_beside",
     "write_bytes",
@@ -66,6 +68,21 @@ def mark(results: Path) -> None:
         BenchError: No space left, no permission.
     """
     write_text(results / MARKER, "results of polyp-bench\n")
+
+
+def concerns_all(error: Exception, results: Path) -> bool:
+    """Tell whether an error would meet every other cell of a results folder too: a full disk, a folder now read-only.
+
+    What one cell's own folder or lock refuses concerns that cell alone.
+    """
+    said = os_error(error)
+    if said is None or said.errno in FULL:
+        return said is not None
+    try:
+        mark(results)
+    except BenchError:
+        return True
+    return False
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
@@ -110,7 +127,10 @@ def read_record(path: Path) -> Record:
                 f"{path}: record schema {schema!r}, this version reads {SCHEMA_VERSION}; update polyp-bench"
             )
         return Record.model_validate(payload)
-    except (OSError, ValueError, AttributeError) as error:
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BenchError(f"cannot read {path}: {reason.lower()}; mend it or choose another folder") from error
+    except (ValueError, AttributeError) as error:
         where = _first_fault(error)
         raise BenchError(f"{path}: not a readable record ({where}); delete its folder and run the cell again") from None
 

@@ -53,7 +53,11 @@ class Lock:
 
     @contextmanager
     def attempt(self) -> Iterator[bool]:
-        """Hold the lock for the block, or yield False at once when somebody else holds it."""
+        """Hold the lock for the block, or yield False at once when somebody else holds it.
+
+        Raises:
+            BenchError: Its folder cannot be made, entered or written.
+        """
         number = self._take()
         if number is None:
             yield False
@@ -76,9 +80,14 @@ class Lock:
         return f"process {facts.get('pid', '?')} on {facts.get('host', '?')}" if facts else "another process"
 
     def is_held(self) -> bool:
-        """Whether somebody holds it now, without taking it; a holder on another machine counts as alive."""
-        newest = self._newest()
-        return newest is not None and not self._is_free(newest)
+        """Whether somebody holds it now, without taking it; a holder on another machine counts as alive.
+
+        False where its folder cannot be read: the attempt to take it then says why.
+        """
+        with contextlib.suppress(OSError):
+            newest = self._newest()
+            return newest is not None and not self._is_free(newest)
+        return False
 
     def _take(self) -> int | None:
         with explain_os_errors(self.folder):
@@ -149,10 +158,10 @@ def _beat(path: Path, done: threading.Event) -> None:
 
 
 def _replace(path: Path, facts: dict[str, Any]) -> None:
-    if not path.exists():  # another took over meanwhile; nothing is to be released
-        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if not path.exists():  # another took over meanwhile; nothing is to be released
+            return
         temporary.write_text(json.dumps(facts), encoding="utf-8")
         temporary.replace(path)
     except OSError:  # a full disk must not hide how the cell ended; others will see this process gone

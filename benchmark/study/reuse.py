@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.data.audit.leaks import leak_facts
+from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, TestResult
@@ -15,8 +16,13 @@ from benchmark.study.scoring import Scoring
 
 
 def is_finished(study: Study, cell: Cell) -> bool:
-    """Return whether nothing is left to do for a cell."""
-    old = old_record(study.layout.cell(cell.id), study.request.if_exists)
+    """Return whether nothing is left to do for a cell; False where its folder cannot be read."""
+    try:
+        old = old_record(study.layout.cell(cell.id), study.request.if_exists)
+    except (BenchError, OSError) as error:
+        if io.os_error(error) is None:
+            raise
+        return False
     return old is not None and covers(old, study.test_images(cell.recipe), study.request.scoring)
 
 

@@ -1,59 +1,112 @@
-"""How long reports take over many cells, in one process, on one thread; generated records, no images.
+"""How long reports take over many cells, in one process, on one thread; made records, no images.
 
-    python tests/perf/bench_many_cells.py [CELLS ...]
+    python tests/perf/bench_many_cells.py [CELLS ...] [--only tables compare report resume] [--keep FOLDER] [--profile]
 
-Writes folders of that many cells (40 models, the rest seeds; four test sets of 100 images) below a temporary folder and
-times `bench tables --ci --significance`, `bench compare` and `bench report --no-images`. Target: 10 s each at 1,000
-cells, and twice the time for twice the cells.
+Copies one cell of the committed CPU study (its record, 356 images under two protocols, curves and history) as that many
+cells of 40 models with noise on the scores, twice, and times `bench tables --ci --significance`, `bench compare` and
+`bench report --no-images` after imports. Target: 10 s each at 1,000 cells, and twice the time for twice the cells.
+Prints the first digits of each output's hash, to compare before and after a change.
 """
 
 from __future__ import annotations
 
+import argparse
+import cProfile
+import hashlib
+import json
 import os
-import sys
+import pstats
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
-from made_results import write_results
+import numpy as np
+import pandas as pd
 
+from benchmark.metrics.measures import COLUMNS
 from benchmark.report.page.page import PageOptions, build_page
 from benchmark.report.tables.request import TableRequest, build
 from benchmark.report.tables.sides import compare_folders
 from benchmark.store import io
+from benchmark.store.layout import CellPaths, ResultsLayout
 
-SETS = {"kvasir": 100, "etis": 100, "colondb": 100, "endoscene": 100}
+PATTERN = next(Path(__file__).parents[2].glob("results/reference/cpu-study/main/runs/unet/*/seed0"))
 NUM_MODELS = 40
 
 
-def folders(root: Path, num_cells: int) -> tuple[Path, Path]:
-    """Write two folders of the same cells with other scores."""
-    seeds = tuple(range(max(1, num_cells // NUM_MODELS)))
-    means = {f"m{i:02}": 0.6 + i / 200 for i in range(NUM_MODELS)}
-    return tuple(write_results(root / name, means, seeds=seeds, sets=SETS, draw=k) for k, name in enumerate("ab"))  # type: ignore[return-value]
+def write_cells(root: Path, num_cells: int, *, draw: int) -> Path:
+    """Write the cells below ``root``, unless they are there."""
+    if root.is_dir():
+        return root
+    pattern = CellPaths(PATTERN)
+    record, rows = io.read_record(pattern.record), io.read_scores(pattern.scores)
+    files = {name: (PATTERN / name).read_bytes() for name in ("curves.npz", "history.csv")}
+    columns = list(COLUMNS.values())
+    for k in range(num_cells):
+        model, seed = k % NUM_MODELS, k // NUM_MODELS
+        rng = np.random.default_rng([draw, model, seed])
+        noisy = rows[columns] + rng.normal(0.002 * model, 0.03, rows[columns].shape)
+        mine = rows.assign(**noisy.clip(0, 1).astype("float32"))
+        cell = f"m{model:02}/cpu-study-2a31cf8b/seed{seed}"
+        paths = ResultsLayout(root).cell(cell)
+        tests = {
+            name: test.model_copy(update={"scores": _summary(mine[mine["dataset"] == name], test.scores)})
+            for name, test in record.tests.items()
+        }
+        facts = {"cell": cell, "model": f"m{model:02}", "model_title": f"M{model:02}", "seed": seed, "tests": tests}
+        io.write_record(paths, record.model_copy(update=facts))
+        io.write_parquet(paths.scores, mine)
+        for name, content in files.items():
+            (paths.folder / name).write_bytes(content)
+    return root
 
 
-def timed(what: str, do: Callable[[], object]) -> None:
-    start = time.perf_counter()
-    cpu = time.process_time()
-    do()
-    print(f"  {what}: {time.perf_counter() - start:.1f} s ({time.process_time() - cpu:.1f} s of CPU)", flush=True)
+def _summary(rows: pd.DataFrame, scores: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    means = {p: rows[rows["protocol"] == p][list(COLUMNS.values())].mean() for p in scores}
+    return {p: {**old, **{key: float(means[p][column]) for key, column in COLUMNS.items()}} for p, old in scores.items()}
+
+
+def report_of(a: Path, b: Path) -> dict[str, Callable[[], str]]:
+    """Return what is timed, by name; each gives the text of its output."""
+    where = {"results": a, "protocol": "pranet", "recipe": None, "split": None, "top": 10}
+    request = TableRequest(results=a, ci=True, significance="m00")
+    return {
+        "tables": lambda: "\n".join(one.sheet.to_markdown() + one.sheet.to_latex() for one in build(request)),
+        "compare": lambda: json.dumps(compare_folders(str(a), str(b), **where).to_json()),  # type: ignore[arg-type]
+        "report": lambda: build_page(a, io.read_records(a), PageOptions(images=False)),
+    }
+
+
+def timed(what: str, do: Callable[[], str], *, profile: bool) -> None:
+    """Print the time, the CPU time and the hash of what comes back."""
+    profiler = cProfile.Profile() if profile else None
+    start, cpu = time.perf_counter(), time.process_time()
+    text = profiler.runcall(do) if profiler else do()
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    print(f"  {what}: {wall:.1f} s ({cpu:.1f} s of CPU), {len(text)} characters, {digest}", flush=True)
+    if profiler:
+        pstats.Stats(profiler).sort_stats("cumulative").print_stats("benchmark", 45)
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
 
 
 def main() -> None:
-    for num_cells in map(int, sys.argv[1:] or ["250", "500", "1000"]):
-        with tempfile.TemporaryDirectory() as root:
-            a, b = folders(Path(root), num_cells)
-            print(f"{num_cells} cells")
-            request = TableRequest(results=a, ci=True, significance="m00")
-            timed("tables --ci --significance", lambda r=request: [one.sheet.to_markdown() for one in build(r)])  # type: ignore[misc]
-            where = {"results": a, "protocol": "pranet", "recipe": None, "split": None, "top": 10}
-            timed("compare", lambda a=a, b=b, w=where: compare_folders(str(a), str(b), **w))  # type: ignore[misc]
-            timed("report", lambda a=a: build_page(a, io.read_records(a), PageOptions(images=False)))  # type: ignore[misc]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cells", nargs="*", type=int, default=[250, 500, 1000])
+    parser.add_argument("--only", nargs="+", default=["tables", "compare", "report"])
+    parser.add_argument("--keep", type=Path, help="folder for the made cells, used again next time")
+    parser.add_argument("--profile", action="store_true")
+    args = parser.parse_args()
+    for num_cells in args.cells:
+        with tempfile.TemporaryDirectory() as made:
+            root = (args.keep or Path(made)) / str(num_cells)
+            a, b = (write_cells(root / name, num_cells, draw=k) for k, name in enumerate("ab"))
+            print(f"{num_cells} cells", flush=True)
+            for name in args.only:
+                timed(name, report_of(a, b)[name], profile=args.profile)
 
 
 if __name__ == "__main__":

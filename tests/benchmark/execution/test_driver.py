@@ -141,7 +141,7 @@ def test_the_longest_come_first(study: Study) -> None:
 def test_what_must_not_be_built_upon_is_put_away_once(study: Study, if_exists: Any, status: Any, stays: bool) -> None:
     paths = study.layout.cell(study.cells[0].id)
     io.write_record(paths, record_of(study, study.cells[0].id).model_copy(update={"status": status}))
-    made = ready(replace(study, request=replace(study.request, if_exists=if_exists)))
+    made, _ = ready(replace(study, request=replace(study.request, if_exists=if_exists)))
     assert made.request.if_exists == "resume" and paths.record.exists() == stays
 
 
