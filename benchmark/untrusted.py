@@ -21,6 +21,7 @@ MAX_BYTES = 64 << 20
 MAX_TOML_BYTES = 1 << 20  # what people write by hand
 _MAX_DEPTH = 100
 _TOML_TEXTS = re.compile(r""""{3}.*?"{3}|\'{3}.*?\'{3}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|\#[^\n]*""", re.DOTALL)
+_ESCAPES = re.compile(r"\\[ubf]")  # JSON's ways to write a control character or half of a surrogate pair
 _BETWEEN_KEYS = re.compile(r"[^\w\-.\s\"]")
 
 
@@ -54,7 +55,7 @@ def parse_json(text: str) -> Any:
     Raises:
         FormatFault: It is no JSON, or nested too deep.
     """
-    return _parse(json.loads, text)
+    return _parse(json.loads, text, clean=_is_harmless(text))
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -94,9 +95,15 @@ def read_toml(path: Path, *, max_bytes: int = MAX_TOML_BYTES) -> dict[str, Any]:
     return parse_toml(read_text(path, max_bytes=max_bytes))
 
 
-def _parse(loads: Callable[[str], Any], text: str) -> Any:
+def _is_harmless(text: str) -> bool:
+    """Whether no value of a JSON text can hold what ``_clean`` looks for: escapes and brackets are too few for that."""
+    shallow = text.count("{") + text.count("[") <= _MAX_DEPTH
+    return shallow and not _ESCAPES.search(text) and visible(text) == text
+
+
+def _parse(loads: Callable[[str], Any], text: str, *, clean: bool = False) -> Any:
     try:
-        return _clean(loads(text))
+        return loads(text) if clean else _clean(loads(text))
     except RecursionError:
         raise FormatFault("nested too deep") from None
     except (ValueError, OverflowError) as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from benchmark.untrusted import read_json
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from pyarrow.parquet import ParquetFile
 
 __all__ = [
     "FULL",
@@ -158,11 +160,32 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
     """
     import pandas as pd
 
-    try:
-        _check_size(path)
+    with _explain_rows(path), _opened(path):
         frame = pd.read_parquet(path, columns=None if columns is None else list(columns))
-        _check_names(frame)
+        _check_names({name: frame[name].unique() for name in _UNSAFE if name in frame.columns})
         return frame
+
+
+def read_score_arrays(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read columns of per-image rows without pandas, which for a few hundred rows takes most of the time.
+
+    Args:
+        path: ``scores.parquet``.
+        columns: Which.
+    Raises:
+        BenchError: As ``read_scores``.
+    """
+    with _explain_rows(path), _opened(path) as file:
+        table = file.read(columns=list(columns), use_threads=False)
+        found = {name: table.column(name).to_numpy() for name in columns}
+        _check_names({name: values for name, values in found.items() if name in _UNSAFE})
+        return found
+
+
+@contextmanager
+def _explain_rows(path: Path) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # arrow and pandas raise what they like on a stranger's bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BenchError(
@@ -170,21 +193,24 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
         ) from None
 
 
-def _check_size(path: Path) -> None:
+@contextmanager
+def _opened(path: Path) -> Iterator[ParquetFile]:
     """Refuse rows that would not fit into memory, by the file's own head: they may be packed a thousandfold."""
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise ValueError("no such file")
-    head = pq.read_metadata(path)
-    if head.num_rows > MAX_ROWS or head.num_columns > MAX_COLUMNS:
-        raise ValueError(f"{head.num_rows} rows of {head.num_columns} columns, expected at most {MAX_ROWS} images")
+    with pq.ParquetFile(path) as file:
+        head = file.metadata
+        if head.num_rows > MAX_ROWS or head.num_columns > MAX_COLUMNS:
+            raise ValueError(f"{head.num_rows} rows of {head.num_columns} columns, expected at most {MAX_ROWS} images")
+        yield file
 
 
-def _check_names(frame: pd.DataFrame) -> None:
+def _check_names(columns: Mapping[str, Iterable[Any]]) -> None:
     """Names of images and sets are printed and become parts of paths."""
-    for column, unsafe in _UNSAFE.items():
-        if column in frame.columns and unsafe.search("\0".join(map(str, frame[column].unique()))):
+    for column, values in columns.items():
+        if _UNSAFE[column].search("\0".join(map(str, set(values)))):
             raise ValueError(f"column {column} holds a name with a slash or a control character")
 
 

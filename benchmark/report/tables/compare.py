@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.data.listing.groups import group_word
 from benchmark.errors import BenchError
-from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS
+from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.report.records.blocks import Floats
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import dataset_order, model_order
@@ -153,16 +153,21 @@ def _pair(
     seeds: Sequence[int],
 ) -> _Pair:
     frames = [[side.read(cells[(*model, seed)].cell, dataset) for seed in seeds] for side, cells in sides]
-    ids = sorted(set.intersection(*(set(frame.index) for side in frames for frame in side)))
+    every = list(dict.fromkeys(frame.ids for side in frames for frame in side))
+    ids = sorted(set(every[0]).intersection(*every[1:]))
     title = row_title(model[0], model[1], None) + ("†" if model[2] else "")
     base = {"dataset": dataset, "model": title, "n": len(ids), "seeds": " ".join(map(str, seeds))}
-    a, b = (
-        np.stack([frame.loc[ids, [*COLUMNS.values()]].to_numpy(float).T for frame in side], axis=1) for side in frames
-    )
-    groups = tuple(map(str, frames[0][0].loc[ids, "group"]))
-    num = {len(frame) for side in frames for frame in side}
-    note = "" if num == {len(ids)} else "only the images in common are compared"
+    place = {one: _places(one, ids) for one in every}
+    a, b = (np.stack([frame.scores[:, place[frame.ids]] for frame in side], axis=1) for side in frames)
+    first = frames[0][0]
+    groups = tuple(first.groups[k] for k in place[first.ids])
+    note = "" if {len(one) for one in every} == {len(ids)} else "only the images in common are compared"
     return _Pair(base, model[2], (a, b), tuple(ids), groups, note)
+
+
+def _places(ids: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    place = {name: k for k, name in enumerate(ids)}
+    return [place[name] for name in wanted]
 
 
 def _numbers(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
@@ -239,7 +244,10 @@ def _changes(pairs: Sequence[tuple[Record, Record]]) -> Iterator[dict[str, Any]]
     """Yield each changed field once per pair of values, with the cells that it concerns."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for a, b in pairs:
-        flat_a, flat_b = (dict(_flat({key: value[key] for key in _CONFIG})) for value in (a.to_json(), b.to_json()))
+        sides = [{key: value[key] for key in _CONFIG} for value in (a.to_json(), b.to_json())]
+        if len({json.dumps(side, default=str) for side in sides}) == 1:
+            continue
+        flat_a, flat_b = (dict(_flat(side)) for side in sides)
         for name in dict.fromkeys([*flat_a, *flat_b]):
             va, vb = (json.dumps(flat.get(name), default=str) for flat in (flat_a, flat_b))
             if va != vb:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from benchmark.data.listing.groups import group_word, known_groups
 from benchmark.errors import BenchError
-from benchmark.metrics.measures import COLUMNS, MEASURE_KEYS
+from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.report.records.blocks import Block, Floats
 from benchmark.report.statistics.comparisons import holm, honest, wilcoxon
 from benchmark.report.statistics.limits import MIN_SEEDS, caution, not_estimable, not_tested
@@ -93,13 +93,12 @@ def _read_row(dataset: str, row: Row, read: ScoreReader) -> _RowScores:
     frames = [read(cell, dataset) for cell in row.cells]
     first = frames[0]
     for cell, frame in zip(row.cells, frames, strict=True):
-        if len(frame) != row.n or not frame.index.equals(first.index):
+        if len(frame.ids) != row.n or frame.ids != first.ids:
             raise BenchError(
-                f"{dataset}: the score rows of {cell} hold {len(frame)} images, its record or its other seeds "
+                f"{dataset}: the score rows of {cell} hold {len(frame.ids)} images, its record or its other seeds "
                 f"{row.n}; run the cell again with --if-exists overwrite"
             )
-    scores = np.stack([frame[[*COLUMNS.values()]].to_numpy(dtype=float).T for frame in frames], axis=1)
-    return _RowScores(scores, tuple(map(str, first.index)), tuple(map(str, first["group"])))
+    return _RowScores(np.stack([frame.scores for frame in frames], axis=1), first.ids, first.groups)
 
 
 def _cohorts(rows: Sequence[Row], scored: Mapping[int, _RowScores], ablation: bool) -> list[list[int]]:
