@@ -65,8 +65,11 @@ def write_cells(root: Path, num_cells: int, *, draw: int) -> Path:
 
 
 def _summary(rows: pd.DataFrame, scores: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    means = {p: rows[rows["protocol"] == p][list(COLUMNS.values())].mean() for p in scores}
-    return {p: {**old, **{key: float(means[p][column]) for key, column in COLUMNS.items()}} for p, old in scores.items()}
+    found = {}
+    for protocol, old in scores.items():
+        means = rows[rows["protocol"] == protocol][list(COLUMNS.values())].mean()
+        found[protocol] = {**old, **{key: float(means[column]) for key, column in COLUMNS.items()}}
+    return found
 
 
 def report_of(a: Path, b: Path) -> dict[str, Callable[[], str]]:
