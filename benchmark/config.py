@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Augmentation = Literal[
     "hflip",
@@ -27,6 +29,9 @@ Augmentation = Literal[
     "enhance",
     "mask_edge",
 ]
+LOSSES = ("bce_dice", "bce", "dice", "structure", "focal", "native")
+OWN_CODE = r"[^:]+\.py:[A-Za-z_][A-Za-z0-9_]*"
+"""A function in a file of the user's own, as a recipe names it: FILE.py:function."""
 Denoise = Literal["none", "gaussian", "median", "nlm", "tv", "wavelet"]
 Noise = Literal[
     "gaussian_noise",
@@ -81,6 +86,11 @@ class Recipe(BaseModel):
     augmentation: tuple[Augmentation, ...] = Field(
         (), description="Named pieces, in this order; colour exchange comes first."
     )
+    transforms: tuple[dict[str, Any], ...] = Field(
+        (),
+        description='Transforms of albumentations by name with their parameters, {name = "RandomGamma", p = 0.3}, or '
+        "FILE.py:function, called (image, mask, rng, **parameters); before augmentation, on 8-bit pixels.",
+    )
     multi_scale: Literal["none", "each", "draw"] = Field(
         "none", description="Use every scale for every batch (each), or draw one per batch (draw)."
     )
@@ -115,8 +125,28 @@ class Recipe(BaseModel):
     min_lr: float = Field(0.0, ge=0, description="Rate below which schedule = plateau does not go.")
     clip_value: float | None = Field(None, gt=0, description="Clamp every gradient element to +-this.")
     clip_norm: float | None = Field(None, gt=0, description="Clip the gradient's global norm.")
-    loss: Literal["bce_dice", "bce", "dice", "structure", "native"] = Field(
-        "bce_dice", description="Map loss, the same for all models; native: each model's own."
+    loss: str = Field(
+        "bce_dice",
+        json_schema_extra={"enum": [*LOSSES, "FILE.py:function"]},
+        description="Map loss, the same for all models; native: each model's own; FILE.py:function: called (logits, "
+        "masks), both (B, 1, H, W), returns a scalar.",
+    )
+    focal_alpha: float = Field(
+        0.25, ge=0, le=1, description="Weight of polyp in loss = focal, 1 - this of background (Lin et al. 2017)."
+    )
+    focal_gamma: float = Field(2.0, ge=0, description="Exponent of loss = focal; 0: weighted cross entropy.")
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay per batch of a moving average of the weights, which is validated, kept and scored instead "
+        "of them; after n batches at most (1 + n) / (10 + n). Unset: no average.",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="Epochs without a new best select_metric after which training stops; the schedule is that of all "
+        "epochs. Unset: all epochs.",
     )
     micro_batch: int | None = Field(
         None,
@@ -179,14 +209,44 @@ class Recipe(BaseModel):
         None, ge=1, description="Trials of bench tune that chose these fields; unset: nobody tuned them."
     )
 
+    @field_validator("loss")
+    @classmethod
+    def _is_loss(cls, value: str) -> str:
+        if value in LOSSES or re.fullmatch(OWN_CODE, value):
+            return value
+        raise ValueError(f"expected {', '.join(LOSSES)} or FILE.py:function")
+
+    @field_validator("transforms", mode="before")
+    @classmethod
+    def _with_names(cls, value: Any) -> Any:
+        """A name alone stands for a transform without parameters."""
+        if not isinstance(value, list | tuple):
+            raise ValueError('expected a list, such as [{name = "RandomGamma", p = 0.3}]')
+        tables = [{"name": one} if isinstance(one, str) else one for one in value]
+        if not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in tables):
+            raise ValueError('each transform needs a name, such as {name = "RandomGamma", p = 0.3}')
+        return tuple(tables)
+
+    @property
+    def own_code(self) -> list[str]:
+        """Functions in files of the user's own that it names, each FILE.py:function."""
+        return [one for one in (self.loss, *(t["name"] for t in self.transforms)) if re.fullmatch(OWN_CODE, one)]
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the fields as JSON values; of files without their folders, which are nobody else's to know."""
+        fields = self.model_dump(mode="json")
+        fields["transforms"] = [{**one, "name": _without_folder(one["name"])} for one in fields["transforms"]]
+        return {**fields, "loss": _without_folder(self.loss)}
+
     @property
     def hash(self) -> str:
-        """Eight hex digits over everything but the name.
+        """Eight hex digits over everything but the name; of files their names alone (a cell's hash covers their text).
 
         A field that came later counts only where it is set, and ``auto`` counts as what the field was before it could
         be ``auto``, so that older hashes hold; that value asked for by name is another recipe, as it is on CUDA.
         """
-        fields = self.model_dump(mode="json", exclude={"name"})
+        fields = self.to_record()
+        del fields["name"]
         for name in _LATER:
             if getattr(self, name) == type(self).model_fields[name].default:
                 del fields[name]
@@ -217,8 +277,14 @@ class Recipe(BaseModel):
 _LATER = (
     *("tuned_trials", "micro_batch", "compile", "tf32", "cudnn_benchmark"),
     *("warmup_by", "plateau_epochs", "min_lr", "outputs", "denoise", "noise"),
+    *("transforms", "focal_alpha", "focal_gamma", "ema_decay", "patience"),
 )
 _BEFORE_AUTO: dict[str, Any] = {"precision": "32-true", "channels_last": False}
+
+
+def _without_folder(name: str) -> str:
+    """``./FILE.py:function`` of a function in any folder; other names as they are."""
+    return f"./{Path(name).name}" if re.fullmatch(OWN_CODE, name) else name
 
 
 def config_hash(payload: Any) -> str:

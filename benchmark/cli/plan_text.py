@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cli.printing import say
 
 if TYPE_CHECKING:
+    from benchmark.config import Recipe
     from benchmark.data.audit.leaks import Leak
     from benchmark.execution.ablation import Proof
     from benchmark.study.plan import Study
@@ -74,13 +75,21 @@ def _recipe_lines(study: Study) -> list[str]:
         recipe = cell.recipe
         weights = "ImageNet weights" if recipe.pretrained else "random initialisation"
         texts[recipe.hash] = (
-            f"recipe     {recipe.name}: {recipe.image_size} px, batch {recipe.batch_size}, {recipe.epochs} epochs, "
+            f"recipe     {recipe.name}: {recipe.image_size} px, batch {recipe.batch_size}, {_epochs(recipe)}, "
             f"{recipe.optimizer} {recipe.lr:g}, loss {recipe.loss}, {weights}"
         )
+        if recipe.transforms:
+            texts[recipe.hash] += f", transforms {', '.join(one['name'] for one in recipe.transforms)}"
         models.setdefault(recipe.hash, []).append(cell.spec.title)
     if len(texts) == 1:
         return list(texts.values())
     return [f"{text} ({', '.join(dict.fromkeys(models[key]))})" for key, text in texts.items()]
+
+
+def _epochs(recipe: Recipe) -> str:
+    if recipe.patience is None:
+        return f"{recipe.epochs} epochs"
+    return f"at most {recipe.epochs} epochs (ends after {recipe.patience} without a better one)"
 
 
 def _compute_lines(study: Study) -> list[str]:

@@ -15,6 +15,7 @@ from benchmark.errors import BenchError
 from benchmark.models.build import build_network, run_environment
 from benchmark.models.registry import switches
 from benchmark.models.summary import live_parameters, model_summary
+from benchmark.runtime import environment
 from benchmark.runtime.device import make_fabric
 from benchmark.runtime.load import Sampler
 from benchmark.scoring.test_sets import score_network
@@ -24,7 +25,7 @@ from benchmark.store.layout import CellPaths
 from benchmark.store.schema import PRETRAINING, Record, Status
 from benchmark.study.events import Events
 from benchmark.study.images import TestImages, TrainingImages
-from benchmark.study.plan import Cell, Study
+from benchmark.study.plan import Cell, Study, own_code_hashes
 from benchmark.study.reuse import agrees, covers, is_trained, old_record, refreshed
 from benchmark.study.scoring import Scoring
 
@@ -227,6 +228,10 @@ class CellJob:
         if cell.recipe.test_selection:
             counts = Counter(item.dataset for item in self.images.val)
             outcome.facts["picked_on_test"] = dict(sorted(counts.items()))
+        if cell.recipe.own_code:
+            outcome.facts["own_code"] = own_code_hashes(cell.recipe)
+        if len(cell.recipe.transforms) > sum(".py:" in one["name"] for one in cell.recipe.transforms):
+            outcome.facts["albumentations"] = environment.version("albumentations")
         if sampler.rows:
             io.write_text(paths.system, pd.DataFrame(sampler.rows).to_csv(index=False))
         return outcome
@@ -270,7 +275,7 @@ def _draft(study: Study, cell: Cell) -> Record:
         model_options=cell.spec.options,
         ablation=list(cell.ablation),
         recipe_name=cell.recipe.name,
-        recipe=cell.recipe.model_dump(mode="json"),
+        recipe=cell.recipe.to_record(),
         recipe_hash=cell.recipe.hash,
         split=study.info,
         seed=cell.seed,

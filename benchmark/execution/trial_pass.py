@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _CONTRACT = "a tuple of logits, item 0 (B, 1, H, W) at the size of the image (benchmark/EXTENDING.md)"
 _BATCH = 2
 _SHOWN = 3
+_DRAWS = 8  # a transform with p = 0.5 that fails gets through unseen once in 65,536 times, two images each
 
 
 def try_networks(cells: Sequence[Cell]) -> list[str]:
@@ -30,14 +31,60 @@ def try_networks(cells: Sequence[Cell]) -> list[str]:
     Returns:
         One line for each thing that is allowed but may be a mistake.
     Raises:
-        BenchError: A network cannot be built, or returns what cannot be trained or scored; one line names it.
+        BenchError: A loss or transform of a recipe fails; a network cannot be built, or returns what cannot be trained
+            or scored. One line names it.
     """
     notes: list[str] = []
+    for recipe in {cell.recipe.hash: cell.recipe for cell in cells}.values():
+        try_recipe(recipe)
     for cell in {(cell.spec.name, cell.recipe.hash): replace(cell, ablation=()) for cell in cells}.values():
         network = build_network(cell.spec, cell.recipe, pretrained=False)
         if not any(cell.spec.name in table for table in (MODELS, FIELD, VARIANTS)):
             notes += [f"{cell.spec.title}: {note}" for note in try_network(network, cell.recipe, cell.spec.name)]
     return notes
+
+
+def try_recipe(recipe: Recipe) -> None:
+    """Use the transforms and the loss that a recipe names beyond this package's own once, on random pixels.
+
+    Raises:
+        BenchError: One fails, changes the size of an image, or gives no scalar that has a gradient.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    side = recipe.train_size
+    if recipe.transforms:
+        from benchmark.data.pixels.draws import Draws, Rows
+        from benchmark.training.image_transforms import ImageTransforms
+
+        images = torch.randint(0, 256, (_BATCH, side, side, 3), generator=generator, dtype=torch.uint8)
+        masks = 255 * torch.randint(0, 2, (_BATCH, side, side), generator=generator, dtype=torch.uint8)
+        for _ in range(_DRAWS):
+            ImageTransforms(recipe.transforms)(images, masks, Draws(generator, Rows(0, _BATCH, _BATCH)))
+    if recipe.loss in recipe.own_code:
+        logits = torch.randn(_BATCH, 1, side, side, generator=generator).requires_grad_()
+        mask = (torch.rand(_BATCH, 1, side, side, generator=generator) > 0.5).float()
+        _try_loss(recipe, logits, mask)
+
+
+def _try_loss(recipe: Recipe, logits: Tensor, mask: Tensor) -> None:
+    import torch
+
+    from benchmark.training.losses import recipe_criterion
+
+    criterion = recipe_criterion(recipe)
+    assert criterion is not None, "asked for losses in files only"
+    try:
+        value = criterion(logits, mask)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise BenchError(f"loss {recipe.loss}: {type(error).__name__} on random logits: {reason}") from error
+    if not torch.is_tensor(value) or value.numel() != 1 or not value.requires_grad or not torch.isfinite(value).all():
+        what = f"a tensor {tuple(value.shape)}" if torch.is_tensor(value) else f"a {type(value).__name__}"
+        what = f"{value.item():g}" if torch.is_tensor(value) and value.numel() == 1 else what
+        gradient = "" if not torch.is_tensor(value) or value.requires_grad else " without a gradient"
+        raise BenchError(f"loss {recipe.loss}: returns {what}{gradient}; expected a finite scalar with a gradient")
 
 
 def try_network(network: nn.Module, recipe: Recipe, name: str) -> list[str]:
@@ -146,12 +193,12 @@ def _about_gradients(network: nn.Module, maps: tuple[Tensor, ...], recipe: Recip
     """Compute the recipe's loss and its gradients; name the parameters that none reaches."""
     import torch
 
-    from benchmark.training.losses import get_criterion, make_loss
+    from benchmark.training.losses import make_loss, recipe_criterion
 
     mask = torch.zeros_like(maps[0])
     mask[..., : mask.shape[-1] // 2] = 1
     try:
-        make_loss(network, get_criterion(recipe.loss))(maps, mask).backward()
+        make_loss(network, recipe_criterion(recipe))(maps, mask).backward()
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise BenchError(

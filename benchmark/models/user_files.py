@@ -1,4 +1,4 @@
-"""Networks in files of the user's own: import one with the files that it imports, and hash them all.
+"""Networks, losses and transforms in files of the user's own: import one with what it imports, and hash them all.
 
 What a file imports is read from its text, so that the hash needs no run and covers imports inside functions. It is
 looked for in the file's folder, in the folder above the package that it belongs to, and where Python looks for the
@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -27,8 +27,33 @@ _OURS = ("benchmark", "baselines", "bsanet")
 _MAX_FILES = 1000
 
 
-def import_file(path: Path) -> ModuleType:
-    """Import a model file once; later calls return the same module.
+def named_file(name: str, *, what: str) -> Path:
+    """Return the file of ``FILE.py:function``, relative to the current folder.
+
+    Raises:
+        BenchError: It does not exist; ``what`` says what it was to be.
+    """
+    path = Path(name.rpartition(":")[0]).expanduser().resolve()
+    if not path.is_file():
+        raise BenchError(f"{what} {name}: no such file; expected FILE.py:function, looked for in the current folder")
+    return path
+
+
+def named_function(name: str, *, what: str) -> Callable[..., Any]:
+    """Import the function of ``FILE.py:function``.
+
+    Raises:
+        BenchError: No such file, no such function, or the file raises while it is loaded.
+    """
+    path, function = named_file(name, what=what), name.rpartition(":")[2]
+    found = getattr(import_file(path, what=f"{what} file"), function, None)
+    if not callable(found):
+        raise BenchError(f"{what} {name}: {path.name} has no function {function!r}")
+    return found
+
+
+def import_file(path: Path, *, what: str = "model file") -> ModuleType:
+    """Import a file once; later calls return the same module.
 
     Raises:
         BenchError: It raises while it is loaded; the error is named.
@@ -39,14 +64,14 @@ def import_file(path: Path) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise BenchError(f"model file {path}: not a Python file")
+        raise BenchError(f"{what} {path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise BenchError(f"model file {path}: {type(error).__name__} while loading: {error}") from error
+        raise BenchError(f"{what} {path}: {type(error).__name__} while loading: {error}") from error
     return module
 
 
@@ -169,25 +194,24 @@ def _package(folder: Path) -> str:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of the model file that is in use; those of another one by the same names are set aside."""
+    """Finds the modules of the user's files; where two files mean different ones by a name, the last one served."""
 
     def __init__(self) -> None:
         self._files: dict[str, Path] = {}
         self._modules: dict[Path, dict[str, ModuleType]] = {}
-        self._owner: Path | None = None
+        self._owners: dict[str, Path] = {}
 
     def serve(self, owner: Path, files: dict[str, Path]) -> None:
-        """Let imports find the files of one model file from now on."""
+        """Let imports find the files of ``owner`` from now on, and those of others whose names do not clash."""
         package = _package(owner.parent)
         files = {package: _init_or_folder(owner.parent), **files}
-        if self._owner is not None and self._owner != owner:
-            kept = self._modules.setdefault(self._owner, {})
-            for name in self._files:
-                module = sys.modules.get(name)
-                if module is not None and self._is_mine(module, self._files[name]):
-                    kept[name] = sys.modules.pop(name)
-            sys.modules.update(self._modules.get(owner, {}))
-        self._owner, self._files = owner, files
+        for name in [name for name, file in files.items() if self._files.get(name, file) != file]:
+            module = sys.modules.get(name)
+            if module is not None and self._is_mine(module, self._files[name]):
+                self._modules.setdefault(self._owners[name], {})[name] = sys.modules.pop(name)
+        sys.modules.update(self._modules.get(owner, {}))
+        self._files |= files
+        self._owners |= dict.fromkeys(files, owner)
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         """See ``MetaPathFinder``."""

@@ -18,9 +18,11 @@ _NEEDS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
     "scales": ("multi_scale = each or draw", lambda r: r.multi_scale != "none"),
     "scale_weights": ("multi_scale = draw", lambda r: r.multi_scale == "draw"),
     "select_metric": (
-        "select = best or schedule = plateau",
-        lambda r: not r.select.startswith("last") or r.schedule == "plateau",
+        "select = best, schedule = plateau or patience",
+        lambda r: not r.select.startswith("last") or r.schedule == "plateau" or r.patience is not None,
     ),
+    "focal_alpha": ("loss = focal", lambda r: r.loss == "focal"),
+    "focal_gamma": ("loss = focal", lambda r: r.loss == "focal"),
 }
 """Field -> what else must be set for it to change anything."""
 

@@ -15,22 +15,27 @@ MEANINGS: dict[str, str] = {
     **dict.fromkeys(("wd", "decay"), "it is weight_decay"),
     **dict.fromkeys(("clip", "grad_clip", "clip_grad", "gradient_clip"), "it is clip_value or clip_norm"),
     **dict.fromkeys(("amp", "fp16", "bf16", "mixed_precision", "half"), "it is precision, for example bf16-mixed"),
-    **dict.fromkeys(("augment", "augmentations", "aug", "transforms"), "its pieces are named in augmentation"),
-    **dict.fromkeys(("criterion", "loss_fn", "loss_function"), "it is loss"),
     **dict.fromkeys(
-        ("focal", "tversky", "dice_loss", "bce_loss", "structure_loss"),
-        "a loss is named by loss; loss = native takes the one that a network brings along (its method loss)",
+        ("augment", "augmentations", "aug", "albumentations", "transform"),
+        "pieces of this package are named in augmentation, albumentations' and your own in transforms",
+    ),
+    **dict.fromkeys(("criterion", "loss_fn", "loss_function"), "it is loss"),
+    **dict.fromkeys(("focal", "focal_loss", "gamma"), "it is loss = focal, with focal_alpha and focal_gamma"),
+    **dict.fromkeys(
+        ("tversky", "lovasz", "dice_loss", "bce_loss", "structure_loss"),
+        "a loss is named by loss: FILE.py:function is your own; native is the one that a network brings along",
     ),
     **dict.fromkeys(
         ("tta", "test_time_augmentation"), "test-time processing is postprocess; turned images are not averaged"
     ),
-    **dict.fromkeys(
-        ("patience", "early_stopping", "early_stop"),
-        "a training runs all its epochs and keeps the best one on validation (select = best)",
-    ),
+    **dict.fromkeys(("early_stopping", "early_stop", "es_patience"), "epochs to wait for a better one are patience"),
+    **dict.fromkeys(("ema", "model_ema", "use_ema", "swa"), "the decay of averaged weights is ema_decay"),
     **dict.fromkeys(("checkpoint", "save_best", "best"), "which epoch is kept is select"),
     **dict.fromkeys(("monitor", "metric"), "what picks the checkpoint is select_metric"),
-    **dict.fromkeys(("imagenet", "weights", "init"), "ImageNet weights are pretrained = true"),
+    **dict.fromkeys(
+        ("imagenet", "weights", "init", "init_from"),
+        "ImageNet weights are pretrained = true; others are given to bench run --init-from",
+    ),
     **dict.fromkeys(("seed", "seeds"), "seeds are no part of a recipe: --seeds 0,1,2"),
     **dict.fromkeys(("device", "gpu", "gpus"), "devices are no part of a recipe: --device, --devices"),
     **dict.fromkeys(("num_workers", "workers"), "cells at once are --workers; images are read from a cache"),

@@ -75,6 +75,11 @@ def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
             f"{where}: noise and denoise = {recipe.denoise} exclude each other (noise is drawn on denoised images); "
             "train with noise, and denoise in bench robust --denoise"
         )
+    if recipe.patience is not None and recipe.select == "last_all":
+        raise BenchError(
+            f"{where}: patience and select = last_all exclude each other: no image is left to judge an epoch by; "
+            "take select = best or last"
+        )
     if recipe.scale_weights is not None and len(recipe.scale_weights) != len(recipe.scales):
         raise BenchError(
             f"{where}: scale_weights has {len(recipe.scale_weights)} values, scales has {len(recipe.scales)}"
@@ -84,7 +89,8 @@ def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
 
 def _fault(error: Any) -> str:
     """Word a fault that pydantic found; a size that does not fit comes with the nearest that do."""
-    said = error["msg"].lower()
+    said = error["msg"].removeprefix("Value error, ")
+    said = said if error["type"] == "value_error" else said.lower()
     if error["type"] != "multiple_of":
         return said
     step, given = error["ctx"]["multiple_of"], error["input"]

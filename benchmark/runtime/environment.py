@@ -32,7 +32,7 @@ def describe(device: str) -> dict[str, Any]:
         "commit_state": source.state,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: version(name) for name in _PACKAGES},
         "host": platform.node(),
         "device": device,
         "device_name": _device_name(device),
@@ -41,7 +41,8 @@ def describe(device: str) -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
+    """Return the version of an installed package; None where it is not."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -20,6 +20,7 @@ from benchmark.metrics import Protocol, get_protocol
 from benchmark.metrics.named import STANDARD
 from benchmark.metrics.reference import check_reference
 from benchmark.models.registry import ModelSpec, code_hash, expand_models, switches
+from benchmark.models.user_files import named_file, source_hash
 from benchmark.recipes.read import load_recipe
 from benchmark.robustness.corruptions import get_corruption
 from benchmark.robustness.denoising.classical import get_front_end
@@ -282,12 +283,24 @@ def make_cell(
         payload["noise"] = {name: get_corruption(name).hash for name in sorted(recipe.noise)}
     if recipe.denoise != "none":
         payload["denoise"] = get_front_end(recipe.denoise).hash
+    if recipe.own_code:
+        payload["own_code"] = own_code_hashes(recipe)
     if weights is not None:
         payload["weights"] = file_hash(weights)
     if picked:
         payload["picked"] = picked
     name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)
     return Cell(name, spec, recipe, seed, ablation, weights)
+
+
+def own_code_hashes(recipe: Recipe) -> dict[str, str]:
+    """Hash the files that a recipe names for its loss and transforms, with what they import: FILE.py:function -> hex.
+
+    Raises:
+        BenchError: A file that is not there.
+    """
+    named = {name: named_file(name, what=f"recipe {recipe.name}:") for name in recipe.own_code}
+    return {f"{path.name}:{name.rpartition(':')[2]}": source_hash(path) for name, path in named.items()}
 
 
 def _as_used(split: Split, recipes: Sequence[Recipe]) -> Split:

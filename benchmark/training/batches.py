@@ -23,6 +23,7 @@ from benchmark.data.pixels.draws import Draws, Rows
 from benchmark.data.pixels.noise import draw_noise
 from benchmark.data.pixels.pool import Pool
 from benchmark.data.pixels.turning import leading, turn, turn_on_device
+from benchmark.training.image_transforms import ImageTransforms
 from benchmark.training.resident import Resident
 from benchmark.training.share import Share
 
@@ -78,6 +79,7 @@ class Batches:
         self.device, self.share = device, share
         self.crop_size, self.normalize = recipe.image_size, recipe.normalize
         self.noise = recipe.noise
+        self.transforms = ImageTransforms(recipe.transforms) if recipe.transforms else None
         self.exchange: ColourExchange | None = colour_exchange(recipe.augmentation, train_set)
         pieces = [piece for piece in recipe.augmentation if piece not in COLOUR_PIECES]
         early = 0 if self.exchange is not None else leading(pieces)
@@ -115,6 +117,8 @@ class Batches:
         images, masks = self.pixels.batch(mine)
         if self.noise:
             images = draw_noise(images, self.noise, Draws(generator, rows))
+        if self.transforms is not None:
+            images, masks = self.transforms(images, masks, Draws(generator, rows))
         move = turn_on_device if isinstance(self.pixels, Resident) else turn
         images, masks = move(images, masks, self.early, generator=generator, rows=rows)
         if self.way == "ahead" and self.device.type == "cuda" and torch.cuda.is_available():

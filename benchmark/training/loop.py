@@ -22,6 +22,7 @@ from benchmark.config import Recipe, derive_seed
 from benchmark.data.pixels.pool import Pool
 from benchmark.runtime.compute import Compute, resolve
 from benchmark.runtime.signals import hold_back
+from benchmark.training.average import Average
 from benchmark.training.batch_norm import convert
 from benchmark.training.batches import Batches, epoch_positions
 from benchmark.training.ledger import DivergedError, Ledger, StepLoss
@@ -87,22 +88,25 @@ def train(
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     share = Share.of(fabric)
     model = convert(model, fabric)
+    average = Average(model, recipe.ema_decay, fabric.device) if recipe.ema_decay and share.rank == 0 else None
+    judged = model if average is None else average.module
     optimizer = make_optimizer(model, recipe, fused=compute.fused_optimizer is True)
     network, optimizer = fabric.setup(compute.compiled(model), optimizer)
     train_set, val_set = data
     val_pixels: Pool | Resident = val_set
     resident = None
-    if not recipe.noise and fits(data, fabric.device):  # corruptions are drawn on the CPU
+    on_cpu = recipe.noise or recipe.transforms  # these are drawn there
+    if not on_cpu and fits(data, fabric.device):
         resident, val_pixels = Resident(train_set, fabric.device), Resident(val_set, fabric.device)
     batches = task.batches(train_set, recipe, fabric.device, share, resident)
-    keeper.watch(model, optimizer, fabric)
+    keeper.watch(model, optimizer, fabric, average)
     state = keeper.load()
     step_on = Stepper(network, model, optimizer, recipe, fabric, compute, state, keeper.say, share)
 
     begun = time.perf_counter() - state.seconds  # time of earlier runs counts too
     baseline = task.baseline(val_set)
     with hold_back() as stop, keeper:
-        while state.epoch < recipe.epochs:
+        while state.epoch < recipe.epochs and not _has_waited(recipe, state, fabric, task):
             epoch = state.epoch + 1
             positions = epoch_positions(len(train_set), recipe, seed=seed, epoch=epoch)
             ledger = Ledger(fabric.device)
@@ -122,6 +126,8 @@ def train(
                     share.seed_noise(seed, epoch, batch.step)
                     result = step_on(batch.images, batch.masks, batch.generator, count=batch.num_images)
                     ledger.add(batch.step, batch.num_images, result)
+                    if average is not None:
+                        average.update(model)
                     state.step += 1
                     tell(ledger.due())
                     if stop.requested or keeper.is_due:
@@ -139,7 +145,7 @@ def train(
             if share.rank:  # the first process judges and keeps; this one helps with gradients only
                 state.add_epoch({}, 0.0)
                 continue
-            scores = task.validate(model, recipe, val_pixels, fabric)
+            scores = task.validate(judged, recipe, val_pixels, fabric)
             if not all(map(math.isfinite, scores.values())):
                 cause = _cause(epoch, len(positions) - 1, positions, train_set)
                 message = f"validation output is not a number after epoch {epoch}"
@@ -155,12 +161,24 @@ def train(
             score = scores[task.metric(recipe)]
             if recipe.select.startswith("last") or score > state.best_score:
                 state.best_score, state.best_epoch = score, epoch
-                state.best_weights = {k: v.detach().to("cpu", copy=True) for k, v in model.state_dict().items()}
+                state.best_weights = {k: v.detach().to("cpu", copy=True) for k, v in judged.state_dict().items()}
             on_epoch(row)
             if epoch < recipe.epochs and keeper.is_due:
                 keeper.save(state)
 
-    return _end(state, model, compute, batches, begun)
+    outcome = _end(state, model, compute, batches, begun)
+    if state.epoch < recipe.epochs:
+        outcome.facts["stopped_early"] = {"epoch": state.epoch, "of": recipe.epochs, "patience": recipe.patience}
+    return outcome
+
+
+def _has_waited(recipe: Recipe, state: TrainState, fabric: Fabric, task: Task) -> bool:
+    """Whether the last ``patience`` epochs brought no new best score; the first process, which has them, tells."""
+    if recipe.patience is None:
+        return False
+    scores = [row[task.metric(recipe)] for row in state.history if row]
+    waited = len(scores) - 1 - int(np.argmax(scores)) if scores else 0
+    return bool(fabric.broadcast(waited >= recipe.patience))
 
 
 def _plateau(recipe: Recipe, state: TrainState, fabric: Fabric, task: Task) -> float | None:

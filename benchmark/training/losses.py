@@ -1,4 +1,4 @@
-"""Map losses by name, and how a model's outputs meet one of them."""
+"""Map losses by name or in a file of the user's own, and how a model's outputs meet one of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from benchmark.config import Recipe
+from benchmark.models.user_files import named_function
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 Loss = Callable[[Any, Tensor], Tensor]
@@ -23,12 +26,46 @@ CRITERIA: dict[str, str] = {
 }
 
 
-def get_criterion(name: str) -> Criterion | None:
-    """Return the map loss of a recipe: (logits, mask) -> scalar; None for ``native``, the model's own loss."""
+def recipe_criterion(recipe: Recipe) -> Criterion | None:
+    """Return the map loss of a recipe with its parameters; see ``get_criterion``."""
+    return get_criterion(recipe.loss, focal_alpha=recipe.focal_alpha, focal_gamma=recipe.focal_gamma)
+
+
+def get_criterion(name: str, *, focal_alpha: float = 0.25, focal_gamma: float = 2.0) -> Criterion | None:
+    """Return a map loss by name: (logits, mask) -> scalar; None for ``native``, the model's own loss.
+
+    Args:
+        name: One of ``config.LOSSES``, or FILE.py:function.
+        focal_alpha: Weight of the foreground in ``focal``; 1 - this of the background.
+        focal_gamma: Exponent in ``focal``.
+    Raises:
+        BenchError: A file or a function that is not there.
+    """
     if name == "native":
         return None
+    if ".py:" in name:
+        return named_function(name, what="loss")
+    if name == "focal":
+        return partial(focal, alpha=focal_alpha, gamma=focal_gamma)
     module, _, function = CRITERIA[name].partition(":")
     return getattr(importlib.import_module(module), function)
+
+
+def focal(logits: Tensor, mask: Tensor, *, alpha: float, gamma: float) -> Tensor:
+    """Focal loss averaged over pixels, by torchvision, in 32 bits.
+
+    Args:
+        logits: (B, 1, H, W).
+        mask: (B, 1, H, W) in [0, 1].
+        alpha: Weight of the foreground; 1 - ``alpha`` of the background.
+        gamma: Exponent of 1 - the probability of what is true; 0 leaves a weighted cross entropy.
+    Returns:
+        Scalar >= 0.
+    Source: Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), equation 5.
+    """
+    from torchvision.ops import sigmoid_focal_loss
+
+    return sigmoid_focal_loss(logits.float(), mask.float(), alpha=alpha, gamma=gamma, reduction="mean")
 
 
 def make_loss(model: nn.Module, criterion: Criterion | None) -> Loss:

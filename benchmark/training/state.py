@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import BenchError
 from benchmark.store.checkpoint import DamagedCheckpointError, load_state, save_state
+from benchmark.training.average import Average
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -102,9 +103,15 @@ class Keeper:
             if kind is None:
                 raise
 
-    def watch(self, model: nn.Module, optimizer: torch.optim.Optimizer, fabric: Fabric) -> None:
+    def watch(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        fabric: Fabric,
+        average: Average | None = None,
+    ) -> None:
         """Say whose state is kept."""
-        self.model, self.optimizer, self.fabric = model, optimizer, fabric
+        self.model, self.optimizer, self.fabric, self.average = model, optimizer, fabric, average
 
     @property
     def is_due(self) -> bool:
@@ -124,6 +131,7 @@ class Keeper:
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.fabric.strategy.precision.state_dict(),
                 "random": _random_state(self.fabric.device),
+                **({"average": self.average.state_dict()} if self.average is not None else {}),
             }
         )
         payload["train"]["best_weights"] = state.best_weights  # on the CPU, and never written into
@@ -159,6 +167,8 @@ class Keeper:
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.fabric.strategy.precision.load_state_dict(saved["scaler"])
+            if self.average is not None:
+                self.average.load_state_dict(saved["average"])
             _set_random_state(saved["random"], self.fabric.device)
         except DamagedCheckpointError as error:
             self.say(f"warning: {error}; training starts again from the beginning")

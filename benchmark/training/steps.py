@@ -25,7 +25,7 @@ from benchmark.runtime.compute import Compute, explain_compiler
 from benchmark.runtime.memory import give_back, is_out_of_memory
 from benchmark.training.batch_norm import synchronised
 from benchmark.training.ledger import DivergedError, StepResult, has_exploded
-from benchmark.training.losses import get_criterion, make_loss
+from benchmark.training.losses import make_loss, recipe_criterion
 from benchmark.training.restore import Snapshot
 from benchmark.training.share import Share
 from benchmark.training.state import TrainState
@@ -65,7 +65,7 @@ class Stepper:
     share: Share = field(default_factory=Share)
 
     def __post_init__(self) -> None:
-        self.loss = make_loss(self.model, get_criterion(self.recipe.loss))
+        self.loss = make_loss(self.model, recipe_criterion(self.recipe))
         self.snapshot = Snapshot(self.model, self.fabric.device)
         self.parameters: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
         self.reads_at_once = self.fabric.device.type in AT_ONCE

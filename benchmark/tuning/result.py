@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config import Recipe
 from benchmark.errors import BenchError, visible
+from benchmark.recipes.as_toml import toml_value
 from benchmark.recipes.read import load_recipe, validate_recipe
 from benchmark.store import io
 from benchmark.tuning.plan import Target, Tuning
@@ -69,6 +70,9 @@ def _row(tuning: Tuning, target: Target, slot: int, trial: FrozenTrial) -> Trial
         raise BenchError(f"study {target.study}: trial {trial.number} has {strange[0]!r}, which is not searched")
     try:
         fields = {f: parse_json(v) if dims[f].choices is not None else v for f, v in trial.params.items()}
+        for field, value in fields.items():  # a choice may name a file, which a stranger's study must not
+            if dims[field].choices is not None and value not in (dims[field].choices or ()):
+                raise ValueError(f"{field} = {value!r} is none of the choices")
         score = _finite(trial.value) if trial.state.name == "COMPLETE" else None
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise BenchError(f"study {target.study}: trial {trial.number} holds no value of ours ({error})") from None
@@ -140,19 +144,7 @@ def _differing(recipe: Recipe) -> dict[str, Any]:
 
 
 def _toml(fields: dict[str, Any]) -> list[str]:
-    lines = []
-    for key, value in fields.items():
-        if isinstance(value, dict):
-            inside = ", ".join(f"{json.dumps(k)} = {_value(v)}" for k, v in value.items())
-            lines.append(f"{key} = {{ {inside} }}")
-        else:
-            lines.append(f"{key} = {_value(value)}")
-    return lines
-
-
-def _value(value: Any) -> str:
-    """A TOML value: JSON agrees with TOML for strings, numbers, booleans and lists of them."""
-    return json.dumps(value)
+    return [f"{key} = {toml_value(value)}" for key, value in fields.items()]
 
 
 def _trials_csv(found: Sequence[Found]) -> str:

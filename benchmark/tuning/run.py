@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.config import validate_recipe
 from benchmark.execution.runner import check_weights, check_writable
+from benchmark.execution.trial_pass import try_networks, try_recipe
 from benchmark.study.events import SILENT, Events
 from benchmark.tuning.figures import draw_tuning
 from benchmark.tuning.plan import Asked, Tuning, plan_tuning
@@ -23,7 +25,7 @@ class Tuned:
 
 
 def prepare(asked: Asked, notice: Callable[[str], None] = lambda _: None) -> Tuning:
-    """Plan a tuning and check folder, device and weights; no trial runs.
+    """Plan a tuning, check folder, device and weights, and try each network once; no trial runs.
 
     Raises:
         BenchError: A mistake in what was asked, or something that is missing.
@@ -31,7 +33,18 @@ def prepare(asked: Asked, notice: Callable[[str], None] = lambda _: None) -> Tun
     tuning = plan_tuning(asked, notice)
     check_writable(tuning.images.layout.root)
     check_weights(tuning.images)
+    _try_choices(tuning)
+    for note in try_networks([target.cell for target in tuning.targets]):
+        notice(f"warning    {note}")
     return tuning
+
+
+def _try_choices(tuning: Tuning) -> None:
+    """Try the losses and transforms among the choices of the search space; see ``try_recipe``."""
+    base = tuning.targets[0].cell.recipe.model_dump()
+    for field in ("loss", "transforms"):
+        for value in tuning.space.search[field].corners if field in tuning.space.search else ():
+            try_recipe(validate_recipe({**base, field: value}, where="search space"))
 
 
 def finished_trials(tuning: Tuning) -> list[int]:

@@ -105,7 +105,9 @@ def test_seeds_depend_on_names_alone() -> None:
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("patience", "select = best"),
+        ("early_stopping", "patience"),
+        ("EMA", "ema_decay"),
+        ("albumentations", "transforms"),
         ("tta", "postprocess"),
         ("focal", "loss"),
         ("learning_rate", "lr"),

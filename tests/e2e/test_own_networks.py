@@ -72,3 +72,89 @@ def test_only_commands_that_have_it_advise_allow_missing(bench: Bench, tmp_path:
     ):
         assert "--allow-missing" not in bench(*command, "--data-root", ".", code=None).stderr
     assert "--allow-missing" in bench("run", "--datasets", "etis", "--data-root", ".", code=2).stderr
+
+
+PARTS = """
+from shares import share
+
+def tversky(logits, mask, beta=0.7):
+    p = logits.sigmoid()
+    hits = (p * mask).sum((1, 2, 3))
+    missed, wrong = (mask * (1 - p)).sum((1, 2, 3)), ((1 - mask) * p).sum((1, 2, 3))
+    return (1 - (hits + 1) / (hits + share(beta) * missed + (1 - beta) * wrong + 1)).mean()
+
+def shade(image, mask, rng, strength):
+    return (image * (1 - strength * rng.random())).astype("uint8"), mask
+
+def silent(logits, mask):
+    return 0.5
+"""
+RECIPE = """
+loss = "./parts.py:tversky"
+ema_decay = 0.9
+patience = 2
+epochs = 3
+batch_size = 8
+image_size = 64
+max_train_images = 24
+max_val_images = 8
+max_test_images = 4
+
+[[transforms]]
+name = "./parts.py:shade"
+strength = 0.4
+
+[[transforms]]
+name = "RandomGamma"
+gamma_limit = [60, 140]
+"""
+
+
+def test_a_recipe_names_a_loss_and_transforms_of_ones_own_and_of_albumentations(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "shares.py").write_text("def share(x):\n    return x\n")
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    run = ("run", "--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "mine.toml")
+    run += ("--no-track", "--no-time-first")
+    said = bench(*run).stderr
+    assert "at most 3 epochs (ends after 2 without a better one)" in said
+    assert "loss ./parts.py:tversky" in said and "transforms ./parts.py:shade, RandomGamma" in said
+    (path,) = (tmp_path / "results" / "runs").rglob("run.json")
+    record = json.loads(path.read_text())
+    assert set(record["training"]["own_code"]) == {"parts.py:tversky", "parts.py:shade"}
+    assert record["training"]["albumentations"] and record["recipe"]["loss"] == "./parts.py:tversky"
+    assert str(tmp_path) not in path.read_text()
+    best = (path.parent / "best.pt").read_bytes()
+    assert "kept: mDSC" in bench(*run).stderr
+    bench(*run, "--if-exists", "overwrite")
+    assert (path.parent / "best.pt").read_bytes() == best, "the same draws from the same seeds"
+    (tmp_path / "shares.py").write_text("def share(x):\n    return x / 2\n")
+    assert "kept: mDSC" not in bench(*run).stderr and len(cells(tmp_path)) == 2, "a changed neighbour is another loss"
+
+    for change, words in (
+        ("loss=./parts.py:silent", "loss ./parts.py:silent: returns a float; expected a finite scalar"),
+        ("loss=./parts.py:absent", "loss ./parts.py:absent: parts.py has no function 'absent'"),
+        ("loss=./part.py:tversky", "recipe mine: ./part.py:tversky: no such file"),
+        (
+            "loss=tversky",
+            "loss = 'tversky': expected bce_dice, bce, dice, structure, focal, native or FILE.py:function",
+        ),
+        ('transforms=["RandomGama"]', "unknown transform 'RandomGama'"),
+        ("ema=0.9", "the decay of averaged weights is ema_decay"),
+        ("patience=0", "patience = 0"),
+    ):
+        error = bench(*run, "--dry-run", "--set", change, code=2).stderr.splitlines()[-1]
+        assert error.startswith("error: ") and words in error, error
+    assert len(cells(tmp_path)) == 2
+
+
+def test_a_network_that_cannot_be_trained_is_told_of_before_it_is_tuned(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(NET.replace("return (nn", "return dict(out=nn").replace('r"),)', 'r"))'))
+    (tmp_path / "space.toml").write_text('[search.lr]\nlow = 1e-4\nhigh = 1e-2\n[search.loss]\nchoices = ["bce"]\n')
+    call = ("tune", "--trials", "1", "--datasets", "phantom-kvasir", "--recipe", "smoke", "--space", "space.toml")
+    done = bench(*call, "--models", "./wrong.py:build", code=2)
+    assert "error: model file:wrong:build: returns a dictionary (out)" in done.stderr
+    assert not list((tmp_path / "results").rglob("*.journal"))
+    (tmp_path / "space.toml").write_text('[search.loss]\nchoices = ["bce", "./absent.py:loss"]\n')
+    done = bench(*call, "--models", "./tiny_net.py:build", code=2)
+    assert "./absent.py:loss: no such file" in done.stderr.splitlines()[-1]

@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from benchmark.data.listing.datasets import GROUPS
+from benchmark.recipes.as_toml import toml_value
 from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign, packaged_fields
 from benchmark.report.records.names import MODEL_TITLES, model_order
@@ -82,7 +83,7 @@ def _command(records: Sequence[Record]) -> Command:
     words += ["--datasets", ",".join(_sets([*first.tests, *first.missing]))]
     words += ["--split", str(split.name), "--split-seed", str(split.seed)]
     words += ["--recipe", name if not text else f"{name}.toml"]
-    words += [word for key, value in changes for word in ("--set", f"{key}={_toml(value)}")]
+    words += [word for key, value in changes for word in ("--set", f"{key}={toml_value(value)}")]
     words += ["--seeds", ",".join(str(seed) for seed in sorted({record.seed for record in records}))]
     if first.engine != "fast":
         words += ["--engine", first.engine]
@@ -96,15 +97,9 @@ def _recipe(record: Record) -> tuple[str, list[tuple[str, Any]], str]:
     name, fields = record.recipe_name, dict(record.recipe)
     if packaged_fields(name, record.model) is None:
         rest = {k: v for k, v in fields.items() if k != "name" and v is not None}
-        return name, [], "".join(f"{key} = {_toml(value)}\n" for key, value in rest.items())
+        return name, [], "".join(f"{key} = {toml_value(value)}\n" for key, value in rest.items())
     base = packaged_fields(name, record.model) or {}
     return name, sorted((k, v) for k, v in fields.items() if k != "name" and base.get(k) != v), ""
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
-    return "none" if value is None else json.dumps(value)
 
 
 def _typed(model: str) -> str:

@@ -36,7 +36,7 @@ from benchmark.training.state import TrainState
 from benchmark.training.steps import Stepper
 
 RUNS = (("32-true", 256), ("16-mixed", 256), ("bf16-mixed", 352))
-LOSSES = (*CRITERIA, "native")
+LOSSES = (*CRITERIA, "focal", "native")
 
 
 @pytest.fixture(scope="module", params=list(MODELS))
