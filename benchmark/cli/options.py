@@ -90,6 +90,14 @@ StripPrefix = Annotated[
     str | None,
     typer.Option("--strip-prefix", help="Keep keys of --checkpoint with this prefix, and strip it; detected if unset."),
 ]
+InitFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--init-from",
+        help="Start from a checkpoint FILE, or from finished CELLs, each seed from its own: to train them for further "
+        "epochs. Optimiser and schedule start over.",
+    ),
+]
 LogCheckpoints = Annotated[bool, typer.Option("--log-checkpoints", help="Store the best weights in MLflow too.")]
 
 

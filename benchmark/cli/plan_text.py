@@ -74,6 +74,7 @@ def _recipe_lines(study: Study) -> list[str]:
     for cell in study.cells:
         recipe = cell.recipe
         weights = "ImageNet weights" if recipe.pretrained else "random initialisation"
+        weights = f"from {study.request.init_from}" if cell.start is not None else weights
         texts[recipe.hash] = (
             f"recipe     {recipe.name}: {recipe.image_size} px, batch {recipe.batch_size}, {_epochs(recipe)}, "
             f"{recipe.optimizer} {recipe.lr:g}, loss {recipe.loss}, {weights}"
@@ -122,9 +123,29 @@ def _notices(study: Study) -> list[str]:
         lines.append(
             f"note       {cell.spec.title}: checkpoint picked on test images of {sets}; its scores are optimistic"
         )
+    lines += _starts(study)
     if whole:
         lines.append(
             f"note       {', '.join(whole)}: trained on the validation images too, last epoch kept (select last_all)"
+        )
+    return lines
+
+
+def _starts(study: Study) -> list[str]:
+    """Say from which cells others go on, and that leaks are looked for in this study's training images alone."""
+    starts = [(cell, cell.start) for cell in study.cells if cell.start is not None]
+    lines = [
+        f"continues  {start.cell} (epoch {start.epoch}) as {cell.id}: {cell.recipe.epochs} further epochs; optimiser "
+        "and schedule start over"
+        for cell, start in starts
+        if start.cell is not None
+    ]
+    files = dict.fromkeys(start.path.name for _, start in starts if start.split is None)
+    other = dict.fromkeys(str(start.cell) for _, start in starts if start.split not in (None, study.info))
+    if files or other:
+        lines.append(
+            f"note       {', '.join([*files, *other])}: trained on other images before, which the search for leaks "
+            "cannot see"
         )
     return lines
 

@@ -13,6 +13,7 @@ from benchmark.cli import complete
 from benchmark.cli.app import TRAIN, app, integers, names
 from benchmark.cli.options import (
     DataOptions,
+    InitFrom,
     Json,
     Models,
     Seeds,
@@ -43,6 +44,7 @@ def run(
         str,
         typer.Option(help="Protocol of the printed tables: name, or FILE.toml.", autocompletion=complete.protocols),
     ] = "pranet",
+    init_from: InitFrom = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +56,8 @@ def run(
     Example: bench run --models all --datasets phantom --recipe smoke
     """
     placement = options.placement
-    request = make_request(models, data, training, options, seeds=integers(seeds, "--seeds"), protocol=protocol)
+    more = {"seeds": integers(seeds, "--seeds"), "protocol": protocol, "init_from": init_from}
+    request = make_request(models, data, training, options, **more)
     if options.estimate:
         from benchmark.cli.estimate import show_cost
 

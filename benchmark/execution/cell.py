@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config import derive_seed
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network, run_environment
-from benchmark.models.registry import switches
+from benchmark.models.registry import load_checkpoint, switches
 from benchmark.models.summary import live_parameters, model_summary
 from benchmark.runtime import environment
 from benchmark.runtime.device import make_fabric
@@ -159,11 +159,14 @@ class CellJob:
 
         cell, paths, recipe = self.cell, self.paths, self.cell.recipe
         torch.manual_seed(derive_seed("init", cell.seed))
-        pretrained = recipe.pretrained and self.trained is None
+        fresh = self.trained is None
+        pretrained = recipe.pretrained and fresh and cell.start is None
         model = build_network(cell.spec, recipe, drop=cell.ablation, weights=cell.weights, pretrained=pretrained)
+        if cell.start is not None and fresh:
+            load_checkpoint(cell.spec, model, cell.start.path, say=events.notice)
         facts: dict[str, Any] = {
             "num_params": live_parameters(model),
-            "pretrained": _weights_used(model),
+            "pretrained": _weights_used(model) if cell.start is None else cell.start.to_record(),
             "environment": run_environment(fabric, cell.spec),
         }
         if self.deterministic:  # the list fills while the cell runs
@@ -217,7 +220,7 @@ class CellJob:
                 model,
                 cell.recipe,
                 data,
-                seed=cell.seed,
+                seed=cell.draws_seed,
                 fabric=training_fabric,
                 keeper=keeper,
                 on_step=events.step,
@@ -284,5 +287,6 @@ def _draft(study: Study, cell: Cell) -> Record:
         engine=study.request.engine,
         missing=dict(study.split.missing),
         partial=dict(study.split.partial),
+        pretrained=cell.start.to_record() if cell.start is not None else {},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -233,7 +233,7 @@ def _train_along(training: SharedTraining, rank: int, store: Path, tell: Callabl
     tell("ready")
     fabric = training.fabric(rank=rank, store=store)
     with deterministic(training.deterministic, fabric.device):
-        train(model, cell.recipe, data, seed=cell.seed, fabric=fabric, keeper=follower)
+        train(model, cell.recipe, data, seed=cell.draws_seed, fabric=fabric, keeper=follower)
     tell("trained")
     leave_group()
 

@@ -13,7 +13,7 @@ from benchmark.errors import BenchError
 from benchmark.execution.cell import run_cell, unreachable
 from benchmark.execution.process_group import check_devices
 from benchmark.models.build import build_network
-from benchmark.models.registry import code_stamp
+from benchmark.models.registry import code_stamp, load_checkpoint
 from benchmark.runtime.device import make_fabric
 from benchmark.runtime.memory import give_back
 from benchmark.store import io
@@ -132,7 +132,7 @@ def prepare(study: Study, events: Events, *, here: bool = True) -> None:
 
 
 def check_weights(study: Study, *, here: bool = True) -> None:
-    """Load each unfinished network's ImageNet weights once, so that missing ones are reported at once.
+    """Load the weights that each unfinished network starts from once, so that missing ones are reported at once.
 
     Args:
         study: The plan.
@@ -144,7 +144,9 @@ def check_weights(study: Study, *, here: bool = True) -> None:
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
     if here:
         check_devices(study.request.device, study.request.devices, todo)
-    todo = [cell for cell in todo if cell.recipe.pretrained]
+    for start, cell in {cell.start: cell for cell in todo if cell.start is not None}.items():
+        load_checkpoint(cell.spec, build_network(cell.spec, cell.recipe, pretrained=False), start.path)
+    todo = [cell for cell in todo if cell.recipe.pretrained and cell.start is None]
     for cell in {(cell.spec.name, cell.ablation): cell for cell in todo}.values():
         build_network(cell.spec, cell.recipe, drop=cell.ablation, weights=cell.weights, pretrained=True)
 

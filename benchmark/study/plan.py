@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.config import Recipe, config_hash
+from benchmark.config import Recipe, config_hash, derive_seed
 from benchmark.data.audit.leaks import Leak, find_leaks
 from benchmark.data.files.hashing import file_hash, fingerprint
 from benchmark.data.listing.datasets import dataset_info
@@ -36,6 +36,7 @@ from benchmark.study.images import (
     training_images,
 )
 from benchmark.study.scoring import Scoring
+from benchmark.study.start import Start, Starts
 
 IfExists = Literal["skip", "resume", "overwrite"]
 
@@ -67,6 +68,7 @@ class Request:
     checkpoint_every_s: float = 60.0
     devices: int = 1
     deterministic: bool = False
+    init_from: str | None = None
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
@@ -104,6 +106,12 @@ class Cell:
     seed: int
     ablation: tuple[str, ...] = ()
     weights: Path | None = None
+    start: Start | None = None
+
+    @property
+    def draws_seed(self) -> int:
+        """Decides the order of images and all draws: the seed, but of a training that goes on from weights another."""
+        return self.seed if self.start is None else derive_seed("start", self.start.sha256, self.seed)
 
 
 @dataclass(frozen=True)
@@ -219,15 +227,17 @@ def name_cells(
         split: Its images, for recipes that pick their checkpoint on test images.
     """
     cells = []
+    starts = Starts(request.init_from, request.results) if request.init_from and info is not None else None
     for spec, recipe in models:
         picked = fingerprint(picking_items(split, recipe)) if recipe.test_selection and split is not None else ""
-        weights = weights_file(request.weights_dir, spec, recipe) if info is not None else None
+        wanted = info is not None and starts is None
+        weights = weights_file(request.weights_dir, spec, recipe) if wanted else None
         for ablation in request.ablations:
             for seed in dict.fromkeys(request.seeds):
                 if info is not None:
-                    cells.append(
-                        make_cell(spec, recipe, info, seed=seed, ablation=ablation, weights=weights, picked=picked)
-                    )
+                    start = starts.of(spec, seed) if starts is not None else None
+                    files: dict[str, Any] = {"weights": weights, "start": start, "picked": picked}
+                    cells.append(make_cell(spec, recipe, info, seed=seed, ablation=ablation, **files))
                 else:
                     cells.append(Cell("/".join([spec.name, *ablation, str(seed)]), spec, recipe, seed, ablation))
     return cells
@@ -266,6 +276,7 @@ def make_cell(
     ablation: tuple[str, ...],
     weights: Path | None = None,
     picked: str = "",
+    start: Start | None = None,
 ) -> Cell:
     """Name a cell. Its hash covers all that can change a number, and nothing else (no paths, no device).
 
@@ -289,8 +300,10 @@ def make_cell(
         payload["weights"] = file_hash(weights)
     if picked:
         payload["picked"] = picked
+    if start is not None:
+        payload["start"] = start.sha256
     name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)
-    return Cell(name, spec, recipe, seed, ablation, weights)
+    return Cell(name, spec, recipe, seed, ablation, weights, start)
 
 
 def own_code_hashes(recipe: Recipe) -> dict[str, str]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.config import validate_recipe
 from benchmark.execution.runner import check_weights, check_writable
 from benchmark.execution.trial_pass import try_networks, try_recipe
+from benchmark.recipes.read import validate_recipe
 from benchmark.study.events import SILENT, Events
 from benchmark.tuning.figures import draw_tuning
 from benchmark.tuning.plan import Asked, Tuning, plan_tuning

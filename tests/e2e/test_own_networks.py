@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from harness import NET, TINY, Bench
+
+from benchmark.models.registry import build_model
 
 QUICK = (
     "--datasets",
@@ -158,3 +161,54 @@ def test_a_network_that_cannot_be_trained_is_told_of_before_it_is_tuned(bench: B
     (tmp_path / "space.toml").write_text('[search.loss]\nchoices = ["bce", "./absent.py:loss"]\n')
     done = bench(*call, "--models", "./tiny_net.py:build", code=2)
     assert "./absent.py:loss: no such file" in done.stderr.splitlines()[-1]
+
+
+def test_a_finished_cell_is_trained_further_as_a_cell_beside_it(bench: Bench, tmp_path: Path) -> None:
+    run = ("run", "--models", "./tiny_net.py:build", *QUICK)
+    bench(*run, "--seeds", "0,1")
+    (old,) = {cell.rpartition("/")[0] for cell in cells(tmp_path)}
+    runs = tmp_path / "results" / "runs"
+    before = {path: path.read_bytes() for path in (runs / old).rglob("*") if path.is_file()}
+    further = (*run, "--seeds", "0,1", "--init-from", old.removeprefix("file_")[:14], "--set", "lr=1e-12")
+    further += ("--set", "epochs=2")
+    said = bench(*further).stderr
+    new = {int(cell[-1]): cell for cell in cells(tmp_path) if cell.rpartition("/")[0] != old}
+    assert set(new) == {0, 1}
+    assert f"continues  {old}/seed0 (epoch 1) as {new[0]}: 2 further epochs" in said
+    assert all(path.read_bytes() == content for path, content in before.items()), "the first cells stay as they are"
+    for seed, cell in new.items():
+        first, second = (json.loads((runs / name / "run.json").read_text()) for name in (f"{old}/seed{seed}", cell))
+        start = {"used": True, "name": "best.pt", "sha256": first["best_sha256"], "start": first["cell"], "epoch": 1}
+        assert second["pretrained"] == start
+        weights, others = (torch.load(runs / name / "best.pt") for name in (f"{old}/seed{seed}", cell))
+        torch.testing.assert_close(weights["body.0.weight"], others["body.0.weight"])
+        assert len((runs / cell / "history.csv").read_text().splitlines()) == 3
+    assert bench(*further).stderr.count("kept: mDSC") == 2, "named alike, the first cells are meant"
+    table = bench("tables", "--recipe", f"smoke-{second['recipe_hash']}", "--std").stdout.replace("\\_", "_")
+    assert f"continued from {old}" in table and "±" in table, "seeds that go on each from its own are one row"
+    both = bench("tables", "--settings").stdout.replace("\\_", "_")
+    assert "not continued" in both and f"continued from {old}" in both
+    more = bench(*run, "--init-from", f"results/runs/{new[1]}", "--dry-run").stderr
+    assert f"continues  {new[1]} (epoch" in more
+
+
+def test_a_training_starts_from_a_checkpoint_or_says_why_not(bench: Bench, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = build_model(str(tmp_path / "tiny_net.py:build")).state_dict()
+    torch.save({"state_dict": {f"model.{key}": value for key, value in state.items()}}, tmp_path / "light.ckpt")
+    run = ("run", "--models", "./tiny_net.py:build", *QUICK, "--set", "lr=1e-12", "--init-from")
+    said = bench(*run, "light.ckpt").stderr
+    assert "note       light.ckpt: trained on other images before, which the search for leaks cannot see" in said
+    (record,) = (json.loads(path.read_text()) for path in (tmp_path / "results" / "runs").rglob("run.json"))
+    assert record["pretrained"]["start"] == "file" and len(record["pretrained"]["sha256"]) == 64
+    best = torch.load(tmp_path / "results" / "runs" / record["cell"] / "best.pt")
+    torch.testing.assert_close(best["body.0.weight"], state["body.0.weight"])
+    assert f"from light.ckpt (sha256 {record['pretrained']['sha256'][:12]})" in bench("tables").stdout
+    state["body.0.weight"] += 1
+    torch.save(state, tmp_path / "light.ckpt")
+    bench(*run, "light.ckpt")
+    assert len(cells(tmp_path)) == 2, "another content is another cell"
+    torch.save({"other.weight": torch.ones(1)}, tmp_path / "other.pt")
+    for asked, words in (("other.pt", "does not fit TinyNet"), ("absent.pt", "no such file, and no finished cell")):
+        assert words in bench(*run, asked, code=2).stderr.splitlines()[-1]
+    assert len(cells(tmp_path)) == 2

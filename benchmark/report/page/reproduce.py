@@ -60,7 +60,8 @@ def _key(record: Record) -> Any:
         return ["foreign", record.cell]
     sets = [*record.tests, *record.missing]
     model = record.model if record.ablation else ""
-    state = [record.engine, sorted(sets), bool(record.missing), sorted(record.pretrained)]
+    start = _start(record)
+    state = [record.engine, sorted(sets), bool(record.missing), sorted(record.pretrained), start]
     return [model, select.split_label(record), _recipe(record), *state]
 
 
@@ -89,7 +90,15 @@ def _command(records: Sequence[Record]) -> Command:
         words += ["--engine", first.engine]
     if first.missing or first.partial:
         words.append("--allow-missing")
+    if start := _start(first):
+        words += ["--init-from", start]
     return Command(shlex.join(words), cells, _notes(records), text)
+
+
+def _start(record: Record) -> str:
+    """What ``--init-from`` was: a file, or cells without their seeds; empty for none."""
+    start = str(record.pretrained.get("start") or "")
+    return str(record.pretrained["name"]) if start == "file" else start.rpartition("/")[0]
 
 
 def _recipe(record: Record) -> tuple[str, list[tuple[str, Any]], str]:

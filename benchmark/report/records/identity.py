@@ -70,6 +70,18 @@ def digest(record: Record) -> str:
     return f" (sha256 {found[:DIGEST_DIGITS]})" if found else ""
 
 
+def start_of(record: Record) -> str:
+    """Say from which cells or checkpoint a training went on; empty where it began with random or ImageNet weights.
+
+    Seeds of one row that go on each from its own cell say the same.
+    """
+    start = record.pretrained.get("start")
+    if start is None:
+        return ""
+    name = record.pretrained.get("name")
+    return f"from {name}{digest(record)}" if start == "file" else f"continued from {str(start).rpartition('/')[0]}"
+
+
 def _plain_key(record: Record) -> RowKey:
     foreign = is_foreign(record)
     title = MODEL_TITLES.get(record.model, "")
@@ -84,8 +96,10 @@ def _facts(record: Record) -> dict[str, str]:
         places = [str(record.pretrained[what]) for what in ("key", "strip_prefix") if record.pretrained.get(what)]
         return {"origin": ", ".join([f"{record.origin}{digest(record)}", *places])}
     options = ", ".join(f"{key}={value}" for key, value in sorted(record.model_options.items())) or "default"
+    if record.pretrained.get("start") is not None:
+        return {"weights": "", "options": options, "start": start_of(record)}
     weights = f"{record.pretrained.get('name') or ''}{digest(record)}".strip()
-    return {"weights": weights, "options": options}
+    return {"weights": weights, "options": options, "start": "not continued"}
 
 
 def changed_fields(record: Record) -> dict[str, Any] | None:

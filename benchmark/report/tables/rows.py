@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from benchmark.metrics.measures import MEASURE_KEYS, Measure
-from benchmark.report.records.identity import RowKey, digest, is_foreign, row_keys
+from benchmark.report.records.identity import RowKey, digest, is_foreign, row_keys, start_of
 from benchmark.report.records.names import MODEL_TITLES, model_order, model_title
 from benchmark.report.sheets.sheet import Mark
 from benchmark.report.tables.leaks import count_kinds, total_leaked
@@ -244,6 +244,9 @@ def std_of(column: Sequence[float | None]) -> float | None:
 def _weights(record: Record) -> str:
     if is_foreign(record):
         return "as their authors trained them"
+    start = start_of(record)
+    if start:
+        return start
     pretrained = record.pretrained
     name = pretrained.get("name")
     asked = bool(record.recipe.get("pretrained"))

@@ -16,9 +16,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from benchmark.config import Recipe, validate_recipe
+from benchmark.config import Recipe
 from benchmark.data.pixels.draws import Draws, Rows
 from benchmark.errors import BenchError
+from benchmark.recipes.read import validate_recipe
 from benchmark.training.average import Average
 from benchmark.training.image_transforms import ImageTransforms
 from benchmark.training.loop import train
