@@ -23,7 +23,7 @@ _API = (
 
 __all__ = ["BenchError", "__version__", *_API]
 
-if TYPE_CHECKING:  # in the form that says to type checkers that these are meant for others
+if TYPE_CHECKING:  # in the form that marks re-exports for type checkers
     from benchmark.api import ablate as ablate
     from benchmark.api import evaluate_checkpoint as evaluate_checkpoint
     from benchmark.api import evaluate_maps as evaluate_maps
@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # in the form that says to type checkers that these are meant
 
 
 def __getattr__(name: str) -> Any:
-    """Load what was asked for on first use."""
+    """Load a name on first use."""
     from importlib import import_module
 
     if name == "BenchError":

@@ -49,7 +49,7 @@ Noise = Literal[
     "specular_highlights",
     "smoke",
     "vignette",
-]  # but low_dose_ct, which takes seconds an image
+]  # all but low_dose_ct, which takes seconds per image
 
 
 class Recipe(BaseModel):
@@ -84,7 +84,7 @@ class Recipe(BaseModel):
         description="Corruptions drawn in training, at network size: half of the images get one, at severity 1 to 5.",
     )
     augmentation: tuple[Augmentation, ...] = Field(
-        (), description="Named pieces, in this order; colour exchange comes first."
+        (), description="Augmentation steps, in this order; colour exchange comes first."
     )
     transforms: tuple[dict[str, Any], ...] = Field(
         (),
@@ -112,17 +112,17 @@ class Recipe(BaseModel):
     nesterov: bool = Field(False, description="Nesterov momentum (sgd only).")
     schedule: Literal["constant", "cosine", "poly", "step", "plateau"] = Field(
         "constant",
-        description="Learning-rate schedule; plateau: step_factor whenever select_metric has not risen for a while.",
+        description="Learning-rate schedule; plateau: times step_factor whenever select_metric stops improving.",
     )
     warmup_epochs: float = Field(0.0, ge=0, description="Linear warm-up, epochs.")
     warmup_by: Literal["step", "epoch"] = Field(
-        "step", description="Set the warm-up's rate at every step, or once an epoch: the first epoch's is then 0."
+        "step", description="Update the warm-up rate at every step, or once per epoch: the first epoch's is then 0."
     )
     poly_power: float = Field(0.9, gt=0, description="Power of the poly schedule.")
-    step_epochs: tuple[int, ...] = Field((), description="Epochs (1-based) at whose start lr is multiplied.")
+    step_epochs: tuple[int, ...] = Field((), description="Epochs (1-based) at whose start step_factor applies.")
     step_factor: float = Field(0.5, gt=0, le=1, description="Factor of the step and plateau schedules.")
-    plateau_epochs: int = Field(10, ge=0, description="Epochs without a rise that schedule = plateau waits for.")
-    min_lr: float = Field(0.0, ge=0, description="Rate below which schedule = plateau does not go.")
+    plateau_epochs: int = Field(10, ge=0, description="Epochs without improvement before plateau lowers the rate.")
+    min_lr: float = Field(0.0, ge=0, description="Lowest rate of schedule = plateau.")
     clip_value: float | None = Field(None, gt=0, description="Clamp every gradient element to +-this.")
     clip_norm: float | None = Field(None, gt=0, description="Clip the gradient's global norm.")
     loss: str = Field(
@@ -151,11 +151,11 @@ class Recipe(BaseModel):
     micro_batch: int | None = Field(
         None,
         ge=1,
-        description="Images per pass where a batch does not fit the memory; the gradients of its passes are added up. "
+        description="Images per pass if a batch does not fit into memory (gradient accumulation). "
         "Unset: the whole batch.",
     )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
-        "auto", description="Lightning Fabric precision; auto: 32-true on a CPU, half on CUDA (bf16 where it can)."
+        "auto", description="Lightning Fabric precision; auto: 32-true on a CPU, half on CUDA (bf16 if supported)."
     )
     channels_last: Literal["auto", True, False] = Field(
         "auto", description="Memory format of the network and its input; auto: on CUDA only."
@@ -173,7 +173,7 @@ class Recipe(BaseModel):
     # model
     pretrained: bool = Field(False, description="Start from ImageNet weights.")
     encoder: str | None = Field(
-        None, description="Encoder of models that take one (U-Net, Unet++); unset: their default."
+        None, description="Encoder of models that accept one (U-Net, Unet++); unset: their default."
     )
     model_options: dict[str, Any] = Field(default_factory=dict, description="Further options of build().")
 
@@ -189,24 +189,24 @@ class Recipe(BaseModel):
         "best",
         pattern=r"^(best|last|last_all|test:[^+:]+(\+[^+:]+)*)$",
         description="Checkpoint: best on validation (best); the last epoch (last); the last epoch of a training that "
-        "takes the validation images too (last_all), as PraNet's and SANet's authors do: nothing picks, and validation "
-        "scores mean little; or that training's best on test images (test:CVC-300, test:CVC-300+CVC-ClinicDB: the mean "
-        "over the sets), as some authors do: optimistic scores. The latter is had by --set only; --set select=test "
+        "takes the validation images too (last_all), as PraNet's and SANet's authors do: validation scores then "
+        "mean little; or that training's best on test images (test:CVC-300, test:CVC-300+CVC-ClinicDB: the mean "
+        "over the sets), as some authors do: optimistic scores. It can be chosen by --set only; --set select=test "
         "takes each model's sets from the recipe native.",
     )
     select_metric: Literal["val_dice_half", "val_mdsc", "val_iou_mean"] = Field(
         "val_dice_half",
-        description="Score that picks the checkpoint: on validation images, or those that select names.",
+        description="Score that selects the checkpoint: on validation images, or on those that select names.",
     )
     postprocess: Literal["none", "resize_prob", "minmax", "minmax_floor", "pcs"] = Field(
         "none",
         description="Test-time processing: the probabilities resized to the mask instead of the logits (SSFormer), "
-        "min-max of the probabilities, the same cut to 8 bit without rounding (PraNet-V2), or SANet's probability "
+        "min-max of the probabilities, the same truncated to 8 bits (PraNet-V2), or SANet's probability "
         "correction.",
     )
 
     tuned_trials: int | None = Field(
-        None, ge=1, description="Trials of bench tune that chose these fields; unset: nobody tuned them."
+        None, ge=1, description="Trials of bench tune that chose these fields; unset: not tuned."
     )
 
     @field_validator("loss")
@@ -242,8 +242,8 @@ class Recipe(BaseModel):
     def hash(self) -> str:
         """Eight hex digits over everything but the name; of files their names alone (a cell's hash covers their text).
 
-        A field that came later counts only where it is set, and ``auto`` counts as what the field was before it could
-        be ``auto``, so that older hashes hold; that value asked for by name is another recipe, as it is on CUDA.
+        A later field counts only if it is set, and ``auto`` counts as the field's value from before it could
+        be ``auto``, so that older hashes stay valid; the same value set explicitly is another recipe, as on CUDA.
         """
         fields = self.to_record()
         del fields["name"]

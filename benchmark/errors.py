@@ -1,4 +1,4 @@
-"""The one exception a user may see: what was expected, what came, what to do next."""
+"""The exception for user errors: what was expected, what was found, what to do next."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and line ends, and those that turn the direction of writing."""
+"""Control characters except tab and line ends, and those that change the writing direction."""
 
 
 class BenchError(Exception):
-    """A mistake that the user can mend.
+    """An error that the user can fix.
 
     The message is one line, whatever it quotes: it names the file or value, says what was expected, and gives the next
     step. Only ``benchmark.cli`` catches it; it prints the line and exits with ``exit_code``.
@@ -24,7 +24,7 @@ class BenchError(Exception):
 
 
 def visible(text: str) -> str:
-    r"""Return text that cannot command a terminal: control characters as ``\x1b``; tabs and line ends stay."""
+    r"""Return text that cannot control a terminal: control characters as ``\x1b``; tabs and line ends stay."""
     return _UNSEEN.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 

@@ -1,8 +1,8 @@
-"""Read JSON and TOML that anybody may have written: a value, or one exception with one line that says why not.
+"""Read JSON and TOML from untrusted sources: a value, or one exception with a one-line reason.
 
 A device, a file of gigabytes, brackets or dotted keys a thousand deep and numbers of a million digits are refused
-like any other fault, and at once. Texts that are read hold no control characters, so what is printed of them cannot
-command a terminal.
+like any other error, and at once. Control characters are made visible, so that printing a text cannot
+control a terminal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from benchmark.errors import visible
 
 MAX_BYTES = 64 << 20
-MAX_TOML_BYTES = 1 << 20  # what people write by hand
+MAX_TOML_BYTES = 1 << 20  # hand-written files
 _MAX_DEPTH = 100
 _TOML_TEXTS = re.compile(r""""{3}.*?"{3}|\'{3}.*?\'{3}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|\#[^\n]*""", re.DOTALL)
 _ESCAPES = re.compile(r"\\[ubf]")  # JSON's ways to write a control character or half of a surrogate pair
@@ -26,19 +26,19 @@ _BETWEEN_KEYS = re.compile(r"[^\w\-.\s\"]")
 
 
 class FormatFault(ValueError):  # noqa: N818 (reads as what it says)
-    """The text is not what it should be; one line without the file's name."""
+    """The text is not as expected; the message is one line without the file's name."""
 
 
 def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
     """Read a file of UTF-8 text.
 
     Raises:
-        FormatFault: No plain file, more than ``max_bytes``, or not UTF-8.
+        FormatFault: Not a regular file, more than ``max_bytes``, or not UTF-8.
         OSError: It cannot be opened.
     """
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):
-        raise FormatFault("no plain file")
+        raise FormatFault("not a regular file")
     if state.st_size > max_bytes:
         raise FormatFault(f"{state.st_size / 1e6:.0f} MB, more than the {max_bytes / 1e6:.0f} MB that are read")
     with path.open("rb") as file:
@@ -53,7 +53,7 @@ def parse_json(text: str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        FormatFault: It is no JSON, or nested too deep.
+        FormatFault: It is not JSON, or nested too deep.
     """
     return _parse(json.loads, text, clean=_is_harmless(text))
 
@@ -62,7 +62,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Return the table of a TOML text.
 
     Raises:
-        FormatFault: It is no TOML, or nested too deep.
+        FormatFault: It is not TOML, or nested too deep.
     """
     _refuse_deep_keys(text)
     table: dict[str, Any] = _parse(tomllib.loads, text)
@@ -111,7 +111,7 @@ def _parse(loads: Callable[[str], Any], text: str, *, clean: bool = False) -> An
 
 
 def _clean(value: Any, depth: int = 0) -> Any:
-    """The value with control characters made visible, in keys too."""
+    """Return the value with control characters made visible, also in keys."""
     if isinstance(value, str):
         return _encodable(visible(value))
     if depth > _MAX_DEPTH:
@@ -122,5 +122,5 @@ def _clean(value: Any, depth: int = 0) -> Any:
 
 
 def _encodable(text: str) -> str:
-    r"""Half of a surrogate pair (``"\ud800"`` in JSON) has no UTF-8: nothing that holds it could be written again."""
+    r"""Refuse half a surrogate pair (``"\ud800"`` in JSON): it has no UTF-8, so it could not be written again."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

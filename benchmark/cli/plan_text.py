@@ -170,7 +170,7 @@ def _ignored(study: Study) -> list[str]:
 
 def _leaks(found: Sequence[Leak]) -> str:
     """Count the leaked test images by kind; of the whole set, even where only some are scored."""
-    words = {"exact": "also in training", "near": "near-duplicates", "sequence": "of a sequence or scene that trains"}
+    words = {"exact": "also in training", "near": "near-duplicates", "sequence": "of a training sequence or scene"}
     counts = {kind: sum(leak.kind == kind for leak in found) for kind in words}
     return "".join(f", {number} {words[kind]}" for kind, number in counts.items() if number)
 

@@ -1,4 +1,4 @@
-"""An estimate as plain values, for ``--json``; pairs are least and most."""
+"""An estimate as plain values, for ``--json``; pairs are lower and upper bound."""
 
 from __future__ import annotations
 

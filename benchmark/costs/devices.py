@@ -1,4 +1,4 @@
-"""What a plan takes on each device: by measured images/s where there are some, else by an assumed share of the peak."""
+"""Time of a plan on each device: from measured images/s if there are any, else from an assumed share of the peak."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class DeviceCost:
         peak_tflops: The published peak that was assumed; None where everything was measured.
         utilisation: The assumed share, low and high.
         source: Of the peak.
-        cell_s: Seconds of one cell of each network: least (high utilisation) and most.
-        hours: Number of devices -> hours until the last cell ends, least and most.
-        too_small: Networks whose batch does not fit; None where the memory is not known.
+        cell_s: Seconds of one cell of each network: lower bound (high utilisation) and upper bound.
+        hours: Number of devices -> hours until the last cell ends, lower and upper bound.
+        too_small: Networks whose batch does not fit; None where the memory is unknown.
         measured: Networks whose speed was measured.
     """
 
@@ -67,7 +67,7 @@ def on_device(
 ) -> DeviceCost:
     """The plan on a device of the table.
 
-    What was measured on one wins over the assumption: steps timed just now where the device that they were timed on
+    Measurements replace the assumption: steps timed just now where the device that they were timed on
     (``here``, by name) is one, and rows of ``profile.csv``.
     """
     rows = [row for row in profile if _is_one(device, str(row["device_name"]))]
@@ -81,7 +81,7 @@ def on_device(
     recipe = networks[0].cell.recipe
     everything = len(measured) == len(networks)
     how = "measured here" if _is_one(device, here) else "measured by bench profile"
-    basis = how if everything else "measured in part, else assumed" if measured else "assumed"
+    basis = how if everything else "partly measured, otherwise assumed" if measured else "assumed"
     small = [n.label for n in networks if n.memory_mb > _ROOM * device.memory_gb * 1e9 / 2**20]
     return DeviceCost(
         title=device.title,
@@ -107,7 +107,7 @@ def other_measured(
     counts: Sequence[int],
     but: str,
 ) -> list[DeviceCost]:
-    """The plan on devices beyond the table on which every network was profiled, but for the one named."""
+    """The plan on devices outside the table on which every network was profiled, except the one named."""
     names = dict.fromkeys(str(row["device_name"]) for row in profile)
     names = dict.fromkeys(n for n in names if n != but and not any(_is_one(device, n) for device in known))
     found = []
@@ -161,7 +161,7 @@ def _precisions(recipe: Recipe, row: Row) -> tuple[str, ...]:
 def parse_counts(counts: Sequence[int]) -> list[int]:
     """Check numbers of devices."""
     if not counts or min(counts) < 1:
-        raise BenchError(f"--gpus {','.join(map(str, counts))}: expected numbers from 1 on, for example 1,8,32")
+        raise BenchError(f"--gpus {','.join(map(str, counts))}: expected whole numbers from 1, for example 1,8,32")
     return list(dict.fromkeys(counts))
 
 

@@ -1,4 +1,4 @@
-"""Space on disk, and what becomes of a plan's cost with more models, sets and seeds."""
+"""Disk space, and how a plan's cost grows with models, sets and seeds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ scores.parquet; per test set its curves and the picture of its worst images; per
 
 @dataclass(frozen=True)
 class Size:
-    """How large a study is: what hours, space and the work on results follow from.
+    """Size of a study, from which hours, disk space and the work on results follow.
 
     Attributes:
         models: Networks, ablated variants among them.
@@ -75,7 +75,7 @@ class Size:
 
     @property
     def image_pairs(self) -> float:
-        """Pairs of images that the audit for look-alikes can have to compare."""
+        """Largest number of image pairs that the duplicate audit compares."""
         return self.images * (self.images - 1) / 2
 
     @property
@@ -88,7 +88,7 @@ def parse_growth(text: str) -> tuple[int, int, int]:
     """Read ``MODELSxSETSxSEEDS``.
 
     Raises:
-        BenchError: It is not three whole numbers from 1 on.
+        BenchError: It is not three whole numbers from 1.
     """
     try:
         models, sets, seeds = (int(part) for part in text.lower().split("x"))

@@ -45,7 +45,7 @@ class Device(BaseModel):
         return self.half_tflops / 2 if recipe.tf32 is True else self.full_tflops
 
     def utilisation(self, recipe: Recipe) -> Range:
-        """The share of it that is assumed, low and high."""
+        """Assumed share of the peak, low and high."""
         return self.full if recipe.precision == "32-true" else self.half
 
 
@@ -62,7 +62,7 @@ def load_devices(path: Path | None = None, *, utilisation: str | None = None) ->
         path: A TOML file in the form of ``hardware.toml``; a device check's JSON adds none here (``measured_rows``).
         utilisation: ``LOW,HIGH`` (or one number) in (0, 1]; replaces the assumed shares of all devices.
     Raises:
-        BenchError: The file cannot be read or is not of that form; a share is none.
+        BenchError: The file cannot be read or does not have that form; a share is out of range.
     """
     devices = _parse((package_files("benchmark.costs") / "hardware.toml").read_text(encoding="utf-8"), "hardware.toml")
     if path is not None and path.suffix != ".json":
@@ -81,7 +81,7 @@ def measured_rows(path: Path | None) -> list[dict[str, Any]]:
     """Rows as of ``profile.csv`` out of a device check's JSON (``tests/device/check.py``); none of another file.
 
     Raises:
-        BenchError: The file is JSON, but no device check.
+        BenchError: The file is JSON, but not from a device check.
     """
     if path is None or path.suffix != ".json":
         return []

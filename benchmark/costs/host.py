@@ -1,4 +1,4 @@
-"""What the processor does around a network, measured: pixels, validation scores, maps to disk, scoring."""
+"""Measured work of the processor around a network: pixels, validation scores, maps to disk, scoring."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Pixels:
 
 
 def measure_host(request: Request, recipe: Recipe, *, map_px: float) -> Host:
-    """Load, validate, predict and score eight drawn images through the harness's own code, with the least of networks.
+    """Load, validate, predict and score eight drawn images through the harness's own code, with a minimal network.
 
     Scoring is timed once the plans of the masks are kept, as they are from a study's second cell on. Files go to a
     private temporary folder.

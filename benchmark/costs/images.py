@@ -1,4 +1,4 @@
-"""How many images a plan trains, validates and tests on: from disk, or by the published sizes."""
+"""Number of images that a plan trains, validates and tests on: from disk, or from published sizes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def count_images(request: Request) -> Images:
     An absent dataset counts with its published size, unless ``allow_missing`` leaves it out.
 
     Raises:
-        BenchError: Unknown names, a dataset whose size nobody knows, or nothing to train on.
+        BenchError: Unknown names, a dataset of unknown size, or nothing to train on.
     """
     if is_split_file(request.split):
         return _of_file(request)
@@ -108,7 +108,7 @@ def _source(name: str, items: Sequence[Item]) -> str:
 
 
 def _mean_px(name: str, items: Sequence[Item]) -> float:
-    """Mean pixels of a test set's masks, from the heads of some files, or as known of the published set."""
+    """Mean pixels of a test set's masks, from the headers of some files, or as published."""
     if items[0].is_stand_in:
         return MEAN_PIXELS.get(name, MEAN_PIXELS[""])
     sizes = []
@@ -116,6 +116,6 @@ def _mean_px(name: str, items: Sequence[Item]) -> float:
         try:
             with Image.open(item.mask_path) as image:
                 sizes.append(image.size[0] * image.size[1])
-        except (OSError, ValueError):  # a file that Pillow refuses is the run's to read or to refuse
+        except (OSError, ValueError):  # the run itself reads or refuses a file that Pillow refuses
             continue
     return sum(sizes) / len(sizes) if sizes else MEAN_PIXELS[""]

@@ -1,4 +1,4 @@
-"""What each network of a plan costs per image, measured on this machine: multiply-adds, seconds, memory."""
+"""Cost of each network per image, measured on this machine: multiply-adds, seconds, memory."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def measure_networks(
     """Measure each model and variant once; its seeds cost the same.
 
     Returns:
-        The networks, and a line for each that cannot run; those count as nothing.
+        The networks, and a line for each that cannot run; those are left out.
     """
     kinds: dict[tuple[str, tuple[str, ...]], list[Cell]] = {}
     for cell in {cell.id: cell for cell in cells}.values():
@@ -78,11 +78,11 @@ def measure_networks(
         progress(number, len(kinds))
         try:
             found.append(replace(measure_network(members[0], device=device), num_cells=len(members)))
-        except Exception as error:  # whatever a model of the user's own raises; a run records it and goes on, too
+        except Exception as error:  # anything a user's model raises; a run, too, records it and continues
             if isinstance(error, BenchError) and str(error).startswith("--device"):
                 raise
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            failed.append(f"{members[0].spec.title} cannot run and counts as nothing: {reason}")
+            failed.append(f"{members[0].spec.title} cannot run and is left out of the estimate: {reason}")
         gc.collect()
     progress(len(kinds), len(kinds))
     if not found:

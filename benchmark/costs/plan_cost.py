@@ -25,12 +25,12 @@ from benchmark.study.plan import Cell, Request, name_cells, resolve_models
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of an estimate beside the plan.
+    """Options of an estimate besides the plan.
 
     Attributes:
         counts: Numbers of devices that cells are spread over.
         utilisation: ``LOW,HIGH``; None for the assumed shares of ``hardware.toml``.
-        hardware: TOML with devices of one's own, or a device check's JSON.
+        hardware: TOML with further devices, or a device check's JSON.
         grow: ``MODELSxSETSxSEEDS``.
     """
 
@@ -42,7 +42,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Conditions:
-    """Where and under which load the measured figures came about."""
+    """Machine and load under which the figures were measured."""
 
     device: str
     device_name: str
@@ -55,7 +55,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The cost of a plan; every list runs over ``networks`` in order, and every pair is least and most."""
+    """The cost of a plan; every list follows the order of ``networks``, and every pair is lower and upper bound."""
 
     request: Request
     recipes: list[Recipe]
@@ -90,9 +90,9 @@ def estimate(
         request: The plan: models, variants, data, recipe, seeds; its device is the one that is measured.
         options: Devices, assumptions, growth.
         more: Further cells, such as the variants of an ablation beside the models of a run.
-        progress: Told a phase, how many are done and how many there are.
+        progress: Called with a phase, the number done and the total.
     Raises:
-        BenchError: A mistake in what was asked, told before anything is timed.
+        BenchError: A user error, raised before anything is timed.
     """
     counts, growth = parse_counts(options.counts), parse_growth(options.grow)
     known = load_devices(options.hardware, utilisation=options.utilisation)
@@ -100,7 +100,7 @@ def estimate(
     cells = [*name_cells(request, resolve_models(request), None), *more]
     _ = request.printed
     images = count_images(request)
-    fabric = make_fabric(request.device, cells[0].recipe)  # refused here if it is not there
+    fabric = make_fabric(request.device, cells[0].recipe)  # refused here if it does not exist
     networks, failed = measure_networks(
         cells, device=request.device, progress=lambda done, total: progress("measure networks", done, total)
     )

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds, latency, memory, with the hardware that it was measured on."""
+"""Cost of a network: parameters, multiply-adds, latency, memory, with the hardware that it was measured on."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def profile(
     recipe: str | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Cost]:
-    """Measure every model, each in a process of its own; ``progress`` is told how many of how many are done.
+    """Measure every model in a process of its own; ``progress`` gets the number done and the total.
 
     With a recipe, training steps with its loss and precision are timed too.
 
     Raises:
-        BenchError: The device is not there, or a model refuses the size.
+        BenchError: The device does not exist, or a model refuses the size.
     """
     rows: list[Cost] = []
     context = multiprocessing.get_context("spawn")
@@ -110,7 +110,7 @@ def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str, r
         training = _training(spec, model, size, batch, repeats, device, recipe) if recipe and batch > 1 else {}
     except BenchError:
         raise
-    except Exception as error:  # whatever a model of the user's own raises
+    except Exception as error:  # anything a user's model raises
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BenchError(f"profile of {spec.name} at {size} px on {device}: {reason}") from None
     env = describe(device)
@@ -135,7 +135,7 @@ def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str, r
 def _training(
     spec: ModelSpec, model: nn.Module, size: int, batch: int, repeats: int, device: str, name: str
 ) -> dict[str, Any]:
-    """The fields of ``Cost`` that tell of training."""
+    """The fields of ``Cost`` on training."""
     from benchmark.costs.training_step import measure_step
     from benchmark.recipes.read import load_recipe
     from benchmark.runtime.compute import resolve

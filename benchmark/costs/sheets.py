@@ -1,4 +1,4 @@
-"""The cost of a plan as tables: on which devices how long, what each network costs, how it grows."""
+"""The cost of a plan as tables: time by device, cost of each network, growth."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def devices_sheet(found: Estimate) -> Sheet:
 
 
 def networks_sheet(found: Estimate) -> Sheet:
-    """What each network costs per image and per cell."""
+    """Cost of each network per image and per cell."""
     heads = ["Params (M)", "GMACs", "GMACs, step", "Images/s, training", "Images/s, forward", "Kept (MiB/image)"]
     columns = [Column("Model", align="l"), Column("Cells"), *map(Column, heads), Column("Memory (GB)")]
     columns += [Column(f"h per cell, {_short(device)}") for device in found.devices]
@@ -53,7 +53,7 @@ def networks_sheet(found: Estimate) -> Sheet:
 
 
 def growth_sheet(found: Estimate) -> Sheet:
-    """What becomes of hours and space with more models, sets and seeds."""
+    """Growth of hours and disk space with models, sets and seeds."""
     size, grown = found.size, found.grown
     lines: list[tuple[str, float, float, str]] = [
         ("Trainings (cells)", size.cells, grown.cells, "models x seeds; sets are pooled"),
@@ -91,7 +91,7 @@ def growth_sheet(found: Estimate) -> Sheet:
 
 
 def number(value: float) -> str:
-    """Three digits or so, no exponent."""
+    """About three digits, no exponent."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"

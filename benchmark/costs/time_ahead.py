@@ -1,4 +1,4 @@
-"""How long a plan will take, from a few timed steps of each of its models."""
+"""Expected duration of a plan, from a few timed steps of each of its models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def estimate(study: Study, cells: Sequence[Cell]) -> Estimate:
     """Time forward + backward of each model on random pixels and scale to the images and epochs of some cells.
 
     Validation and test images count as a third of a training image each (no backward pass). Cells that differ only
-    in seed or ablation are taken to cost the same; a model that fails here counts as nothing.
+    in seed or ablation are taken to cost the same; a model that fails here is left out.
     """
     per_model: dict[str, float] = {}
     for cell in cells:
@@ -34,7 +34,7 @@ def estimate(study: Study, cells: Sequence[Cell]) -> Estimate:
             images = in_training_images(study_work(study, cell))
             try:
                 per_model[cell.spec.name] = seconds_per_image(study, cell) * images
-            except Exception:  # a model that cannot run is the runner's to report; it must not stop the others
+            except Exception:  # the runner reports a model that cannot run; it must not stop the others
                 per_model[cell.spec.name] = 0.0
     give_back()  # with --workers this process only hands out cells: nothing of its timing may stay on a card
     return Estimate(per_model, sum(per_model[cell.spec.name] for cell in cells))

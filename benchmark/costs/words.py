@@ -1,4 +1,4 @@
-"""What an estimate has to say beside its numbers: the plan, where figures come from, what is assumed."""
+"""The text around an estimate: the plan, where figures come from, what is assumed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plan_words(found: Estimate) -> str:
 
 
 def measured_on(found: Estimate) -> str:
-    """The machine whose figures these are, and whether it was busy."""
+    """The machine that was measured, and whether it was busy."""
     here = found.conditions
     load = ""
     if here.load is not None:
@@ -47,7 +47,7 @@ def notes_on(found: Estimate) -> list[str]:
     around = {"load": host.load_s, "validate": host.validate_s, "predict": host.predict_s, "score": host.score_s}
     notes = [
         f"Formula, in seconds and images: {FORMULA}",
-        "Measured on this machine: multiply-adds, its own images/s, and ms per image around the network, taken to be "
+        "Measured on this machine: multiply-adds, its own images/s, and ms per image around the network, assumed to be "
         "the same on every host: " + ", ".join(f"{name} {1e3 * seconds:.2g}" for name, seconds in around.items()),
     ]
     assumed = [device for device in found.devices if device.utilisation is not None]

@@ -1,4 +1,4 @@
-"""What a run over several workers shows: each cell's lines under its name, or a bar for each running cell."""
+"""Display of a run over several workers: each cell's lines under its name, or a bar for each running cell."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class QuietCells:
         self.console = console
 
     def notice(self, text: str) -> None:
-        """Print a message as it is."""
+        """Print a message unchanged."""
         self._told.notice(text)
 
     def whole(self) -> Events:
-        """The display of what concerns no single cell; ``gone("")`` ends it."""
+        """Return the display of whatever concerns no single cell; ``gone("")`` ends it."""
         return self._told
 
     def of(self, cell: Started) -> Events:
-        """The display of one cell."""
+        """Return the display of one cell."""
         return self._told
 
     def place(self, cell_id: str, host: str) -> None:
@@ -47,11 +47,11 @@ class PlainCells(QuietCells):
         self._hosts: dict[str, str] = {}
 
     def whole(self) -> Events:
-        """The display of what concerns no single cell."""
+        """Return the display of whatever concerns no single cell."""
         return PlainDisplay(self.console)
 
     def of(self, cell: Started) -> Events:
-        """The display of one cell."""
+        """Return the display of one cell."""
         return _NamedLines(self.console, cell.id, self._hosts)
 
     def place(self, cell_id: str, host: str) -> None:
@@ -84,15 +84,15 @@ class LiveCells(QuietCells):
         self._shown: dict[str, _Bar] = {}
 
     def whole(self) -> Events:
-        """The display of what concerns no single cell."""
+        """Return the display of whatever concerns no single cell."""
         return self._bar("")
 
     def of(self, cell: Started) -> Events:
-        """The display of one cell."""
+        """Return the display of one cell."""
         return self._bar(cell.id)
 
     def gone(self, cell_id: str) -> None:
-        """Take a cell's bar away."""
+        """Remove a cell's bar."""
         bar = self._shown.pop(cell_id, None)
         if bar is not None:
             bar.remove()
@@ -103,7 +103,7 @@ class LiveCells(QuietCells):
         return self._shown[name]
 
     def finished(self, total: int | None) -> None:
-        """Move the bar of all cells; ``total`` where it is known."""
+        """Move the bar of all cells; ``total`` if it is known."""
         if total is not None:
             self.progress.update(self._cells, total=total)
         else:
@@ -131,7 +131,7 @@ class _Bar(LiveDisplay):
         self._all.finished(None)
 
     def remove(self) -> None:
-        """Take it away."""
+        """Remove it."""
         if self._now is not None:
             self.progress.remove_task(self._now)
             self._now = None

@@ -1,4 +1,4 @@
-"""What a run shows while it runs: one live display on a terminal, plain lines elsewhere. Always on standard error."""
+"""Display of a run: live bars on a terminal, plain lines elsewhere. Always on standard error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class QuietDisplay:
         self.console = console
 
     def notice(self, text: str) -> None:
-        """Print a message as it is."""
+        """Print a message unchanged."""
         self.console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
     def cell_started(self, cell: Started, number: int, total: int) -> None:
@@ -58,7 +58,7 @@ class PlainDisplay(QuietDisplay):
         self._line(f"[{number}/{total}] {cell.id}")
 
     def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
-        """Say where training stands, now and then."""
+        """Print the progress of training at intervals."""
         if time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:
             self._line(
                 f"  epoch {epoch}/{self._epochs} step {step}/{steps} loss {loss:.4f} {images_per_s:.1f} images/s"
@@ -69,7 +69,7 @@ class PlainDisplay(QuietDisplay):
         self._line(f"  epoch {row['epoch']:.0f}/{self._epochs} {_epoch_text(row)}")
 
     def phase(self, text: str, done: int, total: int) -> None:
-        """Say what is being done, now and then."""
+        """Print the current activity at intervals."""
         now = time.monotonic()
         if text != self._phase:
             self._phase, self._phase_began, self._phase_done = text, now, done
@@ -81,7 +81,7 @@ class PlainDisplay(QuietDisplay):
         self._line(f"  {_status_text(record, kept)}")
 
     def _remaining(self, done: int, total: int, now: float) -> str:
-        """The time that is left at the pace so far; nothing where there is no pace yet."""
+        """Return the time left at the pace so far; empty before there is a pace."""
         advanced = done - self._phase_done
         if advanced <= 0 or done >= total:
             return ""
@@ -130,7 +130,7 @@ class LiveDisplay(QuietDisplay):
         """Show another activity."""
         if self._now is None:  # a command without cells
             self._now = self.progress.add_task(text, total=total)
-        if self._cells is None and text != self._phase:  # the ETA is of this activity alone
+        if self._cells is None and text != self._phase:  # the ETA counts this activity only
             self.progress.reset(self._now, total=total)
         self._phase = text
         shown = f"{self.name} {text}" if self.name else text

@@ -72,7 +72,7 @@ def _run(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
     if old is not None and covers(old, tests, request.scoring):
         return refreshed(paths, old, tests, missing=split.missing, partial=split.partial), True
     if request.if_exists != "resume" and (old is None or old.status != "ok"):
-        paths.last.unlink(missing_ok=True)
+        paths.last.unlink(missing_ok=True)  # only "resume" continues an unfinished training
     draft = _draft(study, cell)
     job = CellJob(
         cell=cell,
@@ -97,7 +97,7 @@ def _run(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
         if io.concerns_all(error, study.layout.root):
             raise
         return _write_unfinished(paths, draft, old, "failed", str(error)), False
-    except Exception as error:
+    except Exception as error:  # anything in a network or a recipe: the cell fails, the study continues
         events.notice(traceback.format_exc())
         return _write_unfinished(paths, draft, old, "failed", f"{type(error).__name__}: {error}"), False
     io.write_record(paths, record)
@@ -105,10 +105,11 @@ def _run(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
 
 
 def _write_unfinished(paths: CellPaths, draft: Record, old: Record | None, status: Status, error: str) -> Record:
-    """Record how a cell ended short; what had been scored or trained before stays on record."""
+    """Record why a cell did not finish; earlier training and scores stay in the record."""
     ended = {"status": status, "error": error}
     if old is not None and old.status == "ok":
-        return old.model_copy(update=ended)  # for the table of now; the finished record on disk is left as it is
+        return old.model_copy(update=ended)  # for this run's table; the finished record on disk is unchanged
+    # a record of this very run (same start time) already holds the training's facts: keep them
     written = io.read_record(paths.record) if paths.record.is_file() else None
     base = written if written is not None and written.created == draft.created else draft
     record = base.model_copy(update=ended)
@@ -118,7 +119,7 @@ def _write_unfinished(paths: CellPaths, draft: Record, old: Record | None, statu
 
 @dataclass(frozen=True)
 class CellJob:
-    """What is left to do for one cell.
+    """The remaining work of one cell.
 
     Attributes:
         cell: Model, recipe, seed, dropped parts, starting weights.
@@ -126,9 +127,9 @@ class CellJob:
         images: What it trains and validates on.
         tests: What it is scored on.
         scoring: Engine and protocols.
-        device: As the user named it.
+        device: As the user gave it.
         devices: Processes that train it together.
-        deterministic: Hold torch to deterministic algorithms.
+        deterministic: Use torch's deterministic algorithms.
         checkpoint_every_s: Seconds between two checkpoints.
         trained: The record of its finished training, if there is one: it is not trained again.
         scored: A record whose scores of other test sets are kept.
@@ -147,7 +148,7 @@ class CellJob:
     scored: Record | None
 
     def complete(self, draft: Record, events: Events) -> Record:
-        """Train unless that is done, then predict and score; return the finished record."""
+        """Train unless already trained, then predict and score; return the finished record."""
         from benchmark.runtime.determinism import deterministic
 
         fabric = make_fabric(self.device, self.cell.recipe)
@@ -169,7 +170,7 @@ class CellJob:
             "pretrained": _weights_used(model) if cell.start is None else cell.start.to_record(),
             "environment": run_environment(fabric, cell.spec),
         }
-        if self.deterministic:  # the list fills while the cell runs
+        if self.deterministic:  # the same list object, which fills while the cell runs
             facts["environment"]["nondeterministic"] = unsteady
         io.write_text(paths.summary, model_summary(model, cell.spec.title))
         if self.trained is not None:
@@ -183,7 +184,7 @@ class CellJob:
             facts |= _training_facts(outcome, paths, model)
             if outcome.status != "ok":
                 return draft.model_copy(update={**facts, "status": outcome.status, "error": outcome.error})
-            # from here on a crash costs the scores alone
+            # recorded as interrupted first: after a crash while scoring, the next run scores without training again
             waiting = {"status": "interrupted", "error": "trained; its test images are still to be scored"}
             io.write_record(paths, draft.model_copy(update={**facts, **waiting}))
         tests, seconds = score_network(
@@ -197,7 +198,7 @@ class CellJob:
             events=events,
             old=self.scored,
         )
-        paths.last.unlink(missing_ok=True)
+        paths.last.unlink(missing_ok=True)  # kept until the scores exist; its optimiser states are large
         facts["timing"] = {**facts["timing"], **seconds}
         protocols = {**(self.scored.protocols if self.scored else {}), **self.scoring.hashes}
         own = {**(self.scored.own_protocols if self.scored else {}), **self.scoring.own}
@@ -241,7 +242,7 @@ class CellJob:
 
 
 def _weights_used(model: nn.Module) -> dict[str, Any]:
-    """Whether the network started from ImageNet weights and from which; {} for one that does not tell."""
+    """Return whether the network started from ImageNet weights, and which; {} for one that does not say."""
     if not hasattr(model, "weights_info"):
         return {}
     info: dict[str, Any] = dict(model.weights_info or {})  # type: ignore[arg-type]

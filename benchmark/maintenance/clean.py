@@ -1,4 +1,4 @@
-"""What lies in a results and a cache folder and can go: found first, shown, and removed only when told to."""
+"""Files in a results and a cache folder that can be removed: listed first, removed only on request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmark.store.schema import Record
 
 KINDS = ("unfinished", "failed", "locks", "leftovers", "outdated", "caches")
 GRACE_S = 3600.0
-"""Temporary files and locks younger than this may belong to a process that lives."""
+"""Temporary files and locks younger than this may belong to a running process."""
 
 _CACHED_PIXELS = re.compile(r"[0-9a-f]{32}")
 _CACHED_PHANTOM = re.compile(r"phantom(-faulty)?-v\d+")
@@ -35,15 +35,15 @@ _UNITS_S = {"": 86400, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @dataclass(frozen=True)
 class Clutter:
-    """One file or folder that can go.
+    """One file or folder that can be removed.
 
     Attributes:
         kind: One of ``KINDS``, or ``cell`` for a record that was named.
-        path: What is removed, with all that is in it.
+        path: What is removed, with everything in it.
         num_bytes: Its size.
         why: What is lost with it.
-        cell: The cell whose lock must be held while it goes; None for the rest.
-        parts: The only things in the folder ``path`` that go; empty for all of it.
+        cell: The cell whose lock must be held during removal; None for the rest.
+        parts: The only contents of the folder ``path`` that are removed; empty for all of it.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Clutter:
 
 @dataclass(frozen=True)
 class Found:
-    """What can go, and what was left alone, one line each."""
+    """What can be removed, and what was skipped, one line each."""
 
     items: list[Clutter] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ def parse_age(text: str) -> float:
     """Return seconds of ``12h``, ``7d``, ``2w``, ``30m``; a bare number counts days.
 
     Raises:
-        BenchError: Anything else.
+        BenchError: The text is anything else.
     """
     match = _AGE.fullmatch(text.strip())
     if match is None:
@@ -83,14 +83,14 @@ def find_clutter(
     min_age_s: float = 0.0,
     caches: bool = False,
 ) -> Found:
-    """Look for what can go; nothing is touched.
+    """Find what can be removed; nothing is changed.
 
     Args:
         results: Results folder; it need not exist.
         cache_dir: Cache folder; None for the user's.
         kinds: Only these of ``KINDS``; None for all but ``caches``.
-        cells: Cells that go whatever their status.
-        min_age_s: Only what was last written at least so long ago, s; cells that are named go at any age.
+        cells: Cells to remove whatever their status.
+        min_age_s: Only what was last written at least this long ago, s; cells that are named go at any age.
         caches: Also caches in use: pixels, plans, phantom.
     Raises:
         BenchError: An unknown kind or cell.
@@ -104,7 +104,7 @@ def find_clutter(
     if (results / io.MARKER).is_file():
         found += [*_cells(layout, left), *_locks(layout), *_leftovers(layout)]
     elif results.is_dir():
-        left.append(f"{results}: no {io.MARKER} file, so it is not known as a results folder of 'bench run'")
+        left.append(f"{results}: no {io.MARKER} file, so it is not a results folder of 'bench run'")
     now = time.time()
     items = [one for one in found if one.kind in wanted and now - _last_written(one.path) >= min_age_s]
     named = [_named(layout, cell) for cell in dict.fromkeys(cells)]
@@ -113,12 +113,12 @@ def find_clutter(
 
 
 def remove(items: Sequence[Clutter], results: Path) -> list[Path]:
-    """Remove what was found; a cell's things only while its lock is held.
+    """Remove what was found; a cell's files only while its lock is held.
 
     Returns:
-        What went.
+        What was removed.
     Raises:
-        BenchError: The system refuses; what went before is gone.
+        BenchError: The system refuses; what was removed before stays removed.
     """
     layout, gone = ResultsLayout(results), []
     for item in items:
@@ -175,7 +175,7 @@ def _of_cell(cell: str, last: Path, folder: Path, record: Record | None) -> Iter
 
 
 def _is_held(layout: ResultsLayout, cell: str) -> bool:
-    """Whether another process holds the cell; looking leaves no lock behind where there was none."""
+    """Whether another process has locked the cell; the check leaves no lock file behind."""
     folder = layout.lock(cell)
     return folder.is_dir() and Lock(folder).is_held()
 
@@ -191,16 +191,16 @@ def _locks(layout: ResultsLayout) -> Iterator[Clutter]:
     root = layout.root / "locks"
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         if folder.is_dir() and time.time() - _last_written(folder) > GRACE_S and not Lock(folder).is_held():
-            yield Clutter("locks", folder, _size(folder), "nobody holds it")
+            yield Clutter("locks", folder, _size(folder), "not in use")
 
 
 def _leftovers(layout: ResultsLayout) -> Iterator[Clutter]:
-    """Temporary files of writers that were killed, where this package writes."""
+    """Temporary files of killed processes, where this package writes."""
     parts = (layout.runs, layout.tables, layout.figures, layout.splits, layout.commands, layout.tuning)
     places = [*layout.root.glob(".*"), *(path for part in parts for path in part.rglob(".*"))]
     for path in sorted(places):
         if io.is_temporary(path) and path.is_file() and _is_old(path):
-            yield Clutter("leftovers", path, _size(path), "of a process that was killed while it wrote")
+            yield Clutter("leftovers", path, _size(path), "left by a process that was killed while writing")
 
 
 def _cached(cache_dir: Path | None) -> Iterator[Clutter]:
@@ -211,20 +211,20 @@ def _cached(cache_dir: Path | None) -> Iterator[Clutter]:
     yield from _halves(root)
     for path in _matching(root, _CACHED_PHANTOM):
         current = path.name in (f"phantom-v{PHANTOM_VERSION}", f"phantom-faulty-v{FAULTY_VERSION}")
-        why = "drawn again when used" if current else "of another version of this package"
+        why = "drawn again on use" if current else "of a different version of this package"
         yield Clutter("caches" if current else "outdated", path, _size(path), why)
     for name, pattern, why in (("pixels", _CACHED_PIXELS, "decoded"), ("plans", _PLAN, "made")):
         if parts := tuple(_matching(root / name, pattern)):
             size = sum(map(_size, parts))
-            yield Clutter("caches", root / name, size, f"{why} again when used", parts=parts)
+            yield Clutter("caches", root / name, size, f"{why} again on use", parts=parts)
 
 
 def _halves(root: Path) -> Iterator[Clutter]:
-    """What was being built in a cache folder when its process was killed."""
+    """Parts of a cache folder that a killed process left unfinished."""
     building = (path for place in (root, root / "pixels") for path in _matching(place, _BUILDING))
     for path in (*building, *_matching(root / "plans", _PART)):
         if _is_old(path):
-            yield Clutter("leftovers", path, _size(path), "of a process that was killed while it wrote")
+            yield Clutter("leftovers", path, _size(path), "left by a process that was killed while writing")
 
 
 def _matching(folder: Path, pattern: re.Pattern[str]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What this machine has for a study, what it lacks, and how to get that. Nothing is downloaded or changed."""
+"""What this machine has for a study, what is missing, and how to get it. Nothing is downloaded or changed."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from benchmark.errors import BenchError
 State = Literal["ok", "missing", "broken"]
 LOW_SPACE_GB = 5.0
 _TOOLS = {
-    "chromium": (("chromium", "chromium-browser", "google-chrome", "chrome"), "only the test of `bench ui` needs it"),
-    "pdflatex": (("pdflatex",), "sets the tables of `bench tables --latex`; from TeX Live"),
+    "chromium": (("chromium", "chromium-browser", "google-chrome", "chrome"), "needed only by the test of `bench ui`"),
+    "pdflatex": (("pdflatex",), "typesets the tables of `bench tables --latex`; from TeX Live"),
     "git": (("git",), "records name the commit that made them; from your system's packages"),
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One checked item.
 
     Attributes:
         area: versions, extras, devices, data, weights, space, results or tools.
         name: What it is.
         state: ``ok``; ``missing`` (a study can do without); ``broken`` (every study needs it).
         found: Version, number, place.
-        how: How to get or mend it; empty where all is well.
+        how: How to get or repair it; empty if nothing is wrong.
     """
 
     area: str
@@ -49,13 +49,13 @@ def examine(
     *,
     weights: bool = True,
 ) -> list[Finding]:
-    """Look at everything, in the order of the table.
+    """Check everything, in the order of the table.
 
     Args:
         data_root: Data root; None takes BENCH_DATA_ROOT.
         results: Results folder; it need not exist.
         cache_dir: Cache folder; None for the user's.
-        weights: Also build each of the six models from its ImageNet weights (some seconds each), without network.
+        weights: Also build each of the six models from its ImageNet weights (some seconds each), offline.
     """
     findings = [*_versions(), *_devices(), *_data(data_root)]
     if weights:
@@ -114,14 +114,14 @@ def _devices() -> Iterator[Finding]:
     try:
         import torch
     except Exception as error:  # a broken install fails in many ways
-        yield Finding("devices", "torch", "broken", f"{type(error).__name__}: {error}", "install torch anew")
+        yield Finding("devices", "torch", "broken", f"{type(error).__name__}: {error}", "reinstall torch")
         return
     yield Finding("devices", "cpu", "ok", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of torch")
     cards = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if _cuda(torch) else []
     for number, card in enumerate(cards):
         yield Finding("devices", f"cuda:{number}", "ok", card)
     if not cards:
-        how = "a CUDA build of torch and its driver; --device cpu does without"
+        how = "install a CUDA build of torch and the driver; --device cpu needs neither"
         yield Finding("devices", "cuda", "missing", f"torch {torch.__version__} sees no GPU", how)
 
 
@@ -162,7 +162,7 @@ def _weights() -> Iterator[Finding]:
         except BenchError as error:
             how = " ".join(str(error).split())
             yield Finding(
-                "weights", name, "missing", "no ImageNet weights here; recipes with pretrained=false do without", how
+                "weights", name, "missing", "no ImageNet weights; recipes with pretrained=false need none", how
             )
         else:
             yield Finding("weights", name, "ok", "ImageNet weights load")
@@ -197,7 +197,7 @@ def _records(results: Path) -> Iterator[Finding]:
     from benchmark.store.layout import ResultsLayout
 
     if not results.is_dir():
-        yield Finding("results", "records", "missing", f"{results}: no such folder yet", "bench run makes it")
+        yield Finding("results", "records", "missing", f"{results}: no such folder yet", "bench run creates it")
         return
     good, bad = 0, []
     for path in sorted(ResultsLayout(results).runs.rglob("run.json")):

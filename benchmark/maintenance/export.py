@@ -1,4 +1,4 @@
-"""A study's records without images, maps and weights: small enough to publish, whole enough for tables."""
+"""A study's records without images, maps and weights: small enough to publish, complete enough for tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Exported:
         cells: Cells, whatever their status.
         files: Every file, below the export's folder.
         num_bytes: Their size.
-        commits: What is to be said of the commits that the records name; empty where all are in the history.
+        commits: A note on the commits that the records name; empty if all are in the history.
     """
 
     cells: list[str]
@@ -46,7 +46,7 @@ def export_records(
     """Copy the records of a results folder so that tables, figures, comparisons and the page come from the copy alone.
 
     Of each cell: ``run.json`` without the machine's name, ``history.csv``, ``scores.parquet``, ``curves.npz`` and the
-    values of own metrics. Curves of single images, which serve the scores without leaked images only, are kept where a
+    values of custom metrics. Curves of single images, needed only for scores without leaked images, are kept where a
     test set has leaked images. Splits, commands and profiles come along; maps, worst images, weights and locks do not.
 
     Args:
@@ -87,7 +87,7 @@ def export_records(
 
 
 def _judge_commits(records: Sequence[Record]) -> str:
-    """Say in one line which records' code nobody can look up."""
+    """Return one line on the records whose code cannot be looked up."""
     ours = [record.environment for record in records if not is_foreign(record)]
     named = Counter(str(one["commit"]) for one in ours if one.get("commit"))
     lost = commits_in_no_history(named)
@@ -133,7 +133,7 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise BenchError(f"cannot read {path}: {reason}; mend its permissions or run the cell again") from None
+        raise BenchError(f"cannot read {path}: {reason}; fix its permissions or run the cell again") from None
 
 
 def _doubles(rows: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""The models that come with the package: tables of lazy "module:function" strings. A new network is one entry here."""
+"""Packaged models: tables of lazy "module:function" strings. A new network is one entry here."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ FIELD: dict[str, ModelSpec] = {
         ),
     )
 }
-"""Published rivals beyond the paper's own tables."""
+"""Published models beyond the paper's own tables."""
 VARIANTS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (

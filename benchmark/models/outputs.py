@@ -14,7 +14,7 @@ AS_RETURNED = "maps"
 
 
 class Adapter:
-    """A forward hook of a network: its weights and their names stay as they are.
+    """A forward hook of a network; weights and their names are unchanged.
 
     Args:
         how: ``last_first``: the last map of the tuple is the one that is scored; ``two_class``: a map of two channels
@@ -28,13 +28,13 @@ class Adapter:
         """Return the adapted outputs.
 
         Raises:
-            BenchError: They are not of the kind that was named.
+            BenchError: They do not have the form that the recipe names.
         """
         del network, inputs
         if self.how.startswith("key:"):
             return _by_key(outputs, self.how.removeprefix("key:"))
         if isinstance(outputs, Mapping):
-            raise BenchError(f"outputs = {self.how}: the network returns a dictionary; take outputs = key:NAME")
+            raise BenchError(f"outputs = {self.how}: the network returns a dictionary; use outputs = key:NAME")
         maps = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
         if self.how == "last_first":
             return maps[::-1]
@@ -45,7 +45,7 @@ class Adapter:
 
 
 def adapt(network: nn.Module, how: str) -> nn.Module:
-    """Let a network return a tuple of logits; nothing is changed for ``maps``."""
+    """Make a network return a tuple of logits; nothing is changed for ``maps``."""
     if how != AS_RETURNED and hasattr(network, "register_forward_hook"):
         network.register_forward_hook(Adapter(how))
     return network

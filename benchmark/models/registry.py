@@ -30,7 +30,7 @@ def get_spec(name: str, *, files: bool = True) -> ModelSpec:
     Args:
         name: One of the six, a rival of the field, a variant, ``smp:<architecture>:<encoder>``, an entry point of the
             group ``bench.models``, or ``FILE.py:function``.
-        files: Whether it may be a file, which is run: only where the user typed it, never for a name out of a record.
+        files: Whether it may be a file, which is executed: only if the user typed it, never for a name from a record.
     Raises:
         BenchError: Unknown name (with the nearest match), or a file that does not exist.
     """
@@ -108,19 +108,19 @@ def load_checkpoint(
     strip_prefix: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
-    """Load a released checkpoint strictly, without running anything that it may hold.
+    """Load a released checkpoint strictly, without executing code from it.
 
     Args:
         spec: The model.
         model: Its network; takes the weights in place.
         path: The file.
-        key: Where in the file the state dict is, parts separated by dots; None: found where it is usual.
-        strip_prefix: Take the keys that begin so, without it; None: found where it is plain.
-        say: Told in one line each of what was taken off or filled in.
+        key: Where in the file the state dict is, parts separated by dots; None: detected.
+        strip_prefix: Keep the keys with this prefix, and strip it; None: detected.
+        say: Receives a line for each thing that was stripped or filled in.
     Returns:
         ``name`` and ``sha256`` of the file, and ``key`` and ``strip_prefix`` where they were given.
     Raises:
-        BenchError: Not a plain tensor file, or keys or shapes that are not the model's.
+        BenchError: Not a plain tensor file, or keys or shapes that differ from the model's.
     """
     module, _, function = spec.loader.partition(":")
     try:
@@ -140,7 +140,7 @@ def load_target(spec: ModelSpec) -> Callable[..., Any]:
     except AttributeError:
         raise BenchError(f"model {spec.name}: {spec.path or spec.target} has no function {function!r}") from None
     if not callable(found):
-        raise BenchError(f"model {spec.name}: {function} in {spec.path or spec.target} is no function, but {found!r}")
+        raise BenchError(f"model {spec.name}: {function} in {spec.path or spec.target} is {found!r}, not a function")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Where a model's code lies: its specification, files of the user's own, entry points, and hashes of the sources."""
+"""Where a model's code is: its specification, the user's files, entry points, and hashes of the sources."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ModelSpec:
         summary: One line for ``bench models``.
         options: Options that are part of the name (``unet:classic``, smp's architecture and encoder).
         takes_encoder: Whether the recipe's ``encoder`` applies.
-        encoder: The encoder that it has unless told otherwise; names a file of --weights-dir.
+        encoder: Its default encoder; names a file of --weights-dir.
         path: The file, for models given as ``FILE.py:function``.
         loader: ``module:function`` that loads a checkpoint strictly: (model, path, *, key, strip_prefix, say).
     """
@@ -75,11 +75,11 @@ def code_hash(spec: ModelSpec) -> str | None:
 def code_stamp(spec: ModelSpec) -> dict[str, str]:
     """Hash the sources that a model is built from and the harness's own, for the record.
 
-    Unlike ``code_hash`` it is no part of a cell's name: a comment that changes must not lose results. It lets a reader
-    see whether two records were made by the same code, also where there is no git commit to tell.
+    Unlike ``code_hash`` it is not part of a cell's name: a changed comment must not discard results. It lets a reader
+    see whether two records were made by the same code, even without a git commit.
 
     Returns:
-        ``benchmark`` and the model's package (or ``model`` for a file of the user's own) -> 16 hex digits; a package
+        ``benchmark`` and the model's package (or ``model`` for a user's file) -> 16 hex digits; a package
         whose sources cannot be found is left out.
     """
     if spec.path is not None:

@@ -7,7 +7,7 @@ import re
 
 from benchmark.errors import BenchError
 
-_TEXT = '''"""{name}: a network of your own, for bench run --models ./{stem}.py:build"""
+_TEXT = '''"""{name}: your own network, for bench run --models ./{stem}.py:build"""
 
 from torch import nn
 
@@ -33,7 +33,7 @@ def model_file(name: str) -> tuple[str, str]:
     """Return the module's name and text.
 
     Raises:
-        BenchError: The name gives no name of a Python module.
+        BenchError: No Python module can have the name.
     """
     stem = re.sub(r"[\s-]+", "_", name.strip().removesuffix(".py"))
     if not stem.isidentifier() or keyword.iskeyword(stem):

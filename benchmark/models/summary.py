@@ -1,4 +1,4 @@
-"""A network in words: its parts, their parameters, and the whole of it as PyTorch prints it."""
+"""A network as text: its parts, their parameters, and PyTorch's printout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DEPTH = 2
 
 
 def model_summary(model: nn.Module, title: str) -> str:
-    """Return the text of ``model.txt``: parameters in all, then by part down to two levels, then ``print(model)``.
+    """Return the text of ``model.txt``: total parameters, then by part down to two levels, then ``print(model)``.
 
     Parameters that two parts share are counted once in the total and in each part that holds them.
     """
@@ -26,7 +26,7 @@ def model_summary(model: nn.Module, title: str) -> str:
 
 
 def live_parameters(model: nn.Module) -> int:
-    """Parameters of a network, each once, without those that it says nothing reads.
+    """Count a network's parameters, each once, without those that it declares unused.
 
     A network whose released file carries tensors that its forward pass never uses names them by the start of their
     keys in ``dead_prefixes``.

@@ -3,7 +3,7 @@
 What a file imports is read from its text, so that the hash needs no run and covers imports inside functions. It is
 looked for in the file's folder, in the folder above the package that it belongs to, and where Python looks for the
 user's modules (``PYTHONPATH``). Flat (``import blocks``), relative (``from .blocks import``) and package imports
-(``from lib.blocks import``) work. Installed packages are no part of it.
+(``from lib.blocks import``) work. Installed packages are excluded.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def import_file(path: Path, *, what: str = "model file") -> ModuleType:
     """Import a file once; later calls return the same module.
 
     Raises:
-        BenchError: It raises while it is loaded; the error is named.
+        BenchError: It raises an error while it is loaded; the message names it.
     """
     name = f"{_package(path.parent)}.bench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     _FINDER.serve(path, imported_files(path))
@@ -89,7 +89,7 @@ def imported_files(path: Path) -> dict[str, Path]:
     """Return the modules that a file imports, and those that they import: name -> file, or folder of a package.
 
     Modules of the standard library, of installed packages and of this package are left out; so is a module that is not
-    found, which importing the file will tell of.
+    found, which importing the file will report.
     """
     found: dict[str, Path] = {}
     waiting = [(path, _package(path.parent))]
@@ -125,7 +125,7 @@ def _resolved(file: Path, package: str) -> Iterator[tuple[str, Path]]:
 
 
 def _imports(file: Path) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Yield level, module and imported names of each import in a file; nothing of one that is no Python."""
+    """Yield level, module and imported names of each import in a file; nothing if it is not valid Python."""
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
@@ -156,7 +156,7 @@ def _walk(above: Sequence[str], folder: Path, parts: Sequence[str], needed: int)
                 return
             break
         hits.append((".".join(names), _init_or_folder(folder)))
-    if any(where.is_file() for _, where in hits):  # folders alone are no module
+    if any(where.is_file() for _, where in hits):  # folders alone are not a module
         yield from hits
 
 

@@ -1,4 +1,4 @@
-"""Predict images in batches and videos frame by frame; each output file is whole or not there."""
+"""Predict images in batches and videos frame by frame; each output file is complete or absent."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Job:
         out: Folder of ``masks/``, ``probs/``, ``overlays/`` and ``predictions.csv``.
         kinds: What is written beside the CSV.
         threshold: A pixel is polyp where its probability is above.
-        batch: Images or frames at once.
-        say: Told what is out of the ordinary. tell: Told of images and frames done and in all.
+        batch: Images or frames per batch.
+        say: Receives warnings. tell: Receives the number of images and frames done, and in all.
         rows: One per image and frame, in order.
     """
 
@@ -48,13 +48,13 @@ class Job:
 
 
 def predict_all(job: Job, sources: Sequence[Source]) -> int:
-    """Predict every source; one that cannot be read is named, gets a row with the error and stops nothing.
+    """Predict every source; one that cannot be read is reported, gets a row with the error and stops nothing.
 
     Returns:
         How many could not be read.
     Raises:
         BenchError: PyAV is missing, or the outputs cannot be written.
-        KeyboardInterrupt: Stopped; the CSV holds what was done.
+        KeyboardInterrupt: Stopped; the CSV holds the rows so far.
     """
     images = [source for source in sources if not source.is_video]
     videos = [source for source in sources if source.is_video]
@@ -77,7 +77,7 @@ def predict_all(job: Job, sources: Sequence[Source]) -> int:
 
 
 def _try(job: Job, source: Source, read: Callable[[], Any]) -> Any:
-    """The result of reading, or None with the fault on record."""
+    """Return the result of reading, or None after recording the error."""
     kept = len(job.rows)
     try:
         return read()
@@ -96,7 +96,7 @@ def _images(job: Job, part: Sequence[Source]) -> int:
     good = [(source, image) for source, image in zip(part, pixels, strict=True) if image is not None]
     for source, _ in good:
         if orientation(source.path) != 1:
-            job.say(f"{source.path}: turned upright as its EXIF tag says; so are its mask and map")
+            job.say(f"{source.path}: rotated upright by its EXIF tag; so are its mask and map")
     maps = job.network.maps([image for _, image in good]) if good else []
     job.rows += ahead(partial(_write, job), ((*one, prob) for one, prob in zip(good, maps, strict=True)))
     job.tell(len(job.rows), job.total)
@@ -117,7 +117,7 @@ def _video(job: Job, source: Source, stated: int) -> bool:
     targets = {kind: job.out / kind / f"{source.name}{video.SUFFIX[kind]}" for kind in job.kinds}
     count, tick = video.convert(source.path, targets, partial(_frames, job, source), batch=job.batch)
     if count < stated:
-        job.say(f"{source.path}: {count} frames could be read of the {stated} that it states")
+        job.say(f"{source.path}: {count} of {stated} frames could be read")
     for row in job.rows[first:]:
         row["time_s"] = None if row["time_s"] is None else round(row["time_s"] * tick, 6)
     return True

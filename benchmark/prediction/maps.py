@@ -64,8 +64,8 @@ def predict_at(
         prob = one[0, 0] if recipe.postprocess == "resize_prob" else postprocess(one[0, 0], recipe.postprocess)
         finite.append(torch.isfinite(prob).all())
         maps.append((prob * 255).round().to(torch.uint8).to("cpu", non_blocking=True))
-    if maps and not torch.stack(finite).all():  # the one wait for the device, which ends the copies too
-        raise BenchError("the network's output is not a number for a test image: its weights have diverged")
+    if maps and not torch.stack(finite).all():  # the only wait for the device; the copies are done then, too
+        raise BenchError("the network's output for a test image is not finite: its weights have diverged")
     return [one.numpy() for one in maps]
 
 

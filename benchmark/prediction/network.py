@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Network:
-    """A network ready to predict, and where it comes from.
+    """A network ready to predict, and its origin.
 
     Attributes:
         title: For messages.
         spec: Its entry in the registry.
         recipe: Gives size, resampling, normalisation and test-time processing.
-        synthetic: Whether it was trained or tested on procedural images; None where nobody knows.
+        synthetic: Whether it was trained or tested on procedural images; None if unknown.
     """
 
     model: nn.Module
@@ -68,7 +68,7 @@ def network_of_run(run: str, *, results: Path, model: str | None, device: str) -
         model: ``FILE.py:function`` of a cell whose network came from a file.
         device: As for ``bench run``.
     Raises:
-        BenchError: No such cell, no or other weights, or a network file whose text has changed.
+        BenchError: No such cell, missing or different weights, or a network file whose text has changed.
     """
     paths = _find(run, results)
     record = io.read_record(paths.record)
@@ -105,7 +105,7 @@ def network_of_checkpoint(
     ``key``, ``strip_prefix`` and ``say`` are those of ``registry.load_checkpoint``.
 
     Raises:
-        BenchError: The file is missing, is no plain tensor file, or its keys or shapes are not the model's.
+        BenchError: The file is missing, is not a plain tensor file, or its keys or shapes differ from the model's.
     """
     spec = get_spec(model)
     if not checkpoint.is_file():

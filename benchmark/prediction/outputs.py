@@ -62,7 +62,7 @@ def figures(prob: Pixels, mask: Pixels) -> dict[str, Any]:
 
 
 def picture(kind: Kind, image: Pixels, prob: Pixels, mask: Pixels) -> Pixels:
-    """The picture of one kind."""
+    """Return the picture of one kind of output."""
     return mask if kind == "masks" else prob if kind == "probs" else overlay(image, mask)
 
 

@@ -1,4 +1,4 @@
-"""Which images and videos were asked for, and the name of each one's outputs."""
+"""The images and videos to predict, and the names of their outputs."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Source:
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Source]:
-    """List images and videos: files as named, folders with all that lies in them and below.
+    """List images and videos: files as named, folders with everything in and below them.
 
-    Outputs of a file are named by its stem, those of a folder's file ``<folder>/<path in it>``; a name that is taken
+    Outputs of a file are named by its stem, those of a folder's file ``<folder>/<path in it>``; a name already in use
     gets a number, so nothing is overwritten.
 
     Raises:
@@ -49,7 +49,7 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
             if path.resolve() in found:
                 continue
             unique, number = name, 2
-            while unique.lower() in taken:  # some file systems know no capitals
+            while unique.lower() in taken:  # some file systems ignore case
                 unique, number = f"{name}-{number}", number + 1
             taken.add(unique.lower())
             found[path.resolve()] = Source(path, unique)
@@ -74,17 +74,17 @@ def _below(given: Path) -> Iterator[tuple[Path, str]]:
 
 
 def check_out(out: Path, inputs: Sequence[Path], sources: Sequence[Source]) -> None:
-    """Refuse an output folder that could harm inputs or would be an input the next time.
+    """Refuse an output folder that could overwrite inputs or become an input next time.
 
     Raises:
-        BenchError: ``out`` is a folder of inputs, or lies in one, or inputs lie in it.
+        BenchError: ``out`` is a folder of inputs, is inside one, or contains inputs.
     """
     target = out.resolve()
     for given in inputs:
         home = given.resolve() if given.is_dir() else given.resolve().parent
         inside = target == home or (given.is_dir() and target.is_relative_to(home))
         if inside or any(source.path.resolve().is_relative_to(target) for source in sources):
-            raise BenchError(f"--out {out}: lies among the inputs ({given}); choose another folder")
+            raise BenchError(f"--out {out}: is among the inputs ({given}); choose another folder")
 
 
 MAX_PREDICTED = 40_000_000
@@ -92,7 +92,7 @@ MAX_PREDICTED = 40_000_000
 
 
 def read_upright(path: Path) -> NDArray[np.uint8]:
-    """Read an image as (H, W, 3) uint8 RGB, turned as its EXIF tag says: as a viewer shows it.
+    """Read an image as (H, W, 3) uint8 RGB, rotated by its EXIF tag: as a viewer shows it.
 
     Grey becomes three equal channels, alpha is dropped, sixteen bits become eight.
 
@@ -102,8 +102,7 @@ def read_upright(path: Path) -> NDArray[np.uint8]:
     height, width = image_shape(path)
     if height * width > MAX_PREDICTED:
         raise BenchError(
-            f"image {path}: {width} x {height} px, more than the {MAX_PREDICTED // 10**6} million that are predicted; "
-            "shrink it"
+            f"image {path}: {width} x {height} px, more than the {MAX_PREDICTED // 10**6} million allowed; shrink it"
         )
     pixels = decode_image(path)
     return np.ascontiguousarray(_TURNS[orientation(path)](pixels))
@@ -116,7 +115,7 @@ def orientation(path: Path) -> int:
     try:
         with open_picture(path) as image:
             tag = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a TIFF that only tifffile reads carries no camera's tag
+    except Exception:  # a TIFF that only tifffile reads has no EXIF orientation
         return 1
     return tag if tag in _TURNS else 1
 
@@ -131,4 +130,4 @@ _TURNS = {
     7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
     8: lambda pixels: np.rot90(pixels, 1),
 }
-"""What brings stored pixels upright, by EXIF orientation."""
+"""Transposition that turns stored pixels upright, by EXIF orientation."""

@@ -25,7 +25,7 @@ SUFFIX: dict[Kind, str] = {"masks": ".mkv", "probs": ".mkv", "overlays": ".mp4"}
 
 
 class OutputError(BenchError):
-    """The outputs cannot be written: no fault of the input."""
+    """The outputs cannot be written; the input is not to blame."""
 
 
 def need_pyav() -> Any:
@@ -42,20 +42,20 @@ def need_pyav() -> Any:
 
 
 def count_frames(path: Path) -> int:
-    """Frames as the file states them; 0 where it does not.
+    """Number of frames that the file states; 0 if it states none.
 
     Raises:
-        BenchError: It is no readable video, or is stored turned.
+        BenchError: It is not a readable video, or its frames are stored rotated.
     """
     av = need_pyav()
     try:
         with av.open(str(path)) as file:
             if not file.streams.video:
-                raise BenchError(f"video {path}: holds no pictures")
+                raise BenchError(f"video {path}: contains no frames")
             turned = next(iter(file.decode(video=0))).rotation
             if turned:
                 raise BenchError(
-                    f"video {path}: stored turned by {turned} degrees; save it upright first (ffmpeg -i IN OUT does)"
+                    f"video {path}: stored rotated by {turned} degrees; save it upright first (ffmpeg -i IN OUT does)"
                 )
             return int(file.streams.video[0].frames)
     except (av.FFmpegError, OSError, StopIteration) as error:
@@ -69,7 +69,7 @@ def convert(
     *,
     batch: int,
 ) -> tuple[int, float]:
-    """Turn a video into others, some frames at a time; all of them whole, or none is there.
+    """Turn a video into others, a batch of frames at a time; either all are complete or none is written.
 
     Args:
         path: The video.
@@ -79,7 +79,7 @@ def convert(
     Returns:
         Number of frames, and seconds per unit of their time stamps.
     Raises:
-        BenchError: The video breaks off or changes its size, or the outputs cannot be written.
+        BenchError: The video is truncated or changes its size, or the outputs cannot be written.
     """
     av = need_pyav()
     parts = {kind: target.with_name(f".{target.stem}.part{target.suffix}") for kind, target in targets.items()}
@@ -140,9 +140,9 @@ class _Writer:
     def add(self, pixels: Pixels, stamp: int | None) -> None:
         height, width = pixels.shape[:2]
         if (width, height) != (self._stream.width, self._stream.height):
-            raise BenchError(f"video changes its size to {width}x{height} on the way; cut it into videos of one size")
+            raise BenchError(f"video changes its size to {width}x{height} midway; cut it into videos of one size")
         frame = self._av.VideoFrame.from_ndarray(pixels, format="gray" if pixels.ndim == 2 else "rgb24")
-        if stamp is None:  # some AVI files have none: frames at the stated rate then
+        if stamp is None:  # some AVI files have none: assume the stated frame rate
             stamp = round(self._added / (self._rate * self._source.time_base))
         self._added += 1
         frame.pts, frame.time_base = stamp, self._source.time_base

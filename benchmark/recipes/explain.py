@@ -1,4 +1,4 @@
-"""What recipes there are, and what each field of one means, as rows for printing."""
+"""The packaged recipes, and the meaning of each field, as rows for printing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.recipes.read import recipe_names
 
 
 def field_rows() -> list[dict[str, str]]:
-    """Return one row per field of a recipe: name, type with its range, default, what it is."""
+    """Return one row per field of a recipe: name, type with its range, default, description."""
     rows = []
     for name, schema in Recipe.model_json_schema()["properties"].items():
         rows.append(
@@ -27,7 +27,7 @@ def field_rows() -> list[dict[str, str]]:
 
 
 def _values(schema: Mapping[str, Any]) -> str:
-    """Word a field's JSON schema: its choices, or its type and range."""
+    """Describe a field's JSON schema: its choices, or its type and range."""
     if "anyOf" in schema:
         return " or ".join(_values(one) for one in schema["anyOf"])
     if "enum" in schema:
@@ -44,7 +44,7 @@ def _values(schema: Mapping[str, Any]) -> str:
 
 
 def recipe_rows() -> list[dict[str, str]]:
-    """Return one row per packaged recipe: its name, and what the head of its file says."""
+    """Return one row per packaged recipe: its name, and the first comment of its file."""
     rows = []
     for name in recipe_names():
         text = (resources.files("benchmark.recipes") / f"{name}.toml").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Fields of a recipe that change nothing unless another field is set."""
+"""Fields of a recipe that have no effect unless another field is set."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NEEDS: dict[str, tuple[str, Callable[[Recipe], bool]]] = {
     "focal_alpha": ("loss = focal", lambda r: r.loss == "focal"),
     "focal_gamma": ("loss = focal", lambda r: r.loss == "focal"),
 }
-"""Field -> what else must be set for it to change anything."""
+"""Field -> the setting that it needs to have an effect, and its test."""
 
 
 def idle_fields(recipe: Recipe, given: Iterable[str]) -> dict[str, str]:
-    """Return those of the fields given that change nothing in this recipe, each with what it needs."""
+    """Return the given fields that have no effect in this recipe, each with the setting that it needs."""
     return {name: _NEEDS[name][0] for name in given if name in _NEEDS and not _NEEDS[name][1](recipe)}

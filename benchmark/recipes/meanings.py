@@ -1,4 +1,4 @@
-"""Words by which other programs call the fields of a recipe, for the message on an unknown field."""
+"""Names of recipe fields in other programs, for the message on an unknown field."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ MEANINGS: dict[str, str] = {
     **dict.fromkeys(("num_workers", "workers"), "cells at once are --workers; images are read from a cache"),
     **dict.fromkeys(("threshold", "cutoff"), "how maps are scored is the protocol's: 'bench protocols'"),
 }
-"""Words that other programs use -> what is meant here."""
+"""Name in other programs -> what to use here."""

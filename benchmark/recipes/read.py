@@ -1,4 +1,4 @@
-"""Recipes from TOML files and from ``key=value`` options; every fault is one line that names the file and the field."""
+"""Recipes from TOML files and from ``key=value`` options; every error is one line that names the file and the field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.untrusted import MAX_TOML_BYTES, FormatFault, parse_toml, read_te
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Names of the packaged recipes."""
     files = resources.files("benchmark.recipes").iterdir()
     return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
 
@@ -50,15 +50,15 @@ def authors_selection(name: str, model: str) -> str:
 
 
 def unknown_field(key: str) -> str:
-    """Say that a recipe has no such field, and which one means it, by its words or by its spelling."""
+    """Return the message for an unknown field, with the field that is meant, by synonym or by spelling."""
     meant = MEANINGS.get(key.lower().replace("-", "_"))
     if meant is not None:
-        return f"unknown field {key!r}: {meant}; 'bench recipes --fields' explains all"
+        return f"unknown field {key!r}: {meant}; 'bench recipes --fields' explains the fields"
     return f"{unknown_name('field', key, Recipe.model_fields)}; 'bench recipes --fields' explains them"
 
 
 def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
-    """Build a ``Recipe``, turning the first fault into a one-line ``BenchError`` that starts with ``where``."""
+    """Build a ``Recipe``, turning the first error into a one-line ``BenchError`` that starts with ``where``."""
     for key in fields:
         if key not in Recipe.model_fields:
             raise BenchError(f"{where}: {unknown_field(key)}")
@@ -95,7 +95,7 @@ def _fault(error: Any) -> str:
         return said
     step, given = error["ctx"]["multiple_of"], error["input"]
     low = max(step, given // step * step)
-    return f"{said} (every encoder here halves the image five times); the nearest are {low} and {low + step}"
+    return f"{said} (encoders halve the image five times); the nearest are {low} and {low + step}"
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Atomic writing: a file is whole or it is not there."""
+"""Atomic writing: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         if error.errno in FULL:
             raise BenchError(f"no space left for {path}: free some space and run the same command again") from error
         reason = error.strerror or str(error)
-        raise BenchError(f"cannot write {path}: {reason.lower()}; choose another folder or mend it") from error
+        raise BenchError(f"cannot write {path}: {reason.lower()}; choose another folder or fix it") from error
 
 
 def os_error(error: BaseException) -> OSError | None:
@@ -38,7 +38,7 @@ def os_error(error: BaseException) -> OSError | None:
 
 
 def write_bytes(path: Path, payload: bytes) -> None:
-    """Write a file whole or not at all (see ``write_through``)."""
+    """Write a file completely or not at all (see ``write_through``)."""
 
     def write(file: BinaryIO) -> None:
         file.write(payload)
@@ -49,12 +49,12 @@ def write_bytes(path: Path, payload: bytes) -> None:
 def write_through(path: Path, write: Callable[[BinaryIO], T]) -> T:
     """Let ``write`` fill a temporary file beside ``path``; then fsync, rename and fsync the folder.
 
-    Who may read it is for the umask and the folder to say, as for any file that a program makes.
+    Its permissions follow from the umask and the folder, as for any new file.
 
     Returns:
         What ``write`` returned.
     Raises:
-        BenchError: No space left, no permission; the old file is then unharmed.
+        BenchError: No space left, no permission; the old file is then unchanged.
     """
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,14 +83,14 @@ def is_temporary(path: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let a rename in ``folder`` survive a power cut; a no-op where folders cannot be opened."""
+    """Make a rename in ``folder`` survive a power cut; does nothing where folders cannot be opened."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
         return
     try:
         os.fsync(handle)
-    except OSError:  # some network file systems refuse; their rename is as durable as they make it
+    except OSError:  # some network file systems refuse; then the rename is as durable as they make it
         return
     finally:
         os.close(handle)

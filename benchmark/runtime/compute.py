@@ -1,6 +1,6 @@
-"""How a device computes a training: precision, memory format, kernels, compilation, where the recipe leaves them to it.
+"""How a device computes a training: precision, memory format, kernels, compilation, where the recipe says ``auto``.
 
-``auto`` is what is safe and fast without asking:
+``auto`` means:
 
 * precision: 32-true on a CPU, where half precision is slower; on CUDA bf16-mixed where the card computes in bf16
   itself (Ampere and later), else 16-mixed with a loss scaler.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compute:
-    """The recipe's fields of the same names, resolved for a device; None where the device knows no such thing."""
+    """The recipe's fields of the same names, resolved for a device; None where the device has no such setting."""
 
     precision: str
     channels_last: bool
@@ -42,7 +42,7 @@ class Compute:
     fused_optimizer: bool | None = None
 
     def facts(self) -> dict[str, Any]:
-        """What a record states."""
+        """The values for a record."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def in_words(self) -> str:
@@ -61,7 +61,7 @@ class Compute:
 
 
 def resolve(recipe: Recipe, device: torch.device) -> Compute:
-    """Settle what the recipe leaves to the device."""
+    """Resolve the recipe's ``auto`` fields for a device."""
     cuda = device.type == "cuda"
     precision: str = recipe.precision
     if precision == "auto":
@@ -96,7 +96,7 @@ def _half(device: torch.device) -> str:
 
 @contextmanager
 def explain_compiler() -> Iterator[None]:
-    """Turn what torch.compile raises (no C++ compiler, code it cannot follow) into one line."""
+    """Turn errors of torch.compile (no C++ compiler, code it cannot trace) into one line."""
     try:
         yield
     except Exception as error:

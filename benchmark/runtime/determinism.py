@@ -1,4 +1,4 @@
-"""``--deterministic``: the same bytes from the same GPU, as far as torch can, and the names of what it cannot.
+"""``--deterministic``: bit-identical results on the same GPU as far as torch can, and a list of the exceptions.
 
 A CPU gives the same bytes anyway; there the option changes nothing.
 """
@@ -24,7 +24,7 @@ _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 @contextmanager
 def deterministic(wanted: bool, device: torch.device) -> Iterator[list[str]]:
-    """Hold torch to deterministic algorithms while the block runs on CUDA; else only tell that nothing was met.
+    """Use deterministic algorithms while the block runs on CUDA; elsewhere the list of exceptions stays empty.
 
     Yields:
         The names of operations that stay non-deterministic, as they are met; each once.
@@ -36,7 +36,7 @@ def deterministic(wanted: bool, device: torch.device) -> Iterator[list[str]]:
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn
     try:
-        same = {"enabled": cudnn.enabled, "allow_tf32": cudnn.allow_tf32}  # flags() would set what is not named
+        same = {"enabled": cudnn.enabled, "allow_tf32": cudnn.allow_tf32}  # flags() would also set what is not named
         with naming() as names, cudnn.flags(**same, benchmark=False, deterministic=True):
             torch.use_deterministic_algorithms(True, warn_only=True)
             yield names
@@ -46,7 +46,7 @@ def deterministic(wanted: bool, device: torch.device) -> Iterator[list[str]]:
 
 @contextmanager
 def naming() -> Iterator[list[str]]:
-    """Catch torch's warnings of operations without a deterministic implementation; other warnings go their way."""
+    """Catch torch's warnings of operations without a deterministic implementation; other warnings pass through."""
     names: list[str] = []
     with warnings.catch_warnings():
         show = warnings.showwarning
@@ -65,12 +65,12 @@ def naming() -> Iterator[list[str]]:
 
 
 def operation(text: str) -> str | None:
-    """The operation that a warning of torch's calls non-deterministic; None for any other text."""
+    """Return the operation that a torch warning calls non-deterministic; None for any other text."""
     said = _SAID.match(text)
     return said["name"] if said else "CuBLAS" if _CUBLAS in text else None
 
 
 def in_words(names: Iterable[str]) -> str:
-    """One line for the end of a run."""
+    """Return a line for the end of a run."""
     found = sorted(set(names))
-    return f"not deterministic on this device, and a second run may differ by it: {', '.join(found)}" if found else ""
+    return f"not deterministic on this device, so a second run may differ: {', '.join(found)}" if found else ""

@@ -1,4 +1,4 @@
-"""What a result ran on: commit, versions, device. Nothing here names a user or a folder."""
+"""Environment of a result: commit, versions, device. Nothing here names a user or a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine was doing while a long training ran: processor, memory, GPU."""
+"""Load of the machine during a long training: processor, memory, GPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_ROWS = 720
 
 
 class Sampler:
-    """Sample in a thread of its own while the body runs; ``rows`` has one dictionary per sample.
+    """Sample in a separate thread while the body runs; ``rows`` has one dictionary per sample.
 
     The keys are those that MLflow's page shows under "system metrics", with units: ``cpu_utilization_percentage``,
     ``system_memory_usage_megabytes``, ``process_memory_usage_megabytes``, ``gpu_0_memory_usage_megabytes``,
@@ -50,7 +50,7 @@ class Sampler:
         import psutil
 
         process = psutil.Process()
-        psutil.cpu_percent()  # the first call has nothing to compare with
+        psutil.cpu_percent()  # the first call has no earlier value to compare with
         while not self._ended.wait(self._interval_s):
             self.rows.append({"time_s": round(time.monotonic() - begun, 2), **_sample(psutil, process)})
             if len(self.rows) > _MOST_ROWS:
@@ -70,7 +70,7 @@ def _sample(psutil: Any, process: Any) -> dict[str, float]:
 
 
 def _gpus() -> dict[str, float]:
-    """Of every CUDA device on which this process holds memory; how busy it is only where NVIDIA's library is there.
+    """Memory of every CUDA device that this process uses; utilisation only if NVIDIA's library is installed.
 
     Asking any other device would open a context on it, which takes hundreds of megabytes.
     """
@@ -86,6 +86,6 @@ def _gpus() -> dict[str, float]:
         row[f"gpu_{index}_memory_usage_percentage"] = round(100 * (total - free) / total, 1)
         try:
             row[f"gpu_{index}_utilization_percentage"] = float(torch.cuda.utilization(index))
-        except Exception:  # nosec B112 # no NVML, or a device that does not tell: the column stays empty
+        except Exception:  # nosec B112 # no NVML, or a device without the value: the column stays empty
             continue
     return row

@@ -1,4 +1,4 @@
-"""Memory of a device: what running out of it looks like, a fair share of it, and giving back what a cell held."""
+"""Memory of a device: recognising that it ran out, a fair share of it, and freeing what a cell held."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 
 GPU_SHARE = "BENCH_GPU_SHARE"
-"""Environment variable by which a worker learns the share of its GPU's memory that it may take, in (0, 1]."""
+"""Environment variable with the share of its GPU's memory that a worker may take, in (0, 1]."""
 
 _SIGNS = (
     "out of memory",  # torch's allocator and the CUDA runtime
@@ -39,7 +39,7 @@ def limit_to_share(index: int) -> None:
 
 
 def give_back() -> None:
-    """Return what a finished cell held: cycles between Python objects, CUDA's cached blocks, glibc's free pages.
+    """Free what a finished cell held: cycles between Python objects, CUDA's cached blocks, glibc's free pages.
 
     Networks of different shapes leave the heap full of gaps: without the last, a run over six models grew by 400 MB.
     """

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: an exception anywhere, but during training only between two steps, so that nothing is torn."""
+"""SIGINT and SIGTERM: an exception anywhere, but during training only between two steps."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def raise_on_sigterm() -> None:
 
 
 class Stop:
-    """Whether a signal came while they were held back."""
+    """Whether a signal arrived while signals were held back."""
 
     def __init__(self) -> None:
         self.by: signal.Signals | None = None
 
     @property
     def requested(self) -> bool:
-        """True once SIGINT or SIGTERM came."""
+        """True once SIGINT or SIGTERM has arrived."""
         return self.by is not None
 
     def now(self) -> KeyboardInterrupt:
@@ -47,7 +47,7 @@ class Stop:
 def hold_back() -> Iterator[Stop]:
     """Note SIGINT and SIGTERM instead of raising, until the block ends; a second signal raises at once.
 
-    Outside the main thread signals cannot be caught, and a process that ignores both leaves them to another; the block
+    Outside the main thread signals cannot be caught, and a process that ignores both need not catch them; the block
     then changes nothing.
     """
     stop = Stop()

@@ -157,7 +157,7 @@ def _refuse_compressed(content: bytes) -> None:
 def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise DamagedCheckpointError(f"{path}: no plain file")
+            raise DamagedCheckpointError(f"{path}: not a regular file")
         return path.read_bytes()
     except OSError as error:
         raise DamagedCheckpointError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,4 +1,4 @@
-"""What a run reports while it works. ``benchmark.display`` shows it; ``SILENT`` is for callers that do not look."""
+"""Events of a run. ``benchmark.display`` shows them; ``SILENT`` ignores them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Started(Protocol):
-    """What a display needs to know of a cell that starts."""
+    """Facts that a display shows of a starting cell."""
 
     @property
     def id(self) -> str: ...
@@ -33,7 +33,7 @@ class Events(Protocol):
 
 
 class ManyEvents(Protocol):
-    """Receives what several cells report that run at once."""
+    """Receives the reports of several cells that run at once."""
 
     def notice(self, text: str) -> None: ...
     def whole(self) -> Events: ...
@@ -43,7 +43,7 @@ class ManyEvents(Protocol):
 
 
 class Silent:
-    """Events of one cell or of many that nobody looks at."""
+    """Ignores all events of one cell or of many."""
 
     def notice(self, text: str) -> None:
         """Ignore."""

@@ -1,4 +1,4 @@
-"""A study file: several commands under one name, so that one command repeats all of a study. Strict TOML."""
+"""A study file: several commands under one name, so that one command repeats a whole study. Strict TOML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRAINING = ("run", "ablate")
 COMMANDS = (*TRAINING, "robust", "tables", "plots", "report")
 _SHARED = ("--data-root", "--cache-dir", "--device", "--workers")
 _OWN = ("results", "dry-run", "json", "help")
-"""Options that the study itself decides."""
+"""Options that the study file may not set."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Part:
     arguments: tuple[str, ...]
 
     def argv(self, results: Path, extra: tuple[str, ...] = ()) -> list[str]:
-        """The words after ``bench``; ``extra`` where something is trained, and what of it ``robust`` takes there."""
+        """Return the arguments of ``bench``; training commands get all of ``extra``, ``robust`` those that it knows."""
         more = extra if self.command in TRAINING else _applicable(extra) if self.command == "robust" else ()
         return [self.command, *self.arguments, "--results", str(results / self.folder), *more]
 
@@ -39,7 +39,7 @@ def _applicable(extra: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def study_names() -> list[str]:
-    """Names of the studies that come with the package."""
+    """Names of the packaged studies."""
     files = resources.files("benchmark.study").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
@@ -49,9 +49,9 @@ def load_study(name: str, options: Mapping[str, Mapping[str, bool]]) -> list[Par
 
     Args:
         name: A packaged study, or the path of a TOML file.
-        options: Of each command, the options it knows (without dashes), and whether they take a value.
+        options: For each command, its options (without dashes), and whether they take a value.
     Raises:
-        BenchError: Unknown study, command or option; a value of a type that no option takes; not TOML.
+        BenchError: Unknown study, command or option; a value of a wrong type; not TOML.
     """
     table = _read(name)
     where = f"study {name}"
@@ -60,7 +60,7 @@ def load_study(name: str, options: Mapping[str, Mapping[str, bool]]) -> list[Par
         raise BenchError(f"{where}: {unknown_name('table', next(iter(table)), ('training', 'part'))}")
     if not isinstance(training, dict) or not isinstance(parts, list) or not parts:
         raise BenchError(
-            f"{where}: expected at least one [[part]] with command = 'run', and [training] for what they share"
+            f"{where}: expected at least one [[part]] with command = 'run', and [training] for shared options"
         )
     return [_part(f"{where}, part {number}", part, training, options) for number, part in enumerate(parts, 1)]
 

@@ -1,4 +1,4 @@
-"""Which images a cell uses: those it trains on, those that choose its checkpoint, those it is scored on."""
+"""Which images a cell uses: for training, for choosing the checkpoint, for scoring."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TrainingImages:
     pixels: SharedPixels
 
     def pools(self, recipe: Recipe, progress: Progress | None = None) -> tuple[Pool, Pool]:
-        """Return the cached pixels to train on and those that pick the checkpoint."""
+        """Return the cached pixels to train on and those that select the checkpoint."""
         return (
             self.pixels.pool(self.train, recipe, recipe.train_size, progress),
             self.pixels.pool(self.val, recipe, recipe.image_size, progress),
@@ -64,15 +64,15 @@ def training_images(split: Split, recipe: Recipe, pixels: SharedPixels) -> Train
 
 
 def training_items(split: Split, recipe: Recipe) -> Sequence[Item]:
-    """Return the training images, with the validation images where nothing is picked by them."""
+    """Return the training images, with the validation images if those select nothing."""
     return (*split.train, *split.val) if recipe.trains_on_all else split.train
 
 
 def picking_items(split: Split, recipe: Recipe) -> list[Item]:
-    """Return the images that pick the checkpoint: those that validate, or those of the test sets that ``select`` names.
+    """Return the images that select the checkpoint: validation images, or test sets that ``select`` names.
 
     Raises:
-        BenchError: The split tests no such set.
+        BenchError: The split has no such test set.
     """
     parts = [_test_set(split, name) for name in recipe.test_selection] or [split.val]
     return [item for part in parts for item in subset(part, recipe.max_val_images)]
@@ -81,7 +81,7 @@ def picking_items(split: Split, recipe: Recipe) -> list[Item]:
 def _test_set(split: Split, name: str) -> Sequence[Item]:
     if name not in split.tests:
         raise BenchError(
-            f"select = test: split {split.name} tests no {name} here, only {', '.join(split.tests) or 'nothing'}; "
+            f"select = test: split {split.name} has no test set {name}, only {', '.join(split.tests) or 'nothing'}; "
             "add it to --datasets, or name another set"
         )
     return split.tests[name]

@@ -1,4 +1,4 @@
-"""From what the user asked for to cells on images; nothing is trained or written here."""
+"""From a request to cells on images; nothing is trained or written here."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Request:
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
-        """Protocols scored in one pass: all that share maps, and one's own; py_sod_metrics can follow two of them."""
+        """Protocols scored in one pass: the named ones and the user's; py_sod_metrics supports two of them."""
         names = ("pranet", "half") if self.engine == "reference" else STANDARD
         own = get_protocol(self.protocol)
         asked = () if own.name in STANDARD else (own,)
@@ -98,7 +98,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing to train."""
+    """One training: model, recipe, seed, dropped parts, starting weights."""
 
     id: str
     spec: ModelSpec
@@ -145,7 +145,7 @@ class Study:
     def test_images(self, recipe: Recipe) -> dict[str, TestImages]:
         """Return the images that a recipe is scored on, by test set."""
         limit = recipe.max_test_images
-        if limit not in self._tests:  # a grid of thousands of cells asks for each often
+        if limit not in self._tests:  # cached: a grid of thousands of cells asks for the same few
             self._tests[limit] = {
                 name: TestImages(subset(items, limit), len(items), self.leaks.get(name, ()))
                 for name, items in self.split.tests.items()
@@ -154,15 +154,15 @@ class Study:
 
 
 def plan_study(request: Request, notice: Callable[[str], None] = lambda _: None) -> Study:
-    """Resolve names, find the images, draw the split and name the cells; nothing is trained or written.
+    """Resolve names, find the images, make the split and name the cells; nothing is trained or written.
 
     Args:
         request: What the user asked for.
-        notice: Told what is going on before the two steps that read every file.
+        notice: Receives a line before each of the two steps that read every file.
     Raises:
-        BenchError: Unknown model, dataset, recipe or field; a dataset that is absent; nothing to train on.
+        BenchError: Unknown model, dataset, recipe or field; a missing dataset; nothing to train on.
     """
-    _ = request.printed  # a wrong protocol is refused before any file is read
+    _ = request.printed  # raises: a wrong protocol is refused before any file is read
     models = resolve_models(request)
     for spec, _ in models:
         _check_ablations(spec, request.ablations)
@@ -176,10 +176,10 @@ def plan_study(request: Request, notice: Callable[[str], None] = lambda _: None)
 
 
 def resolve_models(request: Request) -> list[tuple[ModelSpec, Recipe]]:
-    """Return the models that are asked for, each with its own form of the recipe.
+    """Return the requested models, each with the recipe resolved for it.
 
     Raises:
-        BenchError: An unknown model, recipe or field, or nothing asked for.
+        BenchError: An unknown model, recipe or field, or an empty request.
     """
     specs = expand_models(list(request.models))
     if not specs or not request.seeds or not request.datasets:
@@ -189,7 +189,7 @@ def resolve_models(request: Request) -> list[tuple[ModelSpec, Recipe]]:
 
 
 def find_split(request: Request) -> Split:
-    """Draw or read the split that is asked for, on the images on disk."""
+    """Make or read the requested split of the images on disk."""
     return obtain_split(
         request.split,
         list(request.datasets),
@@ -201,7 +201,7 @@ def find_split(request: Request) -> Split:
 
 
 def describe_split(split: Split) -> SplitInfo:
-    """Return what a record states of a split; every training and validation image is read for its fingerprint."""
+    """Return the description of a split for a record; reads every training and validation image (fingerprints)."""
     return SplitInfo(
         name=split.name,
         seed=split.seed,
@@ -244,7 +244,7 @@ def name_cells(
 
 
 def weights_file(folder: Path | None, spec: ModelSpec, recipe: Recipe) -> Path | None:
-    """The file of --weights-dir for a recipe that starts from ImageNet weights.
+    """Return the file of --weights-dir for a recipe that starts from ImageNet weights.
 
     It is named by the model (``pranet.pth``, ``smp_fpn_tu-resnet18.pth``) or, for all models that share one, by the
     encoder (``res2net50d.pth``); also ``.pt`` and ``.safetensors``.
@@ -254,6 +254,7 @@ def weights_file(folder: Path | None, spec: ModelSpec, recipe: Recipe) -> Path |
     """
     if folder is None or not recipe.pretrained:
         return None
+    # the order of precedence is that of build_network: recipe, then name, then the model's default
     encoder = (recipe.encoder if spec.takes_encoder else None) or spec.options.get("encoder") or spec.encoder
     stems = [spec.name.replace(":", "_"), *([encoder.removeprefix("tu-")] if encoder else [])]
     names = [stem + suffix for stem in stems for suffix in (".pth", ".pt", ".safetensors")]
@@ -285,11 +286,12 @@ def make_cell(
     payload = {
         "model": spec.name,
         "options": spec.options,
-        "code": code_hash(spec),
-        "ablation": sorted(ablation),
+        "code": code_hash(spec),  # of a user's file only: editing it makes another model
+        "ablation": sorted(ablation),  # the order of --drop changes nothing
         "recipe": recipe.hash,
         "split": info.model_dump(),
     }
+    # optional keys only where set, so that hashes from before they existed stay valid
     if recipe.noise:
         payload["noise"] = {name: get_corruption(name).hash for name in sorted(recipe.noise)}
     if recipe.denoise != "none":
@@ -317,7 +319,7 @@ def own_code_hashes(recipe: Recipe) -> dict[str, str]:
 
 
 def _as_used(split: Split, recipes: Sequence[Recipe]) -> Split:
-    """The split with those images alone that some recipe takes: what no network sees leaks nothing."""
+    """Return the split with only the images that some recipe uses: an image that no network sees cannot leak."""
 
     if any(recipe.trains_on_all for recipe in recipes):  # its limit counts over both parts
         return split

@@ -1,4 +1,4 @@
-"""What an earlier record still stands for: a finished cell, a finished training, scores of other test sets."""
+"""What of an earlier record is still valid: a finished cell, a finished training, scores of other test sets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_finished(study: Study, cell: Cell) -> bool:
 
 
 def old_record(paths: CellPaths, if_exists: IfExists) -> Record | None:
-    """Return the record that is there and may be built on; None where the user wants it overwritten."""
+    """Return the existing record that may be reused; None if there is none or the user wants it overwritten."""
     if if_exists == "overwrite" or not paths.record.is_file():
         return None
     return io.read_record(paths.record)
@@ -42,7 +42,7 @@ def covers(old: Record, tests: Mapping[str, TestImages], scoring: Scoring) -> bo
 
 
 def agrees(old: Record, scoring: Scoring) -> bool:
-    """Return whether an old record's scores of other test sets may stand beside new ones: no name means two things."""
+    """Return whether an old record's scores may be kept beside new ones: no protocol name has two meanings."""
     shared = {name: digest for name, digest in scoring.hashes.items() if name in old.protocols}
     return old.engine == scoring.engine and shared.items() <= old.protocols.items()
 

@@ -18,7 +18,7 @@ class Scoring:
     Attributes:
         engine: ``fast`` or ``reference``.
         protocols: All that are scored; they share maps.
-        cache_dir: Folder of the masks' plans; None for the user's.
+        cache_dir: Folder of the masks' plans; None for the user's cache.
     """
 
     engine: str

@@ -11,7 +11,7 @@ from benchmark.models.registry import ModelSpec, switches
 
 
 def choose_variants(spec: ModelSpec, recipe: Recipe, drop: Sequence[str], *, factorial: bool) -> list[tuple[str, ...]]:
-    """The full model, each part dropped alone, and all dropped; or every subset.
+    """Return the variants: the full model, each part dropped alone, and all dropped; or every subset.
 
     Args:
         spec: The model; it must declare switches.
@@ -19,7 +19,7 @@ def choose_variants(spec: ModelSpec, recipe: Recipe, drop: Sequence[str], *, fac
         drop: Parts; empty for all that the model declares (``pretraining`` only where the recipe has it).
         factorial: Every subset instead.
     Raises:
-        BenchError: The model declares no parts, a part is unknown, or ``pretraining`` is to be dropped where there
+        BenchError: The model declares no parts, a part is unknown, or ``pretraining`` is to be dropped although there
             is none.
     """
     known = switches(spec)

@@ -161,7 +161,7 @@ def test_turned_grey_and_transparent_images_and_names_that_meet(predict: Predict
     Image.fromarray(shot[..., 0]).save(tmp_path / "grey.png")
     files = (tmp_path / "one" / "a.png", tmp_path / "two" / "a.png", tmp_path / "grey.png")
     said = predict(*files, tmp_path / "one", *CELL, "--out", tmp_path / "out").stderr
-    assert "turned upright" in said
+    assert "rotated upright" in said
     probs = {path.stem: picture(path) for path in (tmp_path / "out" / "probs").iterdir()}
     assert set(probs) == {"a", "a-2", "grey"} and all(prob.shape == (51, 65) for prob in probs.values())
     assert np.array_equal(probs["a"], probs["a-2"])
@@ -188,10 +188,10 @@ def test_a_broken_input_is_named_and_stops_nothing(predict: Predict, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("shots", *CELL, "--out", "shots"), "lies among the inputs"),
-        (("shots", *CELL, "--out", "shots/deeper"), "lies among the inputs"),
-        (("shots/a.png", *CELL, "--out", "shots"), "lies among the inputs"),
-        (("shots", *CELL, "--out", "."), "lies among the inputs"),
+        (("shots", *CELL, "--out", "shots"), "is among the inputs"),
+        (("shots", *CELL, "--out", "shots/deeper"), "is among the inputs"),
+        (("shots/a.png", *CELL, "--out", "shots"), "is among the inputs"),
+        (("shots", *CELL, "--out", "."), "is among the inputs"),
         (("nothing", *CELL), "not found"),
         (("tiny_net.py", *CELL), "neither image nor video"),
         (("shots", "--run", "pranet"), "no such cell"),

@@ -49,7 +49,7 @@ def test_what_picking_on_test_images_gains_is_one_comparison(tiny: Bench, bench:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--set", "select=test:CVC-300"], "tests no cvc300 here"),
+        (["--set", "select=test:CVC-300"], "has no test set cvc300"),
         (["--set", "select=test"], "the recipe names none; take --recipe native"),
         (["--set", "select=test:"], "select = 'test:'"),
         (["--recipe", "native", "--set", "select=test"], "no test set by which the authors of"),

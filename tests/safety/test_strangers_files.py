@@ -118,7 +118,7 @@ def test_a_device_in_place_of_a_record_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path)
     path.unlink()
     path.symlink_to("/dev/zero")
-    refused(lambda: io.read_records(tmp_path), "no plain file")
+    refused(lambda: io.read_records(tmp_path), "not a regular file")
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../../secret", "tables/../../secret"])

@@ -1,1 +1,1 @@
-"""Find faults, duplicates and leaks in datasets and splits."""
+"""Find errors, duplicates and leaks in datasets and splits."""

@@ -1,4 +1,4 @@
-"""Look at datasets on disk and say what is there and what is wrong; nothing is ever changed."""
+"""Check datasets on disk and report contents and errors; nothing is changed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check found in one dataset.
+    """Findings of a check in one dataset.
 
     Attributes:
         name: Dataset name.
@@ -76,7 +76,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """True where no fault was found."""
+        """True if no error was found."""
         return not self.faults
 
     def to_text(self) -> str:
@@ -100,7 +100,7 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one pair showed."""
+    """Findings of one pair."""
 
     fault: str = ""
     swapped: bool = False
@@ -122,9 +122,9 @@ def check_datasets(
     """Check datasets one after the other.
 
     Args:
-        names: Datasets or groups; all that are found where empty.
+        names: Datasets or groups; all on disk if empty.
         root: Data root; None takes BENCH_DATA_ROOT.
-        progress: Called with the dataset, its images read and in all.
+        progress: Called with the dataset, the images read and in all.
     """
     wanted = expand_datasets(names, root) if names else found_datasets(root)
     return [check_dataset(name, root, progress=partial(progress, name)) for name in wanted]
@@ -145,7 +145,7 @@ def check_dataset(
         cache_dir: Where phantom images are written.
         progress: Called with images read and in all.
     Raises:
-        BenchError: Only for an unusable data root; faults of the dataset are in the report.
+        BenchError: Only for an unusable data root; errors of the dataset are in the report.
     """
     info = dataset_info(name)
     if not info.synthetic and name not in MANIFESTS:
@@ -190,7 +190,7 @@ def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckRep
         where, there = swapped[0].image_path.parent, swapped[0].mask_path.parent
         faults.insert(
             0,
-            f"{len(swapped)} pairs look swapped: masks lie in {where} and images in {there}; exchange the two folders",
+            f"{len(swapped)} pairs look swapped: masks are in {where} and images in {there}; exchange the two folders",
         )
     faults += _odd_images(items, seen)
     good = [look for look in seen if not look.fault]
@@ -217,7 +217,7 @@ def _report(name: str, items: Sequence[Item], seen: Sequence[_Seen]) -> CheckRep
 
 
 def _odd_images(items: Sequence[Item], seen: Sequence[_Seen]) -> list[str]:
-    """Return one line per kind of odd image, with the names."""
+    """Return one line per kind of suspicious image, with the names."""
     names: dict[str, list[str]] = {}
     for item, look in zip(items, seen, strict=True):
         if look.odd_image:
@@ -231,9 +231,9 @@ def _folders(items: Sequence[Item]) -> list[Path]:
 
 
 def _strays(items: Sequence[Item]) -> tuple[str, ...]:
-    """Return the names of files that lie beside the images and masks and belong to none of them.
+    """Return the names of files beside the images and masks that belong to no pair.
 
-    Where a folder serves several datasets, image files are theirs and only other files are strays.
+    If a folder serves several datasets, only files other than images are strays.
     """
     known = {path for item in items for path in (item.image_path, item.mask_path)}
     shared = items[0].dataset in ("cvc300", "endoscene")

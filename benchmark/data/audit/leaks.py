@@ -1,4 +1,4 @@
-"""Find test images that were trained on: as they are, nearly so, or by a frame of their sequence."""
+"""Find test images that training has seen: exact copies, near-duplicates, or frames of the same sequence."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Leak(NamedTuple):
         twin: The training image, ``<dataset>/<id>``.
         dataset: That the test image is listed in; a test set of a split file may be called otherwise.
         kind: "exact" (it trains itself, or an image of equal decoded pixels does), "near" (the same picture re-encoded,
-            resized, cropped, flipped...) or "sequence" (both show one scene). An image is named once, by the first of
-            these that holds.
+            resized, cropped, flipped...) or "sequence" (both show one scene). An image is listed once, by the first of
+            these kinds that applies.
     """
 
     id: str
@@ -37,7 +37,7 @@ def find_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, list
     """Return, for every test set, its leaked images in order, each with the training image and the kind.
 
     Args:
-        split: The split to look at.
+        split: The split to search.
         cache_dir: Where hashes are kept between runs; None for the user's cache folder.
     Raises:
         BenchError: If an image cannot be read.
@@ -47,7 +47,7 @@ def find_leaks(split: Split, *, cache_dir: Path | None = None) -> dict[str, list
 
 
 def leaks_of(split: Split, twins: Twins) -> dict[str, list[Leak]]:
-    """Return the leaked images of every test set, given which images of the split are one picture."""
+    """Return the leaked images of every test set, given which images of the split show the same picture."""
     trains = {*split.train, *split.val}
     partner: dict[Item, tuple[str, LeakKind]] = {
         item: (_name(item), "exact") for items in split.tests.values() for item in items if item in trains
@@ -88,7 +88,7 @@ def leak_facts(leaks: Iterable[Leak], items: Iterable[Item]) -> dict[str, Any]:
     """Return what a record states of the leaks of one test set: the ids by kind, their numbers and the total.
 
     Args:
-        leaks: Of the whole set.
+        leaks: Leaks of the whole set.
         items: The images that were scored; leaks of others do not count.
     """
     scored = {(item.dataset, item.id) for item in items}

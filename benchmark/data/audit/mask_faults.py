@@ -1,4 +1,4 @@
-"""Faults of masks that no single file shows."""
+"""Errors of masks that show only across files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BORDER_SHARE = 0.9
 
 
 def find_inverted(items: Sequence[Item]) -> str:
-    """Return one line where most masks are foreground all along their border: black on white; else "".
+    """Return one line if most masks are foreground all along their border (black on white), else "".
 
-    Up to 60 masks are looked at, evenly spaced; those that cannot be read are another fault's business.
+    Up to 60 masks are read, evenly spaced; unreadable ones are reported elsewhere.
     """
     shares = [share for item in items[:: max(1, len(items) // _LOOKED_AT)] if (share := _border(item)) is not None]
     if not shares:

@@ -1,4 +1,4 @@
-"""Images that are no photographs: blank, drawn in a few colours, or a mask in the place of an image."""
+"""Images that are not photographs: blank, drawn in a few colours, or a mask in place of an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEAR, _MASK_SHARE = 8, 0.98
 
 
 def odd_image(pixels: NDArray[np.uint8]) -> str:
-    """Return in words what is odd about an image, "" for a photograph.
+    """Return what is suspicious about an image, "" for a photograph.
 
     Args:
         pixels: (H, W, 3) RGB.
@@ -29,9 +29,9 @@ def odd_image(pixels: NDArray[np.uint8]) -> str:
     grey = sample[:, 0]
     is_grey = bool((sample == grey[:, None]).all())
     if is_grey and float(np.mean((grey < _NEAR) | (grey > 255 - _NEAR))) > _MASK_SHARE:
-        return "are black and white: masks in the place of images?"
+        return "are black and white: masks in place of images?"
     codes = sample.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     counts = np.sort(np.unique(codes, return_counts=True)[1])[::-1]
     if counts[:_FEW].sum() >= _FLAT_SHARE * len(codes):
-        return f"consist of a handful of colours (at most {_FEW} cover {_FLAT_SHARE:.0%}): drawings, no photographs?"
+        return f"consist of a handful of colours (at most {_FEW} cover {_FLAT_SHARE:.0%}): drawings, not photographs?"
     return ""

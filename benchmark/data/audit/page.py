@@ -41,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Entry:
-    """Pictures that belong together, and what is to be said of them."""
+    """Pictures that belong together, with their captions."""
 
     text: str
     pictures: tuple[Picture, ...]
@@ -60,7 +60,7 @@ class Section:
 
 
 def to_html(audit: Audit) -> str:
-    """Return the page; it loads nothing from anywhere."""
+    """Return the page; it loads nothing from the network."""
     from jinja2 import Environment
 
     template = (files("benchmark.data.audit") / "templates" / "audit.html").read_text(encoding="utf-8")
@@ -78,17 +78,17 @@ def _sections(audit: Audit) -> Iterable[Section]:
     for name, leaks in audit.leaks.items():
         entries = [
             Entry(
-                f"{leak.kind}: {name}/{leak.id} is tested, {leak.twin} trains",
+                f"{leak.kind}: {name}/{leak.id} is in test, {leak.twin} in training",
                 (_show(known[f"{leak.dataset}/{leak.id}"]), _show(known[leak.twin])),
             )
             for leak in leaks[:MAX_ROWS]
         ]
-        text = "Left: the test image. Right: the training image that gives it away."
+        text = "Left: the test image. Right: the training image that it repeats."
         yield Section(f"leaks-{name}", f"Leaked test images of {name}", text, tuple(entries), len(leaks))
     yield Section(
         "conflicts",
         "Identical images whose masks differ",
-        "The outline of each mask, and the Dice of every two that differ.",
+        "The outline of each mask, and the Dice of each pair that differs.",
         tuple(_conflict(one) for one in audit.conflicts[:MAX_ROWS]),
         len(audit.conflicts),
     )
@@ -115,7 +115,7 @@ def _sections(audit: Audit) -> Iterable[Section]:
         yield Section(name, title, text, tuple(entries), len(pairs), open=not same)
     yield Section(
         "spread",
-        "Images that another set repeats",
+        "Images that occur in several datasets",
         "Equal decoded pixels in different datasets.",
         tuple(_cluster(cluster) for cluster in spread[:MAX_ROWS]),
         len(spread),
@@ -142,7 +142,7 @@ def _show(item: Item) -> Picture:
 
 
 def _outlined(item: Item) -> Picture:
-    """The image with its mask's outline, two pixels wide at the page's size."""
+    """Return the image with its mask's outline, two pixels wide at the page's size."""
     from scipy.ndimage import binary_erosion
 
     try:

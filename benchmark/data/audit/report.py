@@ -19,9 +19,9 @@ LOOKED_FOR = (
     "Not found: larger crops, turns by 90 degrees, other frames of one polyp"
 )
 _KINDS = {
-    "exact": "with the very pixels of a training image",
-    "near": "nearly a training image",
-    "sequence": "of a sequence or scene that trains",
+    "exact": "identical to a training image",
+    "near": "nearly identical to a training image",
+    "sequence": "of a training sequence or scene",
 }
 
 
@@ -31,7 +31,7 @@ def name_of(item: Item) -> str:
 
 
 def to_text(audit: Audit) -> str:
-    """Return the whole audit as lines; long lists are cut, JSON and HTML have all of it."""
+    """Return the whole audit as lines; long lists are truncated, JSON and HTML are complete."""
     total = sum(map(len, audit.items.values()))
     sets = ", ".join(f"{name} {len(items)}" for name, items in audit.items.items())
     within = [pair for pair in audit.near if pair.same_group]
@@ -44,7 +44,7 @@ def to_text(audit: Audit) -> str:
     lines += [f"unreadable   {fault}" for fault in audit.unreadable]
     lines.append(
         f"exact        {len(inner)} groups of identical images in one set"
-        + (f"; {spread} images that only another set repeats" if spread else "")
+        + (f"; {spread} images that are repeated only in other datasets" if spread else "")
     )
     lines += _cut(f"  {_names(cluster)}" for cluster in inner)
     lines.append(f"masks        {len(audit.conflicts)} groups of identical images whose masks differ")
@@ -65,7 +65,7 @@ def to_text(audit: Audit) -> str:
 
 
 def _contained(inner: str, outer: str, num_exact: int, num_any: int, of: int) -> str:
-    extra = f" ({num_any - num_exact} of them nearly so)" if num_any > num_exact else ""
+    extra = f" ({num_any - num_exact} of them near-duplicates)" if num_any > num_exact else ""
     return f"{num_any} of {of} images of {inner} are also in {outer}{extra}"
 
 
@@ -107,7 +107,7 @@ def _conflict(one: Conflict) -> str:
 
 
 def dice_of(one: Conflict) -> list[str]:
-    """Return "108/139 0.944" of every two masks that differ; an id that several sets hold comes once."""
+    """Return "108/139 0.944" for each pair of masks that differs; an id in several datasets is listed once."""
     seen: dict[tuple[str, ...], float] = {}
     for (a, b), dice in one.dice.items():
         seen.setdefault(tuple(sorted((one.items[a].id, one.items[b].id), key=natural_key)), dice)
@@ -120,7 +120,7 @@ def _pair(pair: NearPair) -> str:
 
 
 def to_json(audit: Audit) -> dict[str, Any]:
-    """Return everything that was found, by ids."""
+    """Return all findings, by ids."""
     return {
         "num_images": {name: len(items) for name, items in audit.items.items()},
         "partial": dict(audit.partial),

@@ -1,4 +1,4 @@
-"""Audit datasets or a split by name: list the images, look for twins and leaks."""
+"""Audit datasets or a split by name: list the images, find duplicates and leaks."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def audit_datasets(
     cache_dir: Path | None = None,
     progress: Say = lambda *_: None,
 ) -> Audit:
-    """Look for images that are there twice.
+    """Find duplicate images.
 
     Args:
-        names: Datasets or groups; every real dataset that is found where empty.
+        names: Datasets or groups; every real dataset on disk if empty.
         root: Data root; None takes BENCH_DATA_ROOT.
         cache_dir: Where signatures are kept between runs; None for the user's cache folder.
-        progress: Called with what is going on, images done and in all.
+        progress: Called with the phase, the images done and in all.
     Raises:
-        BenchError: An unknown or absent dataset, or none at all. One of several that is faulty is left out and named.
+        BenchError: An unknown or absent dataset, or none at all. One of several that is faulty is skipped and reported.
     """
     sets, faults = _sets(names, root, cache_dir)
     expected = {name: dataset_info(name).expected for name in sets}
@@ -47,7 +47,7 @@ def audit_named_split(
     cache_dir: Path | None = None,
     progress: Say = lambda *_: None,
 ) -> Audit:
-    """Draw a split by name (or read FILE.json) and say which of its test images training has seen."""
+    """Make a split by name (or read FILE.json) and report which of its test images training has seen."""
     wanted = list(datasets) or ["skin" if name == "paper-skin" else "polyp"]
     made = obtain_split(name, wanted, root=root, seed=seed, allow_missing=True, cache_dir=cache_dir)
     return audit_split(made, cache_dir=cache_dir, progress=progress)
@@ -56,9 +56,9 @@ def audit_named_split(
 def _sets(
     names: Sequence[str], root: Path | None, cache_dir: Path | None
 ) -> tuple[dict[str, Sequence[Item]], list[str]]:
-    """List the datasets asked for, or every real one that is there (endoscene's parts, not endoscene itself).
+    """List the requested datasets, or every real one on disk (endoscene's parts, not endoscene itself).
 
-    A dataset of several that cannot be listed is left out, with the reason in the second list.
+    One of several that cannot be listed is skipped, with the reason in the second list.
     """
     wanted = expand_datasets(names, root) if names else _real(found_datasets(root))
     sets: dict[str, Sequence[Item]] = {}
@@ -78,5 +78,5 @@ def _sets(
 def _real(found: Sequence[str]) -> list[str]:
     real = [name for name in found if not dataset_info(name).synthetic]
     if not real:
-        raise BenchError("no dataset found below the data root; 'bench data list' says where to get each")
+        raise BenchError("no dataset found below the data root; 'bench data list' shows where to get each")
     return [name for name in real if name != "endoscene" or not {"clinicdb", "cvc300"} <= set(real)]

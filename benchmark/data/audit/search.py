@@ -1,4 +1,4 @@
-"""Look for the same picture twice: in one dataset, across datasets, and on both sides of a split."""
+"""Find duplicate images within a dataset, across datasets, and across a split."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Conflict(NamedTuple):
     Attributes:
         items: The images, one cluster of equal pixels.
         dice: Dice of every two masks that differ, by position in ``items``, [0, 1].
-        unreadable: What is wrong with masks that could not be compared.
+        unreadable: Errors of masks that could not be compared.
     """
 
     items: tuple[Item, ...]
@@ -38,7 +38,7 @@ class Conflict(NamedTuple):
 
 
 class Containment(NamedTuple):
-    """How many images of one set are also in another: by equal pixels, and by those or nearly so."""
+    """How many images of one set are also in another: identical, and identical or near-duplicate."""
 
     inner: str
     outer: str
@@ -48,7 +48,7 @@ class Containment(NamedTuple):
 
 
 class SameNames(NamedTuple):
-    """File names that occur in two sets, which may mean the same images; names of digits only are left out."""
+    """File names that occur in two sets, which may mean the same images; names of digits only are ignored."""
 
     first: str
     second: str
@@ -57,18 +57,18 @@ class SameNames(NamedTuple):
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """Findings of an audit.
 
     Attributes:
-        items: The images looked at, by dataset.
+        items: The images compared, by dataset.
         exact: Clusters of images with equal decoded pixels.
-        near: Pairs that show one picture without being equal, one pair per two clusters.
+        near: Near-duplicate pairs, one pair per two clusters.
         conflicts: Clusters whose masks differ.
         containment: Every ordered pair of datasets that share an image.
         same_names: Every two datasets with equal file names.
         leaks: Leaked test images by test set, where a split was audited.
         split: Its name and seed.
-        unreadable: One line per file that could not be read; it was left out.
+        unreadable: One line per file that could not be read and was skipped.
         partial: Datasets of which only a part is on disk. missing: Datasets asked for and absent.
     """
 
@@ -98,7 +98,7 @@ def audit_items(
     Args:
         sets: The images of each dataset.
         cache_dir: Where signatures are kept between runs; None for the user's cache folder.
-        progress: Called with what is going on, images done and in all.
+        progress: Called with the phase, the images done and in all.
     """
     wanted = [item for items in sets.values() for item in items]
     readable, faults = _readable(wanted)
@@ -115,7 +115,7 @@ def audit_items(
 
 
 def audit_split(split: Split, *, cache_dir: Path | None = None, progress: Say = lambda *_: None) -> Audit:
-    """Audit the images of a split, and say which of its test images are leaked."""
+    """Audit the images of a split, and report its leaked test images."""
     everything = {item: None for part in (split.train, split.val, *split.tests.values()) for item in part}
     sets: dict[str, list[Item]] = defaultdict(list)
     for item in everything:
@@ -131,7 +131,7 @@ def audit_split(split: Split, *, cache_dir: Path | None = None, progress: Say = 
 
 
 def _readable(items: Sequence[Item]) -> tuple[list[Item], list[str]]:
-    """Leave out images whose file cannot be decoded; the audit of the others goes on."""
+    """Drop images whose file cannot be decoded; the audit of the others continues."""
     from benchmark.data.files.decode import describe
 
     good, faults = [], []
@@ -146,7 +146,7 @@ def _readable(items: Sequence[Item]) -> tuple[list[Item], list[str]]:
 
 
 def compare_masks(items: tuple[Item, ...]) -> Conflict | None:
-    """Return what differs between the masks of images with equal pixels; None where all agree."""
+    """Return what differs between the masks of images with equal pixels; None if all agree."""
     masks: dict[int, np.ndarray] = {}
     faults = []
     for position, item in enumerate(items):

@@ -1,8 +1,8 @@
-"""Bring one archive to disk: resumed after a cut, checked, and under its own name only when whole.
+"""Download one archive: resumed after an interruption, verified, and under its final name only when complete.
 
 Pooch holds the rules (checksum, temporary name, rename), gdown knows Google Drive's pages; what they lack and is added
-here is resuming over HTTP: the part that came stays beside the target as ``<file>.part``, and the next call asks the
-server for the rest (``Range``), on the condition that the file is still the same (``If-Range``).
+here is resuming over HTTP: the part so far stays beside the target as ``<file>.part``, and the next call asks the
+server for the rest (``Range``), provided that the file is unchanged (``If-Range``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import requests
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes downloaded and, where known, in all."""
+"""Called with the bytes downloaded and, if known, in all."""
 
 CHUNK = 1 << 18
 TIMEOUT_S = (10.0, 60.0)
@@ -37,7 +37,7 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class Cut(OSError):  # noqa: N818 (reads as what it says)
-    """The connection broke before the end; what came is kept."""
+    """The connection broke before the end; the part so far is kept."""
 
 
 def download(
@@ -48,16 +48,16 @@ def download(
     kind: str = "published",
     progress: Progress = lambda *_: None,
 ) -> Path:
-    """Fetch an archive into ``folder`` and return its path; one that is there and sound is not fetched again.
+    """Fetch an archive into ``folder`` and return its path; one that exists and is intact is not fetched again.
 
     Args:
         archive: What to fetch.
         folder: Where it is kept until it is unpacked; must exist.
         checksum: "md5:..." or "sha256:..." that it must have; "" accepts any.
         kind: Where that checksum comes from, for the message.
-        progress: Told how far it is.
+        progress: Called with the bytes done and in all.
     Raises:
-        BenchError: For a dead address, a broken connection (the part that came is kept), a wrong checksum (the file is
+        BenchError: A dead address, a broken connection (the part so far is kept), a wrong checksum (the file is
             removed), or no space.
     """
     import pooch
@@ -81,9 +81,9 @@ def download(
         raise BenchError(f"{source}: {error}; run the same command again to continue") from error
     except requests.RequestException as error:
         raise BenchError(f"{source}: {_reason(error)}; check the connection or pass --mirror") from error
-    except ValueError as error:  # pooch's word for a checksum that does not agree
+    except ValueError as error:  # pooch's error for a wrong checksum
         raise BenchError(
-            f"{source}: the file that came does not have the {kind} checksum {checksum}; it was removed. Try again; if "
+            f"{source}: the file does not have the {kind} checksum {checksum}; it was removed. Try again; if "
             "it stays so, the file has changed: compare it with the owner's page before trusting it"
         ) from error
     except OSError as error:
@@ -100,7 +100,7 @@ def file_checksum(path: Path, kind: str = "sha256") -> str:
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse beforehand what would not fit.
+    """Refuse in advance what would not fit.
 
     Raises:
         BenchError: If fewer than ``needed`` bytes are free.
@@ -121,7 +121,7 @@ def _state(target: Path) -> Path:
 
 
 def _resume(archive: Archive, target: Path, progress: Progress) -> None:
-    """Fill ``<target>.part``; a broken connection is taken up again a few times."""
+    """Fill ``<target>.part``; a broken connection is retried a few times."""
     if archive.url.startswith("file://"):
         _copy(Path(unquote(urlsplit(archive.url).path)), target, progress)
         return
@@ -141,22 +141,22 @@ def _stream(url: str, target: Path, progress: Progress) -> None:
     part = _part(target)
     with _connection_errors(part), requests.Session() as session:
         have, total, headers = _begin(url, target)
-        if have and have == total:  # whole, and stopped before it got its name; the checksum will tell
+        if have and have == total:  # complete, but stopped before the rename; the checksum decides
             return
         reply = session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S)
         if reply.status_code in _RETRIED:
             raise Cut(f"the server is busy ({reply.status_code} {reply.reason})")
-        if reply.status_code == 416:  # the part is as long as the file, or the file is another now
+        if reply.status_code == 416:  # the part is as long as the file, or the file has changed
             _forget(target)
             raise Cut("the part already downloaded does not fit the server's file")
         reply.raise_for_status()
         if reply.status_code != 206 or _start(reply) != have:
-            have = 0  # no Range here, or another file than before: from the beginning
+            have = 0  # no Range, or a changed file: start over
         total = _total(reply, have)
         require_space(target.parent, (total or 0) - have, target.name)
         _state(target).write_text(json.dumps({"url": url, **_validator(reply), "total": total}), encoding="utf-8")
         with part.open("ab" if have else "wb") as file:
-            while chunk := reply.raw.read1(CHUNK):  # what is there, so that a cut loses nothing that came
+            while chunk := reply.raw.read1(CHUNK):  # flush, so that an interruption loses nothing
                 file.write(chunk)
                 have += len(chunk)
                 progress(have, total)
@@ -185,7 +185,7 @@ def _forget(target: Path) -> None:
 
 
 def _validator(reply: requests.Response) -> dict[str, str]:
-    """What names this version of the file: a strong ETag, else the date of its last change."""
+    """Return what identifies this version of the file: a strong ETag, else the date of its last change."""
     tag = reply.headers.get("ETag", "")
     return {"validator": tag if tag and not tag.startswith("W/") else reply.headers.get("Last-Modified", "")}
 
@@ -205,7 +205,7 @@ def _total(reply: requests.Response, have: int) -> int | None:
 
 @contextlib.contextmanager
 def _connection_errors(part: Path) -> Iterator[None]:
-    """A connection that breaks is a cut, whatever layer says so."""
+    """Turn a broken connection into ``Cut``, whichever layer reports it."""
     import requests
     import urllib3
 
@@ -237,7 +237,7 @@ def _copy(origin: Path, target: Path, progress: Progress) -> None:
 
 
 def _gdown(archive: Archive, target: Path, progress: Progress) -> None:
-    """Let gdown find its way through Google Drive's pages; it resumes by itself."""
+    """Let gdown handle Google Drive's pages; it resumes by itself."""
     import gdown
     import gdown.exceptions
 
@@ -249,11 +249,11 @@ def _gdown(archive: Archive, target: Path, progress: Progress) -> None:
         gdown.download(**arguments)
     except gdown.exceptions.FileURLRetrievalError as error:
         raise BenchError(
-            f"{archive.url}: Google Drive gives no file now ({_reason(error)}); try again tomorrow (downloads are "
+            f"{archive.url}: Google Drive refuses the file now ({_reason(error)}); try again tomorrow (downloads are "
             "limited by the day), or download it in a browser and pass its folder by --mirror"
         ) from error
     except gdown.exceptions.DownloadError as error:
-        if "byte range" in str(error):  # the server cannot resume: from the beginning next time
+        if "byte range" in str(error):  # the server cannot resume: start over next time
             for piece in target.parent.glob(f"{whole.name}*"):
                 piece.unlink(missing_ok=True)
         raise Cut(_reason(error)) from error
@@ -266,12 +266,12 @@ def _refused(url: str, error: requests.HTTPError) -> str:
         return f"{url}: {_reason(error)}; open it in a browser, or pass --mirror"
     status, reason = reply.status_code, reply.reason
     if status in (404, 410):
-        return f"{url}: not there ({status} {reason}): the address is dead; pass --mirror with another, or see the page"
+        return f"{url}: not found ({status} {reason}): the address is dead; pass --mirror with another, or see the page"
     return f"{url}: the server refuses ({status} {reason}); open it in a browser, or pass --mirror"
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost reason in one short line."""
+    """Return the innermost reason in one short line."""
     while error.__cause__ is not None or (error.args and isinstance(error.args[0], BaseException)):
         error = error.__cause__ or error.args[0]
     reason = getattr(error, "reason", None)
@@ -285,6 +285,6 @@ def _mb(size: int) -> str:
 
 
 def drop_leftovers(folder: Path) -> None:
-    """Remove ``folder`` where nothing is left in it."""
+    """Remove ``folder`` if it is empty."""
     with contextlib.suppress(OSError):
         os.rmdir(folder)  # noqa: PTH106 (refuses a folder that is not empty, which is the point)

@@ -1,4 +1,4 @@
-"""Get datasets: download, check, unpack, record; nothing that exists is ever overwritten."""
+"""Get datasets: download, verify, unpack, record; existing files are never overwritten."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from benchmark.runtime.atomic import write_json
 from benchmark.untrusted import read_json
 
 DOWNLOADS = ".bench-downloads"
-"""Folder below the data root for archives and parts of them; gone when nothing is under way."""
+"""Folder below the data root for archives and partial downloads; removed when empty."""
 
 LOCK_NAME = "bench-data.lock.json"
 Progress = Callable[[str, int, int | None], None]
-"""Told what is being done, and bytes done and in all."""
+"""Called with the current phase, and bytes done and in all."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one source.
+    """Outcome of one source.
 
     Attributes:
         name: Its name.
-        status: ``fetched``; ``present``: was there already; ``manual``: steps for the user, nothing done.
+        status: ``fetched``; ``present``: already on disk; ``manual``: steps for the user, nothing done.
         folders: Its folders below the data root.
         counts: Images found now, e.g. "kvasir 1000 of 1000".
-        steps: What to do by hand.
+        steps: What to do manually.
         terms: The owner's terms.
     """
 
@@ -77,13 +77,13 @@ def fetch(
 
     Args:
         name: Its name in the address list.
-        source: Where it lies.
-        root: Data root; made where it does not exist.
+        source: Its addresses.
+        root: Data root; created if it does not exist.
         lock: File of checksums of first downloads; None for ``bench-data.lock.json`` in the root.
-        keep_archives: Leave the archives in ``.bench-downloads``.
+        keep_archives: Keep the archives in ``.bench-downloads``.
         progress: Told how far it is.
     Raises:
-        BenchError: See ``download`` and ``unpack``; the part of a download that came is kept for the next call.
+        BenchError: See ``download`` and ``unpack``; a partial download is kept for the next call.
     """
     count, expected = (_count(name, root), dataset_info(name).expected) if name in DATASETS else (0, 0)
     whole = count > 0 and expected in (0, count)
@@ -131,7 +131,7 @@ def _fetch_one(
                 progress=lambda done, total: progress(f"unpack {archive.file}", done, total),
             )
         except ArchiveFault:
-            file.unlink()  # another download is the only remedy
+            file.unlink()  # only another download can help
             raise
         if not recorded:
             locks.add(key, facts)
@@ -141,7 +141,7 @@ def _fetch_one(
 
 @contextlib.contextmanager
 def _workplace(root: Path, file: str) -> Iterator[Path]:
-    """The folder for downloads, held against a second ``bench`` that fetches the same file."""
+    """The folder for downloads, locked against a second ``bench`` that fetches the same file."""
     from filelock import FileLock, Timeout
 
     folder = root / DOWNLOADS
@@ -151,10 +151,10 @@ def _workplace(root: Path, file: str) -> Iterator[Path]:
         guard.acquire()
     except Timeout as error:
         raise BenchError(
-            f"another bench data fetch is at work on {file} in {folder}: wait for it or stop it"
+            f"another bench data fetch is downloading {file} to {folder}: wait for it or stop it"
         ) from error
     except OSError as error:
-        raise BenchError(f"cannot write {folder}: {error.strerror}; check the rights or pass --data-root") from error
+        raise BenchError(f"cannot write {folder}: {error.strerror}; check permissions or pass --data-root") from error
     try:
         yield folder
     finally:
@@ -164,10 +164,10 @@ def _workplace(root: Path, file: str) -> Iterator[Path]:
 
 
 class LockFile:
-    """Checksums of first downloads: what has none published must stay what it was.
+    """Checksums of first downloads: a file without a published checksum must not change.
 
     Raises:
-        BenchError: If the file is no lock file.
+        BenchError: If the file is not a lock file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -183,11 +183,11 @@ class LockFile:
             ) from error
 
     def checksum(self, key: str) -> str:
-        """Return the recorded checksum of "<source>/<file>", "" where none is."""
+        """Return the recorded checksum of "<source>/<file>", "" if there is none."""
         return str(self.archives.get(key, {}).get("checksum", ""))
 
     def add(self, key: str, facts: dict[str, Any]) -> None:
-        """Record an archive, whole or not at all."""
+        """Record an archive atomically."""
         self.archives[key] = facts
         write_json(self.path, {"schema": 1, "archives": dict(sorted(self.archives.items()))})
 

@@ -1,4 +1,4 @@
-"""Where datasets come from: the address list that ships with the package, and mirrors that stand in for it."""
+"""Where datasets come from: the packaged address list, and mirrors that replace it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_LIST_BYTES = 1 << 20
 
 
 class Archive(BaseModel):
-    """One zip archive: where it lies and what it becomes; the fields are explained in ``sources.toml``."""
+    """One zip archive: its address and its target; the fields are explained in ``sources.toml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +36,7 @@ class Archive(BaseModel):
 
 
 class Source(BaseModel):
-    """A dataset or bundle: archives to fetch, or steps to take by hand."""
+    """A dataset or bundle: archives to fetch, or manual steps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +50,7 @@ class Source(BaseModel):
     @model_validator(mode="after")
     def _one_way(self) -> Source:
         if bool(self.files) == bool(self.steps):
-            raise ValueError("expected either files to fetch or steps to take by hand")
+            raise ValueError("expected either files to fetch or manual steps")
         return self
 
 
@@ -61,7 +61,7 @@ def load_sources(mirror: str | None = None) -> dict[str, Source]:
         mirror: None for the package's list; a TOML file or the address of one, whose entries replace those of the same
             name; or a folder, or the address of one, that holds the archives under their own names.
     Raises:
-        BenchError: If the list or mirror cannot be read, or an entry is not as it should be.
+        BenchError: If the list or mirror cannot be read, or an entry is invalid.
     """
     text = (package_files("benchmark.data.fetching") / "sources.toml").read_text(encoding="utf-8")
     sources = _parse(text, "sources.toml")
@@ -90,7 +90,7 @@ def expand_sources(names: Iterable[str], sources: dict[str, Source]) -> list[str
     for name in names:
         members = (name,) if name in sources else ALIASES.get(name, ())
         if name.startswith("phantom"):
-            raise BenchError(f"{name} needs no download: it is drawn when first used (bench run --datasets phantom)")
+            raise BenchError(f"{name} needs no download: it is drawn on first use (bench run --datasets phantom)")
         if not members:
             raise unknown_name("dataset", name, [*sources, *(a for a in ALIASES if a != "phantom")])
         found.update(dict.fromkeys(members))

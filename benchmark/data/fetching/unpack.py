@@ -1,4 +1,4 @@
-"""Unpack an archive from a stranger: members stay inside the target, and the target appears whole or not at all."""
+"""Unpack an untrusted archive: members stay inside the target, and the target appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.errors import BenchError
 Progress = Callable[[int, int | None], None]
 
 MAX_RATIO = 10
-"""Images hardly compress: an archive that claims more than this is not one of them."""
+"""Images hardly compress: an archive that claims a higher ratio does not hold images."""
 
 MAX_MEMBERS = 200_000
 _SLACK = 64 << 20
@@ -27,7 +27,7 @@ _JUNK = frozenset({"__MACOSX"})
 
 
 class ArchiveFault(BenchError):  # noqa: N818 (reads as what it says)
-    """The archive itself is bad: damaged, or made to do harm. It is of no further use."""
+    """The archive is damaged or malicious; it cannot be used."""
 
 
 def unpack(
@@ -48,11 +48,11 @@ def unpack(
         target: The folder to make; must not exist.
         max_bytes: Refuse content of more bytes than this; None for ten times the archive's size.
         extra: Texts of further files to put into ``target``, by name.
-        progress: Told the bytes written.
+        progress: Called with the bytes written.
     Raises:
-        ArchiveFault: For a file that is no whole zip, a member that would leave the target, a link, an encrypted
+        ArchiveFault: For a file that is not a complete zip, a member that would leave the target, a link, an encrypted
             member, or too much content.
-        BenchError: For no space or no right to write. Nothing is left behind in either case.
+        BenchError: For no space or no write permission. Nothing is left behind in either case.
     """
     limit = max_bytes or MAX_RATIO * archive.stat().st_size + _SLACK
     with _one_line_errors(archive, target), zipfile.ZipFile(archive) as opened:
@@ -67,7 +67,7 @@ def unpack(
 
 
 def _members(opened: zipfile.ZipFile, archive: Path, limit: int) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
-    """Return the files to write with their paths, or refuse the archive for a single bad one."""
+    """Return the files to write with their paths, or refuse the archive if any is bad."""
     infos = [info for info in opened.infolist() if not info.is_dir()]
     infos = [info for info in infos if not _JUNK & set(PurePosixPath(info.filename).parts)]
     if not infos:
@@ -76,7 +76,7 @@ def _members(opened: zipfile.ZipFile, archive: Path, limit: int) -> list[tuple[z
         size = sum(info.file_size for info in infos)
         raise ArchiveFault(
             f"archive {archive} holds {len(infos)} files of {size / 1e6:.0f} MB, more than the {limit / 1e6:.0f} MB "
-            f"or {MAX_MEMBERS} files allowed: not unpacked; if it is right, raise max_unpacked_mb in an address list"
+            f"or {MAX_MEMBERS} files allowed: not unpacked; if it is genuine, raise max_unpacked_mb in an address list"
         )
     members = [(info, _safe_path(info, archive)) for info in infos]
     seen: dict[str, str] = {}
@@ -96,7 +96,7 @@ def _members(opened: zipfile.ZipFile, archive: Path, limit: int) -> list[tuple[z
 def _safe_path(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
     """Return a member's path, which must stay below where it is unpacked.
 
-    ``orig_filename`` is looked at too: zipfile cuts a name at a NUL, and turns the system's separator into a slash.
+    ``orig_filename`` is checked too: zipfile cuts a name at a NUL, and turns the system's separator into a slash.
     """
     for name in (info.filename, info.orig_filename):
         path = PurePosixPath(name.replace("\\", "/"))
@@ -107,10 +107,10 @@ def _safe_path(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
             )
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
-        what = "a link" if kind == stat.S_IFLNK else "no plain file"
+        what = "a link" if kind == stat.S_IFLNK else "not a regular file"
         raise ArchiveFault(f"archive {archive}: member {info.filename!r} is {what}: nothing was unpacked")
     if info.flag_bits & 1:
-        raise ArchiveFault(f"archive {archive}: member {info.filename!r} is encrypted: unpack it by hand")
+        raise ArchiveFault(f"archive {archive}: member {info.filename!r} is encrypted: unpack it manually")
     return PurePosixPath(info.filename.replace("\\", "/"))
 
 
@@ -130,7 +130,7 @@ def _write(
 
 
 def _top(members: list[tuple[zipfile.ZipInfo, PurePosixPath]]) -> str:
-    """The one folder that holds everything, or "." where there is none."""
+    """Return the single top folder, or "." if there is none."""
     tops = {path.parts[0] for _, path in members}
     return tops.pop() if len(tops) == 1 and all(len(path.parts) > 1 for _, path in members) else "."
 
@@ -139,7 +139,7 @@ def _top(members: list[tuple[zipfile.ZipInfo, PurePosixPath]]) -> str:
 def _sibling(target: Path) -> Iterator[Path]:
     """A hidden folder beside ``target``, removed at the end; what is renamed out of it stays."""
     base = Path(tempfile.mkdtemp(prefix=f".unpacking-{target.name}-", dir=target.parent))
-    folder = base / "content"  # so that the whole of it can be renamed too
+    folder = base / "content"  # so that the folder itself can be renamed too
     folder.mkdir()
     try:
         yield folder
@@ -153,8 +153,8 @@ def _one_line_errors(archive: Path, target: Path) -> Iterator[None]:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         detail = " ".join(str(error).split())
-        raise ArchiveFault(f"archive {archive} is damaged or no zip file ({detail}); fetch it again") from error
+        raise ArchiveFault(f"archive {archive} is damaged or not a zip file ({detail}); fetch it again") from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         what = "no space left" if full else error.strerror or str(error)
-        raise BenchError(f"cannot unpack {archive} to {target}: {what}; free some space or check rights") from error
+        raise BenchError(f"cannot unpack {archive} to {target}: {what}; free space or check permissions") from error

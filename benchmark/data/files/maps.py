@@ -1,4 +1,4 @@
-"""Read a map that others saved: PNG, JPEG, BMP, TIFF or NPY, as stored, one grey channel."""
+"""Read a map that another program saved: PNG, JPEG, BMP, TIFF or NPY, as stored, one grey channel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
 
 
 class MapFault(Exception):  # noqa: N818 (reads as what it says)
-    """Why a map cannot be taken: the kind of fault, and one line about this file."""
+    """A map cannot be used: the kind of error, and one line about this file."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
         self.kind, self.detail = kind, detail
@@ -52,13 +52,13 @@ def _read_array(path: Path) -> NDArray:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
     if dtype.hasobject or math.prod(shape) > MAX_CHANNELS * MAX_PIXELS:
-        raise ValueError(f"an array of shape {shape} and type {dtype} is no map")
+        raise ValueError(f"an array of shape {shape} and type {dtype} is not a map")
     return np.load(path, allow_pickle=False)
 
 
 def _require_plain(path: Path) -> None:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ValueError("no plain file")
+    if path.exists() and not path.is_file():  # opening a pipe would block
+        raise ValueError("not a regular file")
 
 
 def _read_image(path: Path) -> NDArray:

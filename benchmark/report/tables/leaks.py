@@ -12,7 +12,7 @@ CLEAN_TITLE = "↳ without leaked images"
 _SAID = {
     "exact": ("also stands in the training set", "also stand in the training set"),
     "near": ("is a near-duplicate of a training image", "are near-duplicates of training images"),
-    "sequence": ("is of a sequence or scene that trains", "are of a sequence or scene that trains"),
+    "sequence": ("is of a training sequence or scene", "are of a training sequence or scene"),
 }
 
 

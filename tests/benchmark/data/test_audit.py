@@ -163,7 +163,7 @@ def test_leaks_name_the_training_image_and_the_strongest_kind(originals: list[It
         ]
     }
     found = audit_split(split, cache_dir=tmp_path)
-    assert "copies: 3 leaked images: 1 with the very pixels of a training image, 1 nearly a training image, 1 of" in (
+    assert "copies: 3 leaked images: 1 identical to a training image, 1 nearly identical to a training image, 1 of" in (
         to_text(found)
     )
     assert to_html(found).count("Leaked test images of copies") == 2

@@ -153,5 +153,5 @@ def test_swapped_folders_are_one_fault(tmp_path: Path, make_pairs: Maker) -> Non
     faults = check_dataset("kvasir", tmp_path).faults
     assert len(faults) == 2 and "5 images found, 1000 expected" in faults[0]
     assert faults[1] == (
-        f"5 pairs look swapped: masks lie in {home / 'images'} and images in {home / 'masks'}; exchange the two folders"
+        f"5 pairs look swapped: masks are in {home / 'images'} and images in {home / 'masks'}; exchange the two folders"
     )

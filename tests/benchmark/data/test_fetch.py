@@ -211,7 +211,7 @@ def test_first_download_is_recorded_and_enforced(site: Site, root: Path, tmp_pat
 
 
 def test_truncated_zip(site: Site, root: Path) -> None:
-    with pytest.raises(BenchError, match=r"kvasir-seg\.zip is damaged or no zip file .*; fetch it again"):
+    with pytest.raises(BenchError, match=r"kvasir-seg\.zip is damaged or not a zip file .*; fetch it again"):
         get(site, zipped(SMALL)[:-500], root)
     assert left_in(root) == []
 
@@ -219,7 +219,7 @@ def test_truncated_zip(site: Site, root: Path) -> None:
 def test_damaged_member(site: Site, root: Path) -> None:
     content = bytearray(zipped(SMALL))
     content[60:90] = bytes(30)
-    with pytest.raises(BenchError, match="is damaged or no zip file"):
+    with pytest.raises(BenchError, match="is damaged or not a zip file"):
         get(site, bytes(content), root)
     assert left_in(root) == []
 
@@ -264,7 +264,7 @@ def test_a_lie_about_the_size_is_found_while_writing(tmp_path: Path) -> None:
     content[central + 24 : central + 28] = (10).to_bytes(4, "little")
     archive = tmp_path / "lie.zip"
     archive.write_bytes(content)
-    with pytest.raises(BenchError, match="is damaged or no zip file"):
+    with pytest.raises(BenchError, match="is damaged or not a zip file"):
         unpack(archive, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lie.zip"]
 
@@ -272,7 +272,7 @@ def test_a_lie_about_the_size_is_found_while_writing(tmp_path: Path) -> None:
 def test_dead_address_refusal_and_a_busy_server(site: Site, root: Path) -> None:
     one = source(site, zipped(SMALL))
     site.files.clear()
-    with pytest.raises(BenchError, match=r"not there \(404 Not Found\): the address is dead; pass --mirror"):
+    with pytest.raises(BenchError, match=r"not found \(404 Not Found\): the address is dead; pass --mirror"):
         fetch("kvasir", one, root)
     site.status = 403
     with pytest.raises(BenchError, match=r"the server refuses \(403 Forbidden\)"):
@@ -366,7 +366,7 @@ def test_two_at_once_are_kept_apart(site: Site, root: Path) -> None:
     (root / DOWNLOADS).mkdir(parents=True)
     with (
         FileLock(root / DOWNLOADS / "kvasir-seg.zip.lock"),
-        pytest.raises(BenchError, match="another bench data fetch is at work"),
+        pytest.raises(BenchError, match="another bench data fetch is downloading"),
     ):
         get(site, zipped(SMALL), root)
 
@@ -418,7 +418,7 @@ folder = "Kvasir-SEG"
         text.replace("file = ", "fiel = "): r"kvasir\.files\.0\.",
         text.replace("schema = 1", "schema = 2"): "expected schema = 1",
         text.replace("[kvasir]", "[kvasir"): "line 2",
-        'schema = 1\n[x]\ntitle = "x"\npage = "p"\nterms = "t"\n': "either files to fetch or steps",
+        'schema = 1\n[x]\ntitle = "x"\npage = "p"\nterms = "t"\n': "either files to fetch or manual steps",
     }
     for broken, message in bad.items():
         mine.write_text(broken)

@@ -42,7 +42,7 @@ def test_decoders_see_that_a_pipe_holds_nothing(pipe: Path, read: Callable[[Path
 
 
 def test_a_map_that_is_a_pipe_is_a_fault(pipe: Path) -> None:
-    with pytest.raises(MapFault, match="no plain file"):
+    with pytest.raises(MapFault, match="not a regular file"):
         read_values(pipe)
 
 

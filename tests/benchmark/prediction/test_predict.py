@@ -87,7 +87,7 @@ def test_an_output_that_is_no_number_is_refused() -> None:
             return (super().forward(image)[0] * float("nan"),)
 
     images = torch.zeros((1, 32, 32, 3), dtype=torch.uint8)
-    with pytest.raises(BenchError, match="not a number"):
+    with pytest.raises(BenchError, match="is not finite"):
         predict_at(Broken(), RECIPE, images, [(40, 40)], Fabric(accelerator="cpu", devices=1))
 
 

@@ -159,9 +159,9 @@ def test_caption_names_every_kind() -> None:
     text = describe_leaks({"exact": 1, "near": 2, "sequence": 62})
     assert text == (
         "1 test image also stands in the training set, 2 are near-duplicates of training images, "
-        "62 are of a sequence or scene that trains"
+        "62 are of a training sequence or scene"
     )
-    assert describe_leaks({**none, "sequence": 62}) == "62 test images are of a sequence or scene that trains"
+    assert describe_leaks({**none, "sequence": 62}) == "62 test images are of a training sequence or scene"
 
 
 def test_every_kind_is_counted_in_csv_and_frame(make_record: Any, tmp_path: Path) -> None:
