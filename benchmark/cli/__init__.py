@@ -13,8 +13,8 @@ import typer
 # Each module registers its commands; the order of the imports is the order of the help.
 # isort: off
 from benchmark.cli.app import app  # noqa: F401
-from benchmark.cli import run, study, estimate, tune, predict, robust, denoise, models, data, data_fetch, audit  # noqa: F401
-from benchmark.cli import tables, figures, tracking, upkeep  # noqa: F401
+from benchmark.cli import run, study, estimate, tune, predict, ensemble, robust, denoise, models  # noqa: F401
+from benchmark.cli import data, data_fetch, audit, tables, figures, tracking, upkeep  # noqa: F401
 
 # isort: on
 from benchmark.cli.printing import Flags

@@ -46,6 +46,32 @@ def predict_at(
     Returns:
         One (height, width) uint8 array per image: round(255 * probability).
     """
+    probs, finite = _predict_each(model, recipe, images, sizes, fabric)
+    maps = [(prob * 255).round().to(torch.uint8).to("cpu", non_blocking=True) for prob in probs]
+    _check_finite(finite)  # the one wait for the device, which ends the copies too
+    return [one.numpy() for one in maps]
+
+
+@torch.no_grad()
+def probabilities_at(
+    model: nn.Module, recipe: Recipe, images: Tensor, sizes: list[tuple[int, int]], fabric: Fabric
+) -> list[Tensor]:
+    """Probabilities at each mask's own size, before they are rounded to 8 bits; arguments as for ``predict_at``.
+
+    Returns:
+        One (height, width) float32 tensor in [0, 1] per image, on the device.
+    Raises:
+        BenchError: The network's output is not a number.
+    """
+    probs, finite = _predict_each(model, recipe, images, sizes, fabric)
+    _check_finite(finite)
+    return probs
+
+
+def _predict_each(
+    model: nn.Module, recipe: Recipe, images: Tensor, sizes: list[tuple[int, int]], fabric: Fabric
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Probabilities of each image, and whether they are numbers; both still on the device."""
     model.eval()
     x = _network_input(recipe, images, fabric)
     own = getattr(model, "logits_at", None)
@@ -63,10 +89,13 @@ def predict_at(
             one = F.interpolate(before, size, mode="bilinear", align_corners=False)
         prob = one[0, 0] if recipe.postprocess == "resize_prob" else postprocess(one[0, 0], recipe.postprocess)
         finite.append(torch.isfinite(prob).all())
-        maps.append((prob * 255).round().to(torch.uint8).to("cpu", non_blocking=True))
-    if maps and not torch.stack(finite).all():  # the only wait for the device; the copies are done then, too
+        maps.append(prob)
+    return maps, finite
+
+
+def _check_finite(finite: list[Tensor]) -> None:
+    if finite and not torch.stack(finite).all():
         raise BenchError("the network's output for a test image is not finite: its weights have diverged")
-    return [one.numpy() for one in maps]
 
 
 def postprocess(logits: Tensor, how: str) -> Tensor:

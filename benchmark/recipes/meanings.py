@@ -26,7 +26,8 @@ MEANINGS: dict[str, str] = {
         "a loss is named by loss: FILE.py:function is your own; native is the one that a network brings along",
     ),
     **dict.fromkeys(
-        ("tta", "test_time_augmentation"), "test-time processing is postprocess; turned images are not averaged"
+        ("tta", "test_time_augmentation"),
+        "test-time processing is postprocess; bench ensemble --flips averages flips",
     ),
     **dict.fromkeys(("early_stopping", "early_stop", "es_patience"), "epochs to wait for a better one are patience"),
     **dict.fromkeys(("ema", "model_ema", "use_ema", "swa"), "the decay of averaged weights is ema_decay"),

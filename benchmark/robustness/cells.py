@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.data.files.hashing import fingerprint
-from benchmark.data.listing.datasets import list_dataset
 from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics import Protocol, get_protocol
 from benchmark.metrics.named import STANDARD
+from benchmark.scoring.cell_images import scored_items
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import Record
@@ -90,7 +89,10 @@ def find_sources(asked: Asked) -> list[Source]:
     sources = []
     for record in chosen:
         paths = layout.cell(record.cell)
-        items = {name: _items(record, name, paths, asked) for name in datasets}
+        items = {
+            name: scored_items(record, name, paths, data_root=asked.data_root, cache_dir=asked.cache_dir)
+            for name in datasets
+        }
         sources.append(Source(record, paths, _file_of(record, asked.models), items))
     return sources
 
@@ -133,21 +135,3 @@ def _datasets(asked: Asked, chosen: Sequence[Record]) -> list[str]:
     if not common:
         raise BenchError("the chosen cells share no test set; choose with --runs, --models or --datasets")
     return list(asked.datasets) or common
-
-
-def _items(record: Record, name: str, paths: CellPaths, asked: Asked) -> tuple[Item, ...]:
-    ids = set(map(str, io.read_scores(paths.scores, ["dataset", "id"]).query("dataset == @name")["id"]))
-    try:
-        every = list_dataset(name, asked.data_root, cache_dir=asked.cache_dir)
-    except BenchError as error:
-        raise BenchError(f"{record.cell}: its images of {name} are gone: {error}") from None
-    items = tuple(sorted((item for item in every if item.id in ids), key=lambda item: item.id))
-    if len(items) != len(ids):
-        gone = sorted(ids - {item.id for item in items})
-        raise BenchError(f"{record.cell} {name}: {len(gone)} of its images are gone ({gone[0]}, ...); restore them")
-    if fingerprint(items) != record.tests[name].fingerprint:
-        raise BenchError(
-            f"{record.cell} {name}: the images at hand are not those that it was scored on; restore them, or run the "
-            "cell again with --if-exists overwrite"
-        )
-    return items

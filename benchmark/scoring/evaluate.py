@@ -99,7 +99,7 @@ def evaluate(
             events=events,
         )
     _note_command(request, record, [one.name for one in sets])
-    return [_figures(record, one.name, protocol) for one in sets]
+    return [figures_of(record, one.name, protocol) for one in sets]
 
 
 def _check(
@@ -130,7 +130,7 @@ def _note_command(request: Request, record: Record, datasets: list[str]) -> None
     write_command(layout, command.end("finished", layout, []))
 
 
-def _figures(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
+def figures_of(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
     """Return one object of the JSON: method, dataset, protocol, n, metrics; and what they rest on."""
     result = record.tests[dataset]
     figures = result.scores[protocol]

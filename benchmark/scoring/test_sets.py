@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -60,6 +60,41 @@ def score_network(
     Returns:
         The results by test set, and the seconds of predicting and scoring.
     """
+
+    def source(name: str, chosen: TestImages, path_of: Callable[[Item], Path]) -> MapSource:
+        cached = pixels.pool(chosen.items, recipe, recipe.image_size, events.phase)
+        return _Predicting(model, recipe, fabric, chosen.items, cached, path_of)
+
+    return score_tests(tests, source, scoring=scoring, paths=paths, events=events, old=old)
+
+
+class MapSource(Protocol):
+    """Makes the maps of some images: yields each image once its map can be had, which ``keep`` writes and returns.
+
+    Attributes:
+        seconds: Spent on the maps so far, apart from ``keep``.
+    """
+
+    seconds: float
+
+    def __iter__(self) -> Iterator[Item]: ...
+
+    def keep(self, path: Path) -> NDArray[np.uint8]: ...
+
+
+def score_tests(
+    tests: Mapping[str, TestImages],
+    source: Callable[[str, TestImages, Callable[[Item], Path]], MapSource],
+    *,
+    scoring: Scoring,
+    paths: CellPaths,
+    events: Events,
+    old: Record | None = None,
+) -> tuple[dict[str, TestResult], dict[str, float]]:
+    """Score test sets whose maps somebody makes meanwhile; ``source`` gives the maker of one set.
+
+    The other arguments and what comes back are those of ``score_network``.
+    """
     import pandas as pd
 
     frames, curves, results = [], {}, {}
@@ -67,8 +102,7 @@ def score_network(
     for name, chosen in tests.items():
         items, path_of = chosen.items, partial(_map_path, paths, name)
         begun = time.perf_counter()
-        cached = pixels.pool(items, recipe, recipe.image_size, events.phase)
-        predicting = _Predicting(model, recipe, fabric, items, cached, path_of)
+        predicting = source(name, chosen, path_of)
         scored = score_maps(
             predicting,
             path_of,

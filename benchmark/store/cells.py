@@ -22,13 +22,7 @@ def find_cell(name: str, cells: Sequence[str], *, option: str = "--run") -> str:
     Raises:
         BenchError: None or several cells fit; those that do are named.
     """
-    wanted = name.removeprefix("runs/").strip("/")
-    if wanted in cells:
-        return wanted
-    parts = wanted.split("/")
-    fitting = [cell for cell in cells if wanted and _begins(cell.split("/"), parts)]
-    exact = [cell for cell in fitting if cell.split("/")[: len(parts)] == parts]
-    found = exact or fitting
+    found = fitting_cells(name, cells)
     if len(found) == 1:
         return found[0]
     if found:
@@ -38,6 +32,17 @@ def find_cell(name: str, cells: Sequence[str], *, option: str = "--run") -> str:
         f"{option} {name}: no such cell; give a path below RESULTS/runs or the beginning of its parts "
         f"(unet/quick); there is {known}"
     )
+
+
+def fitting_cells(name: str, cells: Sequence[str]) -> list[str]:
+    """Return every cell that a name means: itself, or all whose parts begin so; whole parts go before beginnings."""
+    wanted = name.removeprefix("runs/").strip("/")
+    if wanted in cells:
+        return [wanted]
+    parts = wanted.split("/")
+    fitting = [cell for cell in cells if wanted and _begins(cell.split("/"), parts)]
+    exact = [cell for cell in fitting if cell.split("/")[: len(parts)] == parts]
+    return exact or fitting
 
 
 def find_record(records: Sequence[Record], name: str) -> Record:

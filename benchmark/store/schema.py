@@ -90,6 +90,25 @@ class TestResult(BaseModel):
         return {kind: getattr(self, f"num_leaked_{kind}") for kind in LEAK_KINDS}
 
 
+class Parent(BaseModel):
+    """A cell that an ensemble takes part of: its name and the digest of its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    cell: str
+    sha256: str
+
+
+class Ensemble(BaseModel):
+    """The mean of several cells' maps, or of one network's over flipped images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    parents: list[Parent]
+    averaged: Literal["maps", "probabilities"] = Field(
+        description="The kept 8-bit maps, or probabilities predicted again and rounded once."
+    )
+    flips: list[str] = Field(default=[], description="Flips of the images beside the images as they are.")
+
+
 class Record(BaseModel):
     """``run.json``: one cell, complete enough to repeat it."""
 
@@ -113,7 +132,10 @@ class Record(BaseModel):
     error: str | None = None
     synthetic: bool = False
     engine: str = Field(default="fast", description="Which scoring engine made the numbers.")
-    origin: str | None = Field(default=None, description="Who made the maps, where it was not this harness.")
+    origin: str | None = Field(
+        default=None, description="Who made the maps, where it was not one training of this harness."
+    )
+    ensemble: Ensemble | None = Field(default=None, description="Of what the maps are the mean; mostly null.")
     pretrained: dict[str, Any] = {}
     num_params: int | None = None
     protocols: dict[str, str] = {}

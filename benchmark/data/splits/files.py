@@ -53,6 +53,16 @@ def save_split(split: Split, path: Path) -> None:
     write_json(path, payload)
 
 
+def trained_contents(path: Path) -> frozenset[str]:
+    """Return the content hashes of the images that train or validate under a split file; no image is read.
+
+    Raises:
+        BenchError: If the file cannot be read.
+    """
+    payload = parse_split(path)
+    return frozenset(digest for _, _, digest in (*payload["train"], *payload["val"]))
+
+
 def _rows(items: Iterable[Item]) -> list[list[str]]:
     return [[item.dataset, item.id, content_hash(item)] for item in items]
 

@@ -61,7 +61,7 @@ def _warnings(ours: Sequence[Record], recipes: Sequence[Mapping[str, Any]]) -> l
 def data_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """One row per split and test set: images, leaks, gaps."""
     rows: dict[str, dict[str, Any]] = {}
-    for record in records:
+    for record in (one for one in records if one.ensemble is None):  # the same images as its cells'
         split = "maps or weights by others" if is_foreign(record) else _split(record)
         for name in dict.fromkeys([*record.tests, *record.missing]):
             row = rows.setdefault(json.dumps([split, name]), {"split": split, "set": set_title(records, name)})

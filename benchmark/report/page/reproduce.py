@@ -14,7 +14,7 @@ from benchmark.recipes.as_toml import toml_value
 from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign, packaged_fields
 from benchmark.report.records.names import MODEL_TITLES, model_order
-from benchmark.store.schema import Record
+from benchmark.store.schema import Ensemble, Record
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def _key(record: Record) -> Any:
 def _command(records: Sequence[Record]) -> Command:
     first = records[0]
     cells = tuple(record.cell for record in records)
+    if first.ensemble is not None:
+        return Command(_ensemble(first, first.ensemble), cells, ("after the commands that make its cells",))
     if is_foreign(first):
         return Command(_evaluate(first), cells, _foreign_notes(first))
     name, changes, text = _recipe(first)
@@ -147,6 +149,13 @@ def _notes(records: Sequence[Record]) -> tuple[str, ...]:
     for name, reason in records[0].partial.items():
         notes.append(f"{name} was not whole: {reason}")
     return tuple(dict.fromkeys(notes))
+
+
+def _ensemble(record: Record, facts: Ensemble) -> str:
+    words = ["bench", "ensemble", *(one.cell for one in facts.parents), "--name", record.model_title]
+    words += ["--flips", ",".join(facts.flips)] if facts.flips else []
+    words += ["--from-weights"] if facts.averaged == "probabilities" and not facts.flips else []
+    return shlex.join([*words, "--datasets", ",".join(record.tests)])
 
 
 def _evaluate(record: Record) -> str:

@@ -32,7 +32,7 @@ class RowKey(NamedTuple):
 
 
 def is_foreign(record: Record) -> bool:
-    """Return whether others made the maps, outside this harness: no recipe or split of ours applies."""
+    """Return whether no single training here made the maps: others did, or they are the mean of several cells'."""
     return bool(record.origin)
 
 

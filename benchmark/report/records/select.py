@@ -89,7 +89,7 @@ def matches_split(record: Record, wanted: str) -> bool:
 
 
 def choose(records: Sequence[Record], *, recipe: str | None, split: str | None) -> list[Record]:
-    """Keep the records of the wanted recipe and split; maps made by others pass.
+    """Keep the records of the wanted recipe and split; maps made by others pass, ensembles where their cells do.
 
     Raises:
         BenchError: Nothing is left; the message lists what there is.
@@ -107,7 +107,8 @@ def choose(records: Sequence[Record], *, recipe: str | None, split: str | None) 
         kept = exact if any(not is_foreign(r) for r in exact) else loose
         if all(is_foreign(r) for r in kept):
             raise BenchError(f"--{option} {wanted}: no record; the results hold {', '.join(known) or 'none'}")
-    return kept
+    gone = {r.cell for r in records} - {r.cell for r in kept}
+    return [r for r in kept if r.ensemble is None or gone.isdisjoint(one.cell for one in r.ensemble.parents)]
 
 
 def require_one(

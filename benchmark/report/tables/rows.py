@@ -48,7 +48,8 @@ class Row:
         by_seed: The scores themselves, in the order of ``seeds``.
         std: Standard deviation over the seeds (N - 1); None for one seed.
         n: Images scored; None for a blank row. of: Images that the set holds, where fewer were scored.
-        foreign: The maps or the weights were made by others.
+        foreign: The maps or the weights were made by others, or are the mean of several cells'.
+        ensemble: The latter.
         origin: By whom, as the record says.
         reason: Why cells are blank.
         num_leaked: Leaked test images of every kind; None where not counted. leaked: By kind, where counted.
@@ -81,6 +82,7 @@ class Row:
     fingerprint: str = ""
     other_images: bool = False
     by_seed: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    ensemble: bool = False
 
     @property
     def key(self) -> RowKey:
@@ -90,7 +92,7 @@ class Row:
     @property
     def is_partial(self) -> bool:
         """Whether foreign maps cover only a part of the images."""
-        return self.foreign and self.of is not None and self.n != self.of
+        return self.foreign and not self.ensemble and self.of is not None and self.n != self.of
 
     @property
     def is_ranked(self) -> bool:
@@ -199,6 +201,7 @@ def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str
         cells=tuple(r.cell for r in used),
         setting=key.setting,
         fingerprint=tests[0].fingerprint,
+        ensemble=used[0].ensemble is not None,
         by_seed={key: tuple(column) for key, column in columns.items()},
     )
 
