@@ -20,6 +20,7 @@ from benchmark.prediction.maps import save_map
 from benchmark.runtime import environment
 from benchmark.scoring.ensemble_cells import choose_members, test_images
 from benchmark.scoring.map_records import make_record
+from benchmark.scoring.released import scored_alike
 from benchmark.scoring.test_sets import score_tests
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout, cell_id
@@ -78,7 +79,8 @@ def make_ensemble(
         where = environment.describe(str(networks[0].fabric.device))
     else:
         source, where = _kept([layout.cell(one.cell) for one in members.records]), environment.describe("cpu")
-    results, timing = score_tests(tests, source, scoring=request.scoring, paths=paths, events=events)
+    old = scored_alike(layout, cell, request.scoring)
+    results, timing = score_tests(tests, source, scoring=request.scoring, paths=paths, events=events, old=old)
     record = make_record(
         cell,
         "ensemble",

@@ -68,7 +68,7 @@ def evaluate_checkpoint(
         scoring=request.scoring,
         paths=layout.cell(cell),
         events=events,
-        old=_scored_alike(layout, cell, request.scoring),
+        old=scored_alike(layout, cell, request.scoring),
     )
     record = make_record(
         cell,
@@ -91,7 +91,7 @@ def evaluate_checkpoint(
     return record
 
 
-def _scored_alike(layout: ResultsLayout, cell: str, scoring: Scoring) -> Record | None:
+def scored_alike(layout: ResultsLayout, cell: str, scoring: Scoring) -> Record | None:
     """The record of a cell, if it was scored by the same engine under the same protocols."""
     path = layout.cell(cell).record
     if not path.is_file():

@@ -78,7 +78,8 @@ def test_the_mean_of_two_seeds_is_a_row_of_its_own(
     half = {one["dataset"]: one for one in out["sets"]}[name]
     assert half["metrics"]["dice_half"] == pytest.approx(np.mean(dice), abs=1e-9)
     # repeated, it is the same cell; its row is labelled, and stands beside its cells with all their seeds
-    assert json.loads(bench("ensemble", "tiny_net", "--json").stdout)["cell"] == record.cell
+    again = json.loads(bench("ensemble", "tiny_net", "--datasets", name, "--json").stdout)
+    assert again["cell"] == record.cell and _only(results).tests == record.tests  # the other sets stay
     text = bench("tables", "--datasets", name, "--wide").stdout
     assert "2 seeds† |" in text and "ensemble: mean of the 8-bit maps of" in text and "not ranked" not in text
     assert "(seeds 0, 1)" in text and "Seeds 0, 1 (mean)" in text
