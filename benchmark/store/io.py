@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,18 +165,21 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
         return frame
 
 
-def read_score_arrays(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+def read_score_arrays(path: Path, columns: Sequence[str], *, optional: Collection[str] = ()) -> dict[str, np.ndarray]:
     """Read columns of per-image rows without pandas, which for a few hundred rows takes most of the time.
 
     Args:
         path: ``scores.parquet``.
         columns: Which.
+        optional: Those that may be absent, and are then left out.
     Raises:
         BenchError: As ``read_scores``.
     """
     with _explain_rows(path), _opened(path) as file:
-        table = file.read(columns=list(columns), use_threads=False)
-        found = {name: table.column(name).to_numpy() for name in columns}
+        held = set(file.schema_arrow.names)
+        wanted = [name for name in columns if name in held or name not in optional]
+        table = file.read(columns=wanted, use_threads=False)
+        found = {name: table.column(name).to_numpy() for name in wanted}
         _check_names({name: values for name, values in found.items() if name in _UNSAFE})
         return found
 
@@ -214,17 +216,23 @@ def _check_names(columns: Mapping[str, Iterable[Any]]) -> None:
             raise ValueError(f"column {column} holds a name with a slash or a control character")
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read named arrays; pickled content is refused, and so is what would grow beyond ``MAX_ARRAY_BYTES``."""
+def read_npz(path: Path, *, prefix: str = "") -> dict[str, np.ndarray]:
+    """Read named arrays; pickled content is refused, and so is what would grow beyond ``MAX_ARRAY_BYTES``.
+
+    Args:
+        path: The file.
+        prefix: Only arrays whose names begin so.
+    Raises:
+        BenchError: The file is missing or unreadable.
+    """
     import numpy as np
 
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
-        if size > MAX_ARRAY_BYTES:
-            raise ValueError(f"{size / 1e6:.0f} MB of arrays, expected at most {MAX_ARRAY_BYTES / 1e6:.0f} MB")
         with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+            size = sum(info.file_size for info in arrays.zip.infolist())
+            if size > MAX_ARRAY_BYTES:
+                raise ValueError(f"{size / 1e6:.0f} MB of arrays, expected at most {MAX_ARRAY_BYTES / 1e6:.0f} MB")
+            return {key: arrays[key] for key in arrays.files if key.startswith(prefix)}
     except Exception as error:  # zipfile, zlib and numpy raise what they like on a stranger's bytes
         raise BenchError(
             f"{path}: unreadable curves ({error}); run the cell again with --if-exists overwrite"

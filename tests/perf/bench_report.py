@@ -22,10 +22,10 @@ import numpy as np
 from made_results import write_results
 
 from benchmark.report.records.blocks import Block
+from benchmark.report.records.set_scores import score_reader
 from benchmark.report.statistics.comparisons import mean_intervals, paired_comparisons
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.ranks import rank_sheet
-from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 SETS = {"kvasir": 200, "etis": 200, "colondb": 200, "endoscene": 200}

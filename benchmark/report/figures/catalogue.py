@@ -131,7 +131,8 @@ def _curves(evidence: Evidence, dataset: str, options: Options, pictures: Pictur
     for member in evidence.members(dataset):
         files = [evidence.paths(record).curves for record in member.records]
         if all(path.is_file() for path in files):
-            archives = [io.read_npz(path) for path in files]
+            prefix = f"{evidence.protocol}/{dataset}/"
+            archives = [io.read_npz(path, prefix=prefix) or io.read_npz(path) for path in files]
             found[member.name] = plots.mean_curves(archives, protocol=evidence.protocol, dataset=dataset)
         else:
             lost += f" {member.row.title} has no curves.npz."

@@ -13,11 +13,13 @@ import numpy as np
 from benchmark.errors import BenchError
 from benchmark.metrics.measures import COLUMNS, MEASURES, Measure
 from benchmark.report.records import select
-from benchmark.report.records.blocks import Block, stack_block
-from benchmark.report.records.cell_scores import CellScores
+from benchmark.report.records.blocks import Block, SetScores, stack_block
+from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import MODEL_TITLES
+from benchmark.report.records.set_scores import lenient_reader
 from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, mark_other_images, row_title
+from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
 from benchmark.store.schema import Record
 
@@ -119,7 +121,15 @@ class Evidence:
 
     def images(self, dataset: str) -> pd.DataFrame:
         """What is known of each image that was scored: index id; area_rel, group and more."""
-        return self._of_set(self.members(dataset)[0].records[0], dataset).set_index("id")
+        return self._once(("images", dataset), lambda: self._read_images(dataset))
+
+    def _read_images(self, dataset: str) -> pd.DataFrame:
+        path = self.paths(self.members(dataset)[0].records[0]).scores
+        if not path.is_file():
+            raise BenchError(f"{path} is missing; run the cell again with --if-exists overwrite")
+        rows = io.read_scores(path)
+        rows = rows[(rows["protocol"] == self.protocol) & (rows["dataset"] == dataset)]
+        return regrouped(rows).set_index("id")
 
     def block(self, dataset: str) -> Block:
         """Per-image scores of the models that scored the same images without gaps.
@@ -134,10 +144,10 @@ class Evidence:
     def _make_block(self, dataset: str) -> Block:
         column, seeds = COLUMNS[self.measure.key], self.wanted_seeds(dataset) or (0,)
         gaps = self.gaps(dataset)
-        by_model: dict[str, list[pd.DataFrame]] = {}
+        by_model: dict[str, list[SetScores]] = {}
         for member in self.members(dataset):
             if member.row.title not in gaps:
-                frames = [self._of_set(record, dataset) for record in member.records]
+                frames = [self._scores(record, dataset) for record in member.records]
                 by_model[member.name] = frames * len(seeds) if member.row.foreign else frames
         if not by_model:
             raise BenchError(f"no model has a {column} for every image of {dataset}; score the cells again")
@@ -151,22 +161,21 @@ class Evidence:
         return self._once(("gaps", dataset, self.measure.key), lambda: self._find_gaps(dataset))
 
     def _find_gaps(self, dataset: str) -> dict[str, str]:
-        column = COLUMNS[self.measure.key]
-        ids: set[str] | None = None
+        column, measure = COLUMNS[self.measure.key], list(COLUMNS).index(self.measure.key)
+        ids: tuple[str, ...] | None = None
         found: dict[str, str] = {}
         for member in sorted(self.members(dataset), key=lambda m: m.row.foreign):
-            frames = [self._of_set(record, dataset) for record in member.records]
-            if not all(column in f and len(f) and np.isfinite(f[column].to_numpy(dtype=float)).all() for f in frames):
+            every = [self._scores(record, dataset) for record in member.records]
+            if not all(one.ids and np.isfinite(one.scores[measure]).all() for one in every):
                 found[member.row.title] = f"{column} is missing or not a number for some images"
                 continue
-            ids = set(frames[0]["id"]) if ids is None else ids
-            if member.row.other_images or any(set(f["id"]) != ids for f in frames):
+            ids = every[0].ids if ids is None else ids
+            if member.row.other_images or any(one.ids != ids for one in every):
                 found[member.row.title] = "scored on other images"
         return found
 
-    def _of_set(self, record: Record, dataset: str) -> pd.DataFrame:
-        scores = self._once(("scores",), lambda: CellScores(self.results, self.protocol))
-        return scores.of(record.cell, dataset)
+    def _scores(self, record: Record, dataset: str) -> SetScores:
+        return self._once(("scores",), lambda: lenient_reader(self.results, self.protocol))(record.cell, dataset)
 
     def blocks(self) -> list[Block]:
         """The blocks of all test sets that have one.

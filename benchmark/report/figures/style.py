@@ -133,11 +133,12 @@ def plain_log_ticks(axes: Axes) -> None:
 
 def _settle(figure: Figure) -> None:
     """Lay the figure out once for all: laying out again would move things by fractions of a point."""
-    if figure.get_layout_engine() is None:
+    engine = figure.get_layout_engine()
+    if engine is None:
         return
     with styled():
-        figure.draw_without_rendering()
-        figure.draw_without_rendering()  # the first pass may leave room for what the second one moves
+        engine.execute(figure)
+        engine.execute(figure)  # the first pass may leave room for what the second one moves
         figure.set_layout_engine(None)
 
 

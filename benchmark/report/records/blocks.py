@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from benchmark.data.listing.groups import group_word
 from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.measures import COLUMNS
 from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.names import dataset_order, model_order
 
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """One cell's scores of one test set, images in the order of their names.
+
+    Attributes:
+        ids: n image names. groups: Their groups, as they are known today.
+        scores: (6, n) in the order of ``MEASURE_KEYS``; NaN where the file has no such column.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    scores: Floats
 
 
 @dataclass(frozen=True)
@@ -61,37 +76,34 @@ class Block:
 
 
 def stack_block(
-    dataset: str, by_model: Mapping[str, Sequence[pd.DataFrame]], seeds: Sequence[int], *, column: str
+    dataset: str, by_model: Mapping[str, Sequence[SetScores]], seeds: Sequence[int], *, column: str
 ) -> Block:
-    """Stack the rows of one test set, one frame per seed for each model.
+    """Stack the scores of one test set, one set of scores per seed for each model.
 
     Args:
         dataset: Test set.
-        by_model: Frames with the columns id, group and ``column``, for the same images, in any order.
-        seeds: As many as frames per model.
+        by_model: Scores of the same images.
+        seeds: As many as there are sets of scores per model.
         column: Which per-image score.
     Raises:
-        BenchError: An image stands there twice, or a model lacks a seed.
+        BenchError: A model scored other images or lacks a seed.
     """
     import pandas as pd
 
-    models = tuple(sorted(by_model, key=model_order))
-    first = by_model[models[0]][0].set_index("id").sort_index()
-    scores = np.empty((len(models), len(seeds), len(first)))
+    models, measure = tuple(sorted(by_model, key=model_order)), list(COLUMNS.values()).index(column)
+    first = by_model[models[0]][0]
+    scores = np.empty((len(models), len(seeds), len(first.ids)))
     for m, model in enumerate(models):
         if len(by_model[model]) != len(seeds):
             raise BenchError(f"{dataset}: {model} lacks a seed that others have; choose seeds that all models have")
-        for s, frame in enumerate(by_model[model]):
-            ids = frame["id"].to_numpy()
-            order = np.argsort(ids, kind="stable")
-            if len(ids) != len(first) or not np.array_equal(ids[order], first.index.to_numpy()):
+        for s, one in enumerate(by_model[model]):
+            if one.ids != first.ids:
                 raise BenchError(
                     f"{dataset}: {model} scored an image twice or other images; choose one recipe and split"
                 )
-            scores[m, s] = frame[column].to_numpy(dtype=float)[order]
-    codes, _ = pd.factorize(first["group"])
-    ids = tuple(map(str, first.index))
-    return Block(dataset, models, tuple(seeds), scores, codes.astype(np.int64), ids, word=group_word(dataset))
+            scores[m, s] = one.scores[measure]
+    codes, _ = pd.factorize(np.array(first.groups, dtype=object))
+    return Block(dataset, models, tuple(seeds), scores, codes.astype(np.int64), first.ids, word=group_word(dataset))
 
 
 def make_blocks(rows: pd.DataFrame, *, column: str = "dice", protocol: str | None = None) -> list[Block]:

@@ -11,6 +11,7 @@ from benchmark.metrics.protocol import EMPTY_MASK_WORDS
 from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import DATASET_TITLES, MODEL_TITLES, dataset_order, dataset_title, model_order
+from benchmark.report.records.set_scores import ScoreReader
 from benchmark.report.tables.captions import gather_facts
 from benchmark.report.tables.numerals import PLAIN, Numerals
 from benchmark.report.tables.rows import (
@@ -24,7 +25,7 @@ from benchmark.report.tables.rows import (
     without_parts,
 )
 from benchmark.report.tables.scores import Table
-from benchmark.report.tables.uncertainty import ScoreReader, Uncertainty, find_reference, reference_row
+from benchmark.report.tables.uncertainty import Uncertainty, find_reference, reference_row
 from benchmark.report.tables.weighing import correct, weigh
 from benchmark.store.schema import Record
 

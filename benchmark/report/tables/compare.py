@@ -16,11 +16,11 @@ from benchmark.report.records.blocks import Floats
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import dataset_order, model_order
 from benchmark.report.records.select import newest
+from benchmark.report.records.set_scores import ScoreReader
 from benchmark.report.statistics.comparisons import holm, honest
 from benchmark.report.statistics.limits import caution
 from benchmark.report.statistics.model import fit_measures, means
 from benchmark.report.tables.rows import row_title
-from benchmark.report.tables.uncertainty import ScoreReader
 from benchmark.store.schema import Record
 
 Key = tuple[str, tuple[str, ...], bool, int]  # model, parts left out, maps by others, seed

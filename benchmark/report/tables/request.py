@@ -120,10 +120,10 @@ def _of_images(request: TableRequest) -> list[str]:
 def _scores(request: TableRequest, records: Records) -> list[Printable]:
     """The paper's tables, or those of the ablated variants."""
     from benchmark.metrics.measures import MEASURE_KEYS
+    from benchmark.report.records.set_scores import score_reader
     from benchmark.report.tables.build import build_tables
     from benchmark.report.tables.numerals import numerals
     from benchmark.report.tables.ranks import rank_sheet
-    from benchmark.report.tables.uncertainty import score_reader
     from benchmark.report.tables.wide import MEASURES_SHOWN, wide_sheet
 
     kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
@@ -194,8 +194,8 @@ def _published(request: TableRequest, records: Records) -> list[Printable]:
     """Our numbers beside those that papers print."""
     from benchmark.report.literature.against import against_published
     from benchmark.report.literature.published import published_files, published_folder, read_published
+    from benchmark.report.records.set_scores import score_reader
     from benchmark.report.tables.build import build_tables
-    from benchmark.report.tables.uncertainty import score_reader
 
     own = request.published is not None and request.published != Path()
     files = [request.published] if own and request.published else published_files(published_folder())

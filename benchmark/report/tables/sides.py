@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmark.errors import BenchError
 from benchmark.report.records.protocols import require_image_means
 from benchmark.report.records.select import choose
+from benchmark.report.records.set_scores import score_reader
 from benchmark.report.tables.compare import Compared, Side, compare_results
-from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 

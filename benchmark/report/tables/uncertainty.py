@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from benchmark.data.listing.groups import REGROUPED, regroup
 from benchmark.errors import BenchError, unknown_name
-from benchmark.metrics.measures import COLUMNS
-from benchmark.report.records.blocks import Floats
 from benchmark.report.records.names import OURS
 from benchmark.report.statistics.model import Estimates, Fit
 from benchmark.report.tables.rows import Row
-from benchmark.store import io
-from benchmark.store.layout import ResultsLayout
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 Key = tuple[int, str]  # row, measure
-_CACHED_CELLS = 4096
 
 
 @dataclass(frozen=True)
@@ -94,64 +82,6 @@ class Uncertainty:
     def blank_reason(self) -> str:
         """Why rows of this table have no interval; empty if all have."""
         return next(iter(self.blank.values()), "")
-
-
-@dataclass(frozen=True)
-class SetScores:
-    """One cell's scores of one test set, images in the order of their names.
-
-    Attributes:
-        ids: n image names. groups: Their groups, as they are known today.
-        scores: (6, n) in the order of ``MEASURE_KEYS``.
-    """
-
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
-    scores: Floats
-
-
-ScoreReader = Callable[[str, str], SetScores]
-"""(cell, test set) -> its scores."""
-
-
-def score_reader(results: Path, protocol: str) -> ScoreReader:
-    """Return a reader of per-image scores that keeps the last cells; only the columns needed are read."""
-    images: dict[tuple[Any, ...], tuple[npt.NDArray[np.int64], tuple[str, ...], tuple[str, ...]]] = {}
-
-    def load_images(name: str, ids: tuple[Any, ...], groups: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-        """Order, names and groups of a set's images: the same for nearly all cells."""
-        key = name, ids, groups
-        if key not in images:
-            order = np.array(sorted(range(len(ids)), key=lambda k: str(ids[k])), dtype=np.int64)
-            facts = [(str(ids[k]), str(groups[k])) for k in order]
-            today = [regroup(name, *one) if name in REGROUPED else one[1] for one in facts]
-            images[key] = order, tuple(image for image, _ in facts), tuple(today)
-        return images[key]
-
-    @lru_cache(maxsize=_CACHED_CELLS)
-    def load(cell: str) -> dict[str, SetScores]:
-        path = ResultsLayout(results).cell(cell).scores
-        rows = io.read_score_arrays(path, ["protocol", "dataset", "id", "group", *COLUMNS.values()])
-        mine = rows["protocol"] == protocol
-        values = np.stack([np.asarray(rows[name], dtype=float) for name in COLUMNS.values()])
-        found = {}
-        for name in dict.fromkeys(rows["dataset"][mine].tolist()):
-            part = mine & (rows["dataset"] == name)
-            order, ids, groups = load_images(name, tuple(rows["id"][part]), tuple(rows["group"][part]))
-            found[str(name)] = SetScores(ids, groups, values[:, part][:, order])
-        return found
-
-    def read(cell: str, dataset: str) -> SetScores:
-        rows = load(cell).get(dataset)
-        if rows is None or len(set(rows.ids)) < len(rows.ids):
-            path = ResultsLayout(results).cell(cell).scores
-            raise BenchError(
-                f"{path}: {'no' if rows is None else 'repeated'} rows for {dataset} under {protocol}; "
-                "run the cell again with --if-exists overwrite"
-            )
-        return rows
-
-    return read
 
 
 def find_reference(wanted: str, models: Sequence[str]) -> str:

@@ -12,12 +12,13 @@ from benchmark.data.listing.groups import group_word, known_groups
 from benchmark.errors import BenchError
 from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.report.records.blocks import Block, Floats
+from benchmark.report.records.set_scores import ScoreReader
 from benchmark.report.statistics.comparisons import holm, honest, wilcoxon
 from benchmark.report.statistics.limits import MIN_SEEDS, caution, not_estimable, not_tested
 from benchmark.report.statistics.model import Estimates, Fit, differences, fit_measures, means
 from benchmark.report.statistics.variance import variance_split
 from benchmark.report.tables.rows import Row
-from benchmark.report.tables.uncertainty import Design, Key, ScoreReader, Tested, Uncertainty
+from benchmark.report.tables.uncertainty import Design, Key, Tested, Uncertainty
 
 
 def weigh(

@@ -12,9 +12,9 @@ import pytest
 from benchmark.errors import BenchError
 from benchmark.report.literature.against import against_published, verdict
 from benchmark.report.literature.published import PublishedRow, published_files, published_folder, read_published
+from benchmark.report.records.set_scores import score_reader
 from benchmark.report.sheets.sheet import Sheet
 from benchmark.report.tables.build import build_tables
-from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 HEAD = "dataset,model,mDSC,mIoU,paper,protocol,split,pretrained,recipe,n\n"

@@ -14,11 +14,11 @@ from typeset import compile_latex, needs_pdflatex
 
 from benchmark.report.literature.against import against_published
 from benchmark.report.literature.published import published_files, published_folder, read_published
+from benchmark.report.records.set_scores import score_reader
 from benchmark.report.sheets import escape
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.efficiency import efficiency_sheets
 from benchmark.report.tables.ranks import rank_sheet
-from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store.io import read_records
 
 NASTY = [

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from benchmark.report.records.set_scores import score_reader
 from benchmark.report.tables.build import build_tables
-from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 
 STUDY = Path(__file__).parents[3] / "results" / "reference" / "cpu-study" / "main"

@@ -19,11 +19,11 @@ from benchmark.errors import BenchError
 from benchmark.metrics.measures import COLUMNS
 from benchmark.report.records.blocks import make_blocks
 from benchmark.report.records.frames import load_results
+from benchmark.report.records.set_scores import score_reader
 from benchmark.report.statistics.comparisons import mean_intervals, paired_comparisons
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.power import power_sheet
 from benchmark.report.tables.scores import Table
-from benchmark.report.tables.uncertainty import score_reader
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
