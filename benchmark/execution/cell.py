@@ -42,7 +42,7 @@ def run_cell(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
     """Train, predict and score one cell, or keep what is there.
 
     Returns:
-        The record, and whether it was there before and is still good.
+        The record, and whether it is an earlier one that is still valid.
     Raises:
         BenchError: The disk is full or the results folder cannot be written, which the other cells would meet too.
         KeyboardInterrupt: After the cell was recorded as interrupted.

@@ -88,7 +88,7 @@ def validate_recipe(fields: Mapping[str, Any], *, where: str) -> Recipe:
 
 
 def _fault(error: Any) -> str:
-    """Word a fault that pydantic found; a size that does not fit comes with the nearest that do."""
+    """Describe an error that pydantic found; a size that does not fit comes with the nearest that do."""
     said = error["msg"].removeprefix("Value error, ")
     said = said if error["type"] == "value_error" else said.lower()
     if error["type"] != "multiple_of":

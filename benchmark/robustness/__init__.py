@@ -1,1 +1,1 @@
-"""Corrupted test sets, denoising in front of segmentation, and what both do to a model's scores."""
+"""Corrupted test sets, denoising in front of segmentation, and their effect on scores."""

@@ -15,17 +15,17 @@ from benchmark.store import io
 def denoise_files(
     inputs: Sequence[Path], out: Path, denoiser: str, *, progress: Callable[[int, int], None] = lambda *_: None
 ) -> list[Path]:
-    """Denoise images and folders of images; each PNG file is whole or not there.
+    """Denoise images and folders of images; each PNG file is complete or absent.
 
     Args:
         inputs: Images and folders.
         out: Folder of the PNG files; it may not be an input.
         denoiser: A front end by name, or ``FILE.pt`` of ``bench denoise train``.
-        progress: Told of images done and in all.
+        progress: Called with images done and in all.
     Returns:
         The files written.
     Raises:
-        BenchError: An unknown denoiser, an input that is no image, or a folder that cannot be written.
+        BenchError: An unknown denoiser, an input that is not an image, or a folder that cannot be written.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Which cells are measured, and the images that each was scored on."""
+"""The cells to measure, and the images that each was scored on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.store.schema import Record
 
 @dataclass(frozen=True)
 class Asked:
-    """What ``bench robust`` was asked for.
+    """The request of ``bench robust``.
 
     Attributes:
         results: Results folder.
@@ -27,10 +27,10 @@ class Asked:
         corruptions: Names and groups.
         severities: 1 to 5.
         datasets: Test sets; every one that all chosen cells scored if empty.
-        denoisers: Front ends, each measured on its own; ``none`` is the network alone.
-        protocol: What tables print. All named protocols are scored.
-        reference: Model that mCE and differences relate to.
-        seen: Whether a model may be tested on a corruption that it was trained with; the table then says so.
+        denoisers: Front ends, measured one at a time; ``none`` is the network alone.
+        protocol: Protocol of the tables. All named protocols are scored.
+        reference: Reference model of mCE and of differences.
+        seen: Whether to test a model on corruptions that it was trained on; tables mark them.
         device: As for ``bench run``.
         workers: Processes.
         data_root: Where the images are.
@@ -55,7 +55,7 @@ class Asked:
 
     @property
     def protocols(self) -> dict[str, Protocol]:
-        """What is scored: one pass serves all."""
+        """The protocols to score, in one pass."""
         names = ("pranet", "half") if self.engine == "reference" else STANDARD
         return {name: get_protocol(name) for name in dict.fromkeys((*names, self.protocol))}
 
@@ -81,7 +81,7 @@ def find_sources(asked: Asked) -> list[Source]:
     """Choose finished cells and find the images that they were scored on.
 
     Raises:
-        BenchError: No cell fits, a test set was not scored by a cell, or images are gone or changed.
+        BenchError: No cell matches, a test set was not scored by a cell, or images are missing or changed.
     """
     layout = ResultsLayout(asked.results)
     chosen = _choose(asked, io.read_records(asked.results))
@@ -113,7 +113,7 @@ def _choose(asked: Asked, records: Sequence[Record]) -> list[Record]:
         and (not asked.models or record.model in asked.models or _file_of(record, asked.models))
     ]
     if not chosen:
-        raise BenchError(f"{asked.results}: no finished cell with weights fits; run 'bench run' first")
+        raise BenchError(f"{asked.results}: no finished cell with weights matches; run 'bench run' first")
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""``bench denoise``: train the attention denoiser by the harness' loop, load it, apply a front end to images."""
+"""``bench denoise``: train the attention denoiser with the harness's loop, load it, apply a front end to images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEMA_VERSION = 1
 
 
 class DenoiserRecord(BaseModel):
-    """What is kept beside the weights."""
+    """Record beside the weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
@@ -53,7 +53,7 @@ class AttentionFrontEnd:
 
     Attributes:
         network: On the CPU or a GPU, in evaluation mode.
-        sha256: Of its weights.
+        sha256: Checksum of its weights.
     """
 
     network: nn.Module
@@ -61,7 +61,7 @@ class AttentionFrontEnd:
 
     @property
     def label(self) -> str:
-        """How results and tables name it."""
+        """Name in results and tables."""
         return f"attention-{self.hash}"
 
     @property
@@ -88,10 +88,10 @@ class AttentionFrontEnd:
 
 
 def load_denoiser(path: Path) -> AttentionFrontEnd:
-    """Load weights that ``bench denoise train`` wrote; their record lies beside them.
+    """Load weights that ``bench denoise train`` wrote, with the record beside them.
 
     Raises:
-        BenchError: No record, other weights than it says, or a network that they do not fit.
+        BenchError: No record, weights that differ from it, or weights that do not fit the network.
     """
     record = read_denoiser(path.with_suffix(".json"))
     network = _build(record.options, pretrained=False)
@@ -115,7 +115,7 @@ def read_denoiser(path: Path) -> DenoiserRecord:
     except (OSError, ValueError, AttributeError) as error:
         fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
         raise BenchError(
-            f"{path}: no readable record of a denoiser ({fault}); it lies beside the weights of bench denoise train"
+            f"{path}: no readable record of a denoiser ({fault}); bench denoise train writes it beside the weights"
         ) from None
 
 
@@ -137,22 +137,22 @@ def train_denoiser(
     on_step: Callable[[int, int, int, float, float], None] = lambda *_: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> DenoiserRecord:
-    """Train the attention denoiser on the training images of a split; the validation images pick the epoch.
+    """Train the attention denoiser on the training images of a split; validation images select the epoch.
 
-    A stopped training goes on from its last checkpoint. Test images are never read.
+    A stopped training continues from its last checkpoint. Test images are never read.
 
     Args:
         datasets: Names or groups.
         out: Folder of ``denoiser.pt``, ``denoiser.json`` and ``history.csv``.
-        recipe: Packaged recipe or TOML file; its ``noise`` is what is drawn, ``model_options`` the network's.
+        recipe: Packaged recipe or TOML file; its ``noise`` is drawn, its ``model_options`` are the network's.
         overrides: Fields that win over the recipe.
         split: And the rest: as for ``bench run``.
-        notice: Told what is out of the ordinary.
+        notice: Receives warnings.
         on_step: Called with epoch, step, steps per epoch, loss, images/s.
         on_epoch: Called with each row of the history.
     Raises:
         BenchError: The recipe draws no noise or denoises, the images are missing, or the training diverged.
-        KeyboardInterrupt: Stopped; the state is kept.
+        KeyboardInterrupt: Stopped; the checkpoint is kept.
     """
     import pandas as pd
     import torch
@@ -184,7 +184,7 @@ def train_denoiser(
         ):  # fmt: skip
             notice(f"{out}: finished already; kept")
             return old
-        raise BenchError(f"{out}: holds another denoiser (other recipe, images or seed); choose another --out")
+        raise BenchError(f"{out}: holds a different denoiser (recipe, images or seed differ); choose another --out")
     fabric = make_fabric(device, resolved)
     torch.manual_seed(derive_seed("init", seed))
     network = _build(resolved.model_options, pretrained=resolved.pretrained)
@@ -192,7 +192,7 @@ def train_denoiser(
     shared = SharedPixels([item for items in chosen for item in items], cache_dir)
     pools = [shared.pool(items, resolved, resolved.train_size) for items in chosen]
     keeper = Keeper(out / "last.pt", owner=owner, every_s=checkpoint_every_s, say=notice)
-    io.write_text(out / HISTORY, "")  # a folder that cannot be written is told of before the training
+    io.write_text(out / HISTORY, "")  # report a folder that cannot be written before training
     outcome = train(
         network,
         resolved,
@@ -230,9 +230,9 @@ def train_denoiser(
 
 def _check(recipe: Recipe) -> None:
     if not recipe.noise:
-        raise BenchError(f"recipe {recipe.name}: noise is empty; a denoiser learns from drawn noise")
+        raise BenchError(f"recipe {recipe.name}: noise is empty; a denoiser is trained on drawn noise")
     if recipe.test_selection:
-        raise BenchError(f"recipe {recipe.name}: select = {recipe.select}: a denoiser is picked on validation images")
+        raise BenchError(f"recipe {recipe.name}: select = {recipe.select}: a denoiser is selected on validation images")
     fields = {"loss": ("native", recipe.loss), "normalize": ("none", recipe.normalize)}
     for name, (wanted, given) in fields.items():
         if given != wanted:

@@ -1,8 +1,8 @@
 """Predict and score finished cells on corrupted test sets; nothing is trained.
 
 The outer loop runs over test set, corruption and severity, the inner one over networks: an image is corrupted,
-denoised and resized once for all of them. Maps stay in memory. A result is written when it is whole, so a stopped
-command goes on where it stopped.
+denoised and resized once for all of them. Maps stay in memory. A result is written when complete, so a stopped
+command resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ class Unit:
 
     @property
     def text(self) -> str:
-        """A name for messages."""
+        """Name for messages."""
         behind = "" if self.denoise == "none" else f", denoised by {self.denoise}"
         return f"{self.dataset}: {self.corruption} {self.severity}{behind}"
 
 
 def plan_units(asked: Asked, sources: Sequence[Source], notice: Callable[[str], None] = lambda _: None) -> list[Unit]:
-    """List what is to be measured.
+    """List the units to measure.
 
-    A corruption of a group that does not apply to a test set (colour or grey) is left out and told of.
+    A corruption of a group that does not apply to a test set (colour or grey) is skipped and reported.
 
     Raises:
         BenchError: An unknown name, a severity outside 1 to 5, a corruption by name that does not apply, or one that a
@@ -97,8 +97,8 @@ def _refuse_seen(asked: Asked, sources: Sequence[Source], corruptions: set[str])
         shared = sorted(set(source.record.recipe.get("noise") or ()) & corruptions)
         if shared:
             raise BenchError(
-                f"{source.record.cell} was trained with {', '.join(shared)}; leave the corruption or the cell out, or "
-                "pass --seen, and the table says so"
+                f"{source.record.cell} was trained with {', '.join(shared)}; leave out the corruption or the cell, or "
+                "pass --seen, and tables mark it"
             )
 
 
@@ -230,7 +230,7 @@ class Bench:
 
 
 def _kept(store: dict[Path, Pixels], path: Path, read: Callable[[], Pixels]) -> Pixels:
-    """Read once, as long as there is room."""
+    """Cached image, as long as memory allows."""
     found = store.get(path)
     if found is None:
         found = read()

@@ -62,7 +62,7 @@ def _looks(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Colour and marker by network, as in other figures; lines are dashed by what stands in front of it."""
     bases = [row.name.removesuffix(f" + {row.denoise}") for row in rows]
     networks = dict.fromkeys(zip(bases, [row.model for row in rows], strict=True))
-    alone = Counter(model for _, model in networks)  # a model with several recipes or parts is told by its names
+    alone = Counter(model for _, model in networks)  # a model with several recipes or parts is identified by its names
     keys = [row.model if alone[row.model] == 1 else base for row, base in zip(rows, bases, strict=True)]
     front_ends = list(dict.fromkeys(row.denoise for row in rows))
     if len(front_ends) == 1:

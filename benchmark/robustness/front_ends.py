@@ -1,4 +1,4 @@
-"""Front ends by name for everything that denoises: the classical ones, and our own network by its file of weights."""
+"""Front ends by name: the classical ones, and the attention denoiser by its file of weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEIGHTS_SUFFIX = ".pt"
 
 
 class Denoiser(Protocol):
-    """What stands in front of a network."""
+    """A denoiser in front of a network."""
 
     @property
     def label(self) -> str: ...
@@ -27,7 +27,7 @@ class Denoiser(Protocol):
 
 @lru_cache(maxsize=8)
 def get_denoiser(name: str) -> Denoiser:
-    """Return a front end: a classical one by name, or our own attention denoiser by ``FILE.pt``.
+    """Return a front end: a classical one by name, or the attention denoiser by ``FILE.pt``.
 
     Raises:
         BenchError: Unknown name (the nearest is given), or no file of weights.
@@ -36,7 +36,7 @@ def get_denoiser(name: str) -> Denoiser:
         return get_front_end(name)
     if not Path(name).is_file():
         raise BenchError(
-            f"denoiser {name}: not found; expected weights of bench denoise train, or {', '.join(FRONT_ENDS)}"
+            f"denoiser {name}: not found; expected weights from bench denoise train, or {', '.join(FRONT_ENDS)}"
         )
     from benchmark.robustness.denoiser import load_denoiser
 

@@ -1,4 +1,4 @@
-"""Measure what is missing, here or in several processes."""
+"""Measure missing results, in this process or in several."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.robustness.results import is_current, result_path
 from benchmark.robustness.spread import spread
 
 Progress = Callable[[str, int, int], None]
-"""Told what is done, and how many results of how many."""
+"""Called with the current unit, and the results done and in all."""
 
 
 def measure(
@@ -22,11 +22,11 @@ def measure(
     notice: Callable[[str], None] = lambda _: None,
     progress: Progress = lambda *_: None,
 ) -> int:
-    """Measure what is missing; returns how many results were made.
+    """Measure missing results and return their number.
 
     Raises:
         BenchError: Weights or images cannot be used, or a result cannot be written.
-        KeyboardInterrupt: Stopped; finished results stay.
+        KeyboardInterrupt: Stopped; finished results are kept.
     """
     todo = [(unit, [s.record.cell for s in sources if not _is_there(asked, s, unit, notice)]) for unit in units]
     todo = [(unit, cells) for unit, cells in todo if cells]

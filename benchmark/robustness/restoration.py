@@ -1,4 +1,4 @@
-"""The task that trains a denoiser: clean pixels with drawn noise in, the clean pixels out; judged by PSNR and SSIM."""
+"""The task that trains a denoiser: clean pixels with drawn noise in, the clean pixels out; scored by PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class NoisyBatches(Batches):
 
 @torch.no_grad()
 def validate(model: nn.Module, recipe: Recipe, val_set: Pool | Resident, fabric: Fabric) -> dict[str, float]:
-    """Mean PSNR (dB) and SSIM of the restored validation images, data range 255; NaN where the output is no number."""
+    """Mean PSNR (dB) and SSIM of the restored validation images, data range 255; NaN where the output is not finite."""
     model.eval()
     rows = []
     for clean, noisy in validation_pairs(recipe, val_set):
@@ -74,7 +74,7 @@ def validate(model: nn.Module, recipe: Recipe, val_set: Pool | Resident, fabric:
 
 
 def noisy_quality(recipe: Recipe, val_set: Pool) -> dict[str, float]:
-    """PSNR and SSIM of the noisy validation images as they are: what a denoiser has to beat."""
+    """PSNR and SSIM of the noisy validation images: the baseline of a denoiser."""
     rows = [(psnr(clean, noisy), ssim(clean, noisy)) for clean, noisy in validation_pairs(recipe, val_set)]
     return dict(zip(("val_psnr_noisy", "val_ssim_noisy"), np.mean(rows, axis=0).tolist(), strict=True))
 

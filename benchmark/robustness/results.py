@@ -1,4 +1,4 @@
-"""What is kept of one cell on one corrupted test set: a small record beside the cell's, and its per-image rows."""
+"""Result of one cell on one corrupted test set: a small record beside the cell's, and its per-image rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 CLEAN = "clean"
-"""Name of the test set as it is, at severity 0: measured where a denoiser stands in front of the network."""
+"""Name of the uncorrupted test set, at severity 0: measured behind a denoiser."""
 
 
 class RobustResult(BaseModel):
@@ -61,7 +61,7 @@ def _identity(result: RobustResult) -> tuple[object, ...]:
 
 
 def result_path(paths: CellPaths, dataset: str, corruption: str, severity: int, denoise: str) -> Path:
-    """Return where the result lies; its rows have the same name and the suffix ``.parquet``."""
+    """Return the path of the result; its rows have the same name and the suffix ``.parquet``."""
     return paths.robust(dataset, f"{corruption}-{severity}-{denoise}")
 
 
@@ -88,7 +88,7 @@ def read_rows(path: Path, protocol: str) -> pd.DataFrame:
     """Read the per-image rows of a result under one protocol, index ``id``.
 
     Raises:
-        BenchError: They are missing, unreadable, or fewer or more than the record says.
+        BenchError: They are missing, unreadable, or differ in number from the record.
     """
     rows = io.read_scores(path.with_suffix(".parquet"), ["protocol", "id", "group", "dice"])
     rows = rows[rows["protocol"] == protocol].set_index("id").sort_index()
@@ -102,7 +102,7 @@ def read_rows(path: Path, protocol: str) -> pd.DataFrame:
 
 
 def is_current(path: Path, wanted: RobustResult, notice: Callable[[str], None]) -> bool:
-    """Whether the result on disk is whole and measures what is wanted now; a damaged one is named, to be replaced."""
+    """Return whether the result on disk is complete and current; a damaged one is reported and replaced."""
     if not path.is_file():
         return False
     try:
@@ -113,5 +113,5 @@ def is_current(path: Path, wanted: RobustResult, notice: Callable[[str], None]) 
     except BenchError as error:
         notice(f"measured again: {error}")
         return False
-    notice(f"measured again: {path} is of other weights, images, corruption, denoiser or scoring")
+    notice(f"measured again: {path} has different weights, images, corruption, denoiser or scoring")
     return False

@@ -1,4 +1,4 @@
-"""What a robustness study found, as values: figures with intervals, rows, paired changes, one summary per test set."""
+"""Results of a robustness study as values: figures with intervals, rows, paired changes, a summary per test set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Change:
-    """A paired difference of two means; the ends and p are NaN where the design cannot carry them."""
+    """A paired difference of two means; the ends and p are NaN where the design allows none."""
 
     difference: float
     low: float
@@ -34,7 +34,7 @@ class Row:
     """One model, recipe and denoiser on one test set.
 
     Attributes:
-        name: Unique in the table; of plots.
+        name: Unique in the table; used in plots.
         model: Registry name.
         title: As printed.
         recipe: Label of the recipe.
@@ -84,7 +84,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """What one change does to a model: a denoiser in front of it, or noise in its training."""
+    """Effect of one change on a model: a denoiser in front of it, or noise in its training."""
 
     title: str
     change: str

@@ -1,4 +1,4 @@
-"""Several processes measure; each takes whole units, so an image is still corrupted once for all networks."""
+"""Measure in several processes; each takes whole units, so an image is corrupted once for all networks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _here: list[Bench] = []
 
 
 def spread(asked: Asked, todo: Sequence[tuple[Unit, list[str]]]) -> Iterator[tuple[Unit, int]]:
-    """Measure units in ``asked.workers`` processes; yields each unit and its number of results when it is written.
+    """Measure units in ``asked.workers`` processes; yield each finished unit and its number of results.
 
     Raises:
-        BenchError: What a worker raised, or that one died; finished results stay.
+        BenchError: A worker raised an error or died; finished results are kept.
     """
     threads = max(1, (os.cpu_count() or 1) // asked.workers)
     with ProcessPoolExecutor(asked.workers, get_context("spawn"), _start, (asked, threads)) as pool:
@@ -32,7 +32,7 @@ def spread(asked: Asked, todo: Sequence[tuple[Unit, list[str]]]) -> Iterator[tup
                 yield waiting[future], future.result()
         except BrokenProcessPool:
             raise BenchError(
-                "a worker of bench robust died (out of memory?); what is finished stays: run the command again, with "
+                "a worker of bench robust died (out of memory?); finished results are kept: run the command again with "
                 "fewer --workers"
             ) from None
         finally:

@@ -1,4 +1,4 @@
-"""``bench robust`` as a function: measure what is missing, sum up, write tables and figures."""
+"""``bench robust`` as a function: measure missing results, summarise, write tables and figures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from benchmark.store.layout import ResultsLayout
 
 @dataclass(frozen=True)
 class Robustness:
-    """What ``bench robust`` found.
+    """Results of ``bench robust``.
 
     Attributes:
         summaries: One per test set.
         sheets: Tables, ready to print.
-        files: What was written.
-        num_measured: Results made now; the others were there.
+        files: Files written.
+        num_measured: Results measured now; the others were kept.
         num_results: Results that the tables rest on.
     """
 
@@ -49,8 +49,8 @@ def robustness(
         asked: Cells, corruptions, denoisers.
         out: Folder of the tables and figures; ``RESULTS/tables`` and ``RESULTS/figures`` if None.
         formats: Of the tables.
-        notice: Told what is out of the ordinary.
-        progress: Told of progress.
+        notice: Receives warnings.
+        progress: Receives progress.
     Raises:
         BenchError: As ``find_sources``, ``plan_units``, ``measure`` and ``summarise``.
     """
@@ -58,7 +58,7 @@ def robustness(
     from benchmark.report.sheets.files import write_tables
     from benchmark.robustness.figures import by_severity, heat_map
 
-    _ = asked.protocols  # a wrong protocol is refused before any file is read
+    _ = asked.protocols  # raises: a wrong protocol is refused before any file is read
     sources = find_sources(asked)
     units = plan_units(asked, sources, notice)
     num_measured = measure(asked, sources, units, notice=notice, progress=progress)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def summarise(asked: Asked, sources: Sequence[Source], units: Sequence[Unit]) -> list[Summary]:
-    """Sum up what was measured, test set by test set.
+    """Summarise the results, test set by test set.
 
     Raises:
         BenchError: A result is missing or damaged, two cells share model, recipe and seed, or no cell of the reference.
@@ -73,7 +73,7 @@ def _one_set(asked: Asked, sources: Sequence[Source], units: Sequence[Unit], dat
 
 
 def _group(sources: Sequence[Source]) -> dict[tuple[str, tuple[str, ...], str], list[Source]]:
-    """Cells of one row: they differ in the seed alone."""
+    """Cells of one row: they differ in the seed only."""
     groups: dict[tuple[str, tuple[str, ...], str], list[Source]] = {}
     ordered = sorted(sources, key=lambda s: (model_order(s.record.model), s.record.ablation, s.record.cell))
     for source in ordered:

@@ -1,4 +1,4 @@
-"""Robustness as tables: a summary per test set, a table by corruption, and what denoising and noise training change."""
+"""Robustness as tables: a summary per test set, a table by corruption, and the effects of denoising and noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEASURE = "mDSC"
 
 
 def sheets_of(summary: Summary) -> list[Sheet]:
-    """Return the tables of one test set; the last one only where there is something to compare."""
+    """Return the tables of one test set; the last one only if there is something to compare."""
     made = [_overview(summary), _by_corruption(summary)]
     return [*made, _changes(summary)] if summary.pairs else made
 
@@ -127,7 +127,7 @@ def _synthetic(summary: Summary) -> str:
 
 
 def _tested(changes: Sequence[Change]) -> str:
-    """Say what the stars stand for, or that nothing is tested: with few seeds or few groups of images."""
+    """Return the legend of the stars, or the note that nothing is tested: too few seeds or groups of images."""
     count = sum(math.isfinite(change.p) for change in changes)
     return f"stars for p < 0.05, 0.01 and 0.001 (Holm over {count})" if count else "nothing is tested (see the notes)"
 

@@ -1,1 +1,1 @@
-"""From maps and masks to rows of scores: test sets, maps of others, released checkpoints, custom metrics."""
+"""From maps and masks to rows of scores: test sets, external maps, released checkpoints, custom metrics."""

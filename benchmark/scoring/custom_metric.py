@@ -1,4 +1,4 @@
-"""A metric of one's own on the maps that finished cells keep: nothing is trained, no record is changed."""
+"""A custom metric on the stored maps of finished cells: nothing is trained, no record is changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Metric:
 
     Attributes:
         name: Its name in tables and files: the function's.
-        code: Eight hex digits of the file's text: another text is another metric.
+        code: Eight hex digits of the file's text: a changed text is a new metric.
         function: (map (H, W) uint8, mask (H, W) bool) -> number; NaN where it is undefined.
     """
 
@@ -49,8 +49,8 @@ class Measured:
 
     Attributes:
         rows: One row per cell and image: cell, model, title, ablation, seed, dataset, id, value.
-        files: What was written, one parquet file per cell.
-        left: Test sets that keep no maps or whose images are not at hand, one line each.
+        files: Files written, one parquet file per cell.
+        left: Test sets without stored maps or images, one line each.
     """
 
     rows: pd.DataFrame
@@ -75,7 +75,7 @@ def load_metric(text: str) -> Metric:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's own code
+    except Exception as error:  # user code may raise anything
         raise BenchError(f"metric file {file}: {type(error).__name__}: {error}") from error
     function = getattr(module, name, None)
     if not callable(function):
@@ -93,18 +93,18 @@ def measure(
     cache_dir: Path | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Measured:
-    """Compute a metric on the kept maps of all finished cells, and keep the values beside their scores.
+    """Compute a metric on the stored maps of all finished cells, and store the values beside their scores.
 
     Args:
-        metric: What to compute.
+        metric: The metric.
         results: Results folder.
         models: Only these models, by registry name.
         datasets: Only these test sets.
         data_root: Where the masks are.
         cache_dir: For phantom.
-        progress: Told the cell and set in hand, images done and in all.
+        progress: Called with the current cell and set, the images done and in all.
     Raises:
-        BenchError: No finished cell keeps maps; the images are others than those that were scored; the function fails.
+        BenchError: No finished cell has stored maps; the images are not those that were scored; the function fails.
     """
     import pandas as pd
 
@@ -135,17 +135,17 @@ def measure(
             facts |= {"title": record.model_title, "ablation": ",".join(record.ablation)}
             rows += [{**facts, **value} for value in values]
     if not rows:
-        raise BenchError(f"{results}: no finished cell keeps maps to measure; {'; '.join(left[:1]) or 'run bench run'}")
+        raise BenchError(f"{results}: no finished cell has stored maps; {'; '.join(left[:1]) or 'run bench run'}")
     return Measured(pd.DataFrame(rows), files, left)
 
 
 class _NotHere(Exception):  # noqa: N818 (reads as what it says)
-    """Maps or masks of a test set are not at hand."""
+    """Maps or masks of a test set are not on disk."""
 
 
 def _items(record: Record, name: str, paths: CellPaths, root: Path | None, cache_dir: Path | None) -> list[Item]:
     if not paths.maps(name).is_dir():
-        raise _NotHere("keeps no maps")
+        raise _NotHere("has no stored maps")
     try:
         every = list_dataset(name, root, cache_dir=cache_dir)
     except BenchError as error:
@@ -153,7 +153,7 @@ def _items(record: Record, name: str, paths: CellPaths, root: Path | None, cache
     items = [item for item in every if paths.map(name, item.id).is_file()]
     if len(items) != record.tests[name].n or fingerprint(items) != record.tests[name].fingerprint:
         raise BenchError(
-            f"{record.cell} {name}: the images or maps at hand are not those that were scored; restore them, or run "
+            f"{record.cell} {name}: the images or maps on disk are not those that were scored; restore them, or run "
             "the cell again with --if-exists overwrite"
         )
     return items
@@ -164,7 +164,7 @@ def _value(metric: Metric, item: Item, paths: CellPaths) -> float:
     where = f"metric {metric.name} on {item.dataset} {item.id}"
     try:
         value = float(metric.function(prob, mask))
-    except Exception as error:  # the user's own code
+    except Exception as error:  # user code may raise anything
         raise BenchError(f"{where}: {type(error).__name__}: {error}") from error
     if math.isinf(value):
         raise BenchError(f"{where}: expected a finite number, or NaN where it is undefined, got {value}")

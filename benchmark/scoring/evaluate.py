@@ -1,4 +1,4 @@
-"""Score maps that others made, or a released checkpoint, on test sets by name; both become records."""
+"""Score external maps, or a released checkpoint, on test sets by name; both become records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Images = Literal["pranet", "all"]
 
 FIGURES: tuple[str, ...] = MEASURE_KEYS
 FIGURES += ("maxDSC", "maxIoU", "meanEm", "dice_half", "iou_half")
-"""The keys of ``metrics`` in the JSON, in order; ``hd95`` and ``surface_dice`` follow where they were asked for."""
+"""The keys of ``metrics`` in the JSON, in order; ``hd95`` and ``surface_dice`` follow if requested."""
 
 
 def evaluate(
@@ -56,7 +56,7 @@ def evaluate(
         images: ``pranet``: the images of PraNet's test lists; ``all``: every image.
         allow_partial: Score without missing maps; unusable ones are refused all the same.
         boundary: Also HD95 and surface Dice.
-        events: Told of progress.
+        events: Receive progress.
     Returns:
         One object per test set, as ``bench evaluate --json`` writes it.
     Raises:
@@ -113,17 +113,17 @@ def _check(
     if (predictions is None) == (checkpoint is None):
         raise BenchError("give either --predictions DIR (maps) or --model NAME --checkpoint FILE")
     if checkpoint is not None and model is None:
-        raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+        raise BenchError("--checkpoint needs --model: which network has these weights? for example --model pranet")
     if checkpoint is not None and masks is not None:
-        raise BenchError("--masks holds no images for --checkpoint to look at; name a --dataset instead")
+        raise BenchError("--masks holds no images for --checkpoint to predict; give --dataset instead")
     if checkpoint is not None and boundary:
-        raise BenchError("--boundary is for --predictions; give the maps that the checkpoint makes")
+        raise BenchError("--boundary is for --predictions; score the maps of the checkpoint instead")
     if bool(datasets) == (masks is not None):
         raise BenchError("give either --dataset NAME or --masks DIR")
 
 
 def _note_command(request: Request, record: Record, datasets: list[str]) -> None:
-    """Leave on file which command made the record; `bench track` and `bench ui` take both to MLflow."""
+    """Record the command beside its record; `bench track` and `bench ui` mirror both to MLflow."""
     layout = ResultsLayout(request.results)
     asked = {"model": record.model_title, "datasets": datasets, "engine": request.engine}
     command = Command.start("evaluate", asked).with_record(record)

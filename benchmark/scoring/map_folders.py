@@ -1,7 +1,7 @@
-"""Maps that others made: find them, see that they are complete and sound, read them as probabilities.
+"""External maps: find them, check that they are complete and valid, read them as probabilities.
 
 Authors publish maps as PNG, JPEG or NPY, as 0..255 or 0..1, in one folder or nested by dataset. Nothing is guessed
-silently: what is missing, surplus, of another size, coloured, NaN or on another scale is listed by name.
+silently: maps that are missing, surplus, of a wrong size, coloured, NaN or out of scale are listed by name.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ FOLDER_NAMES: dict[str, tuple[str, ...]] = {
     "cvc300": ("CVC-300", "CVC-T", "EndoScene"),
     "etis": ("ETIS-LaribPolypDB", "ETIS"),
 }
-"""Names that published results folders give to the test sets; capitals, hyphens and spaces do not matter."""
+"""Names of the test sets in published results folders; case, hyphens and spaces do not matter."""
 
 
 @dataclass
 class MapSet:
-    """The maps of one test set, and what is wrong with them.
+    """The maps of one test set, and their errors.
 
     Attributes:
         paths: Map by image id; those that can be scored.
-        scales: What probability 1 is stored as, by type of number: 1.0, 255.0, or 65535.0 (16-bit images).
+        scales: Stored value of probability 1, by type of number: 1.0, 255.0, or 65535.0 (16-bit images).
         faults: Names by kind of fault: missing, surplus, wrong size, NaN, unreadable...
-        notes: Names of masks by what is odd about them, keys of ``masks.KINDS``.
-        remarks: One line for each thing to know of maps that are scored all the same.
+        notes: Names of unusual masks by kind, keys of ``masks.KINDS``.
+        remarks: One line for each peculiarity of maps that are scored nevertheless.
     """
 
     paths: dict[str, Path] = field(default_factory=dict)
@@ -56,10 +56,10 @@ class MapSet:
         self.faults.setdefault(kind, []).append(name)
 
     def describe(self) -> list[str]:
-        """One line per kind of fault and of odd mask, with every name."""
+        """Return one line per kind of error and of unusual mask, with every name."""
         lines = [f"{kind} ({len(names)}): {', '.join(names)}" for kind, names in self.faults.items()]
         if self.scales.get("8-bit") == 1.0:
-            lines.append("8-bit maps hold 0 and 1 only; 1 is taken as probability 1")
+            lines.append("8-bit maps hold 0 and 1 only; 1 is read as probability 1")
         odd = [f"{kind} masks ({len(n)}) {KINDS[kind]}: {', '.join(n)}" for kind, n in self.notes.items()]
         return lines + self.remarks + odd
 
@@ -76,8 +76,8 @@ def find_folder(predictions: Path, names: Iterable[str]) -> Path:
     """Return the folder with a dataset's maps: one named so at or below ``predictions``, or the only one with maps.
 
     Args:
-        predictions: What the user gave.
-        names: What the dataset may be called.
+        predictions: The folder that the user gave.
+        names: Names of the dataset.
     Raises:
         BenchError: No such folder, or more than one.
     """
@@ -107,12 +107,12 @@ def _holds_maps(folder: Path) -> bool:
 
 
 def _bears_other_name(folder: Path) -> bool:
-    """Whether a folder is called like a dataset: then its maps are not those of another one."""
+    """Return whether a folder is named like a dataset: then its maps are not those of another one."""
     return same_name(folder.name) in {same_name(n) for names in FOLDER_NAMES.values() for n in names}
 
 
 def collect(folder: Path, items: Sequence[Item]) -> MapSet:
-    """Match maps to images by name and look at every one, and at its mask.
+    """Match maps to images by name and check every map and its mask.
 
     Args:
         folder: One file per image, named as the image.
@@ -133,7 +133,7 @@ def collect(folder: Path, items: Sequence[Item]) -> MapSet:
     seen = {item.id: _note(maps, item, look) for item, look in zip(items, looks, strict=True)}
     for kind in {look.number for look in seen.values() if look.usable}:
         maps.scales[kind] = _scale(max(look.top for look in seen.values() if look.number == kind))
-    for name, look in seen.items():  # maps of one kind share one scale: what lies between two scales fits none
+    for name, look in seen.items():  # maps of one kind share one scale: values between two scales fit none
         if look.usable and look.top > maps.scales[look.number] * (1 + _OVERSHOOT):
             maps.add_fault("out of range", maps.paths.pop(name).name)
     _check_scale(maps, {name: look for name, look in seen.items() if name in maps.paths})
@@ -141,7 +141,7 @@ def collect(folder: Path, items: Sequence[Item]) -> MapSet:
 
 
 def _check_scale(maps: MapSet, looks: Mapping[str, _Look]) -> None:
-    """Refuse label maps whose labels are not 0 and 255 (or 0 and 1), and remark on scales that may be meant otherwise.
+    """Refuse label maps whose labels are not 0 and 255 (or 0 and 1), and note scales that may be wrong.
 
     A set of two-valued maps says by its greatest value what 1 is stored as; read as n of 255, labels 0 and 2 would be
     two almost black maps.
@@ -158,8 +158,7 @@ def _check_scale(maps: MapSet, looks: Mapping[str, _Look]) -> None:
                 maps.add_fault(_LABELS, f"{look.name} ({' and '.join(map(str, look.levels))})")
         elif top <= scale / 2:
             maps.remarks.append(
-                f"{number} maps reach {top:g} of {scale:g} at most and are read so: multiply them if {top:g} means "
-                "probability 1"
+                f"{number} maps reach {top:g} of {scale:g} at most: multiply them if {top:g} means probability 1"
             )
         else:
             ones = [look.name for look in low.values() if look.top == 1 and look.levels]
@@ -170,17 +169,17 @@ def _check_scale(maps: MapSet, looks: Mapping[str, _Look]) -> None:
                 )
     flat = [look.name for look in looks.values() if look.constant]
     if flat:
-        maps.remarks.append(f"constant maps ({len(flat)}) are scored as they are: {', '.join(flat)}")
+        maps.remarks.append(f"constant maps ({len(flat)}) are scored unchanged: {', '.join(flat)}")
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What one map and its mask showed.
+    """Findings of one map and its mask.
 
     Attributes:
-        path: The map, None where there is none.
+        path: The map, None if missing.
         faults: Kind and name.
-        kinds: What is odd about the mask.
+        kinds: What is unusual about the mask.
         usable: Whether the map can be scored.
         number: Type of its numbers.
         top: Greatest value.
@@ -229,7 +228,7 @@ def _look(item: Item, path: Path | None) -> _Look:
 
 
 def _check(path: Path, shape: tuple[int, ...]) -> _Look:
-    """Look at a map: its faults, whether it can be scored, its type of number, greatest value and levels."""
+    """Inspect a map: its faults, whether it can be scored, its type of number, greatest value and levels."""
     try:
         values = read_values(path)
     except MapFault as fault:
@@ -253,7 +252,7 @@ def _number_type(values: NDArray) -> str:
 
 
 def _scale(top: float) -> float:
-    """What probability 1 is stored as in a set whose greatest value is ``top``; a little overshoot is rounding."""
+    """Return the stored value of probability 1 in a set with maximum ``top``; a slight overshoot is rounding."""
     if 0 < top < _LEAST_TOP:
         return 1.0
     return 255.0 if top <= 255.0 * (1 + _OVERSHOOT) else 65535.0

@@ -1,4 +1,4 @@
-"""Score maps that others made; they become ordinary records. No torch."""
+"""Score external maps; they become ordinary records. No torch."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _ALLOWED = ("missing", "surplus")  # by --allow-partial
 WORDS_FOR_MASKS = frozenset(
     ("mask", "gt", "groundtruth", "truth", "label", "annotation", "segmentation", "test", "val", "validation", "data")
 )
-"""Names of folders that many datasets share, without plural: they tell no test set from another."""
+"""Names of folders that many datasets share, without plural: they identify no test set."""
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """Some images under a name, how many there should be, and what folders of their maps may be called."""
+    """Images under a name, their expected number, and possible names of their maps' folders."""
 
     __test__ = False
     name: str
@@ -54,7 +54,7 @@ def listed_set(name: str, *, root: Path | None, part: str = "pranet", cache_dir:
     Args:
         name: Dataset.
         root: Data root.
-        part: ``pranet``: the images that PraNet's published lists test (100 of Kvasir, 62 of CVC-ClinicDB; every image
+        part: ``pranet``: the test images of PraNet's published lists (100 of Kvasir, 62 of CVC-ClinicDB; every image
             of a dataset without list); ``all``: every image.
         cache_dir: For phantom.
     """
@@ -69,7 +69,7 @@ def listed_set(name: str, *, root: Path | None, part: str = "pranet", cache_dir:
 
 
 def folder_set(masks: Path) -> TestSet:
-    """Every mask of a folder as a test set of its own; the images themselves are not needed.
+    """Return the masks of a folder as a test set; the images are not needed.
 
     Raises:
         BenchError: No folder, no mask, or two masks of one name.
@@ -87,7 +87,7 @@ def folder_set(masks: Path) -> TestSet:
 
 
 def _telling_name(masks: Path) -> str:
-    """Return the last folder of the path as given that is no word for masks: ``Kvasir/masks`` is Kvasir."""
+    """Return the last folder of the path as given that is not a word for masks: ``Kvasir/masks`` is Kvasir."""
     names = [name for name in reversed(masks.parts) if name.strip("./\\")]
     return next((name for name in names if _plain(name) not in WORDS_FOR_MASKS), masks.absolute().name)
 
@@ -109,14 +109,14 @@ def evaluate_maps(
     cache_dir: Path | None,
     events: Events,
 ) -> Record:
-    """Score maps that others made and write a record that stands beside our own.
+    """Score external maps and write a record beside the trained cells' records.
 
-    What the record of the same name holds of other test sets, scored alike, is kept.
+    Scores of other test sets in a record of the same name are kept if scored alike.
 
     Raises:
-        BenchError: Maps are of another size, unreadable, NaN or else unusable; or some are missing or surplus and
-            ``allow_partial`` is off. The events were told their names. Or nothing is left to score. An
-            all-black map is a sound one.
+        BenchError: Maps are of a wrong size, unreadable, NaN or otherwise unusable; or some are missing or surplus and
+            ``allow_partial`` is off (a notice names them); or nothing is left to score. An
+            all-black map is valid.
     """
     tests: dict[str, TestResult] = {}
     parts: list[Scored] = []
@@ -157,11 +157,11 @@ def _score_set(
     unusable = ", ".join(f"{len(names)} {kind}" for kind, names in maps.faults.items() if kind not in _ALLOWED)
     if (counts or len(one.items) < one.of) and not allow_partial:
         what = counts or f"{one.of - len(one.items)} images missing from the data root"
-        ways = "mend or remove them" if unusable else "add or remove them, or pass --allow-partial"
+        ways = "fix or remove them" if unusable else "add or remove them, or pass --allow-partial"
         raise BenchError(f"maps in {folder} for {one.name}: {what} (named above); {ways}")
     if unusable:
         raise BenchError(
-            f"maps in {folder} for {one.name}: {unusable} (named above); mend or remove them: --allow-partial is for "
+            f"maps in {folder} for {one.name}: {unusable} (named above); fix or remove them: --allow-partial is for "
             "missing and surplus maps only"
         )
     chosen = [item for item in one.items if item.id in maps.paths]
@@ -194,15 +194,15 @@ def _check_same_images(results: Path, name: str, one: TestSet, fingerprint: str)
         whole = old is not None and old.of is None and one.of == len(one.items)
         if record.model_title == name and old is not None and whole and old.fingerprint != fingerprint:
             raise BenchError(
-                f"{one.title}: {name} has scores of a test set of that name on other images ({old.n} in "
-                f"{record.cell}); name the folder of masks otherwise, pass another --name, or delete that cell's folder"
+                f"{one.title}: {name} has scores of a test set of that name on different images ({old.n} in "
+                f"{record.cell}); rename the folder of masks, pass another --name, or delete that cell's folder"
             )
 
 
 def _with_others(
     paths: CellPaths, tests: dict[str, TestResult], parts: list[Scored]
 ) -> tuple[dict[str, TestResult], list[Scored]]:
-    """Add what the record on disk holds of test sets that were not scored now."""
+    """Add the test sets of the record on disk that were not scored now."""
     if not paths.record.is_file():
         return tests, parts
     others = {key: result for key, result in io.read_record(paths.record).tests.items() if key not in tests}

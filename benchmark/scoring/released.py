@@ -37,12 +37,12 @@ def evaluate_checkpoint(
     key: str | None = None,
     strip_prefix: str | None = None,
 ) -> Record:
-    """Score a released checkpoint with its authors' test-time processing (recipe ``native`` unless told otherwise).
+    """Score a released checkpoint with its authors' test-time processing (recipe ``native`` by default).
 
     ``key`` and ``strip_prefix`` say which of several sets of weights in the file are meant; see ``load_checkpoint``.
 
     Raises:
-        BenchError: The file is missing, is no plain tensor file, or its keys or shapes are not the model's.
+        BenchError: The file is missing, is not a plain tensor file, or its keys or shapes differ from the model's.
     """
     spec = get_spec(model)
     overrides = {**request.overrides, "pretrained": False}

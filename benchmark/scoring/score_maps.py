@@ -1,4 +1,4 @@
-"""Maps on disk + masks -> one row per image, 256-level curves and the set's figures; whoever made the maps."""
+"""Maps on disk + masks -> one row per image, 256-level curves and the set's figures; for maps of any origin."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def score_maps(
     the number of cores, and memory does not grow with the number of images but for their rows.
 
     Args:
-        items: The images; every one must have a map by the time that it comes up.
-        path_of: Where an item's map lies.
+        items: The images; each must have a map when its turn comes.
+        path_of: Path of an item's map.
         dataset: Name for the rows.
         protocols: Protocols that share maps, or their names.
         engine: ``fast`` or ``reference`` (py_sod_metrics).

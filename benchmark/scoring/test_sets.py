@@ -52,10 +52,10 @@ def score_network(
         recipe: Its size, normalisation and test-time processing.
         tests: The images of each test set.
         fabric: Device and precision.
-        pixels: Where the images' pixels come from.
+        pixels: Pixels of the images.
         scoring: Engine and protocols.
         paths: The cell's files.
-        events: Told of progress.
+        events: Receive progress.
         old: A record whose scores of other test sets are kept.
     Returns:
         The results by test set, and the seconds of predicting and scoring.
@@ -144,10 +144,10 @@ def _map_path(paths: CellPaths, dataset: str, item: Item) -> Path:
 
 
 class _Predicting:
-    """Predicts some images as they are asked for, batch by batch; meanwhile threads write and score the maps before.
+    """Predicts images on demand, batch by batch; meanwhile threads write and score the previous maps.
 
     Attributes:
-        seconds: Spent on the network so far.
+        seconds: Time spent on the network so far.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class _Predicting:
             yield from part
 
     def keep(self, path: Path) -> NDArray[np.uint8]:
-        """Write an image's map, and give it to whoever scores it; called from several threads."""
+        """Write an image's map and return it for scoring; called from several threads."""
         prob = self._maps.pop(path)
         save_map(path, prob)
         return prob

@@ -113,7 +113,7 @@ def _sideways(home: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_lose_masks, ["mine is no dataset", "images/ and masks/", "images/, 1 .txt"]),
+        (_lose_masks, ["mine is not a dataset", "images/ and masks/", "images/, 1 .txt"]),
         (_no_suffix_we_know, ["holds no image", ".tiff", "12 .webp"]),
         (_other_names, ["images without mask", "f00.png", "masks without image are called lesion00.png", "image_id"]),
         (_swap, ["looks like a mask", "like a photograph", "exchange the two folders"]),

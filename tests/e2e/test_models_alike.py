@@ -51,7 +51,7 @@ def test_the_plan_says_what_each_model_does_otherwise(bench: Bench, tmp_path: Pa
     assert any(line.startswith("note") and "PraNet: trained on the validation images too" in line for line in said)
     said = bench(*plan, "--recipe", "smoke", "--set", "encoder=resnet18").stderr.splitlines()
     assert sum(line.startswith("recipe ") for line in said) == 1
-    assert any("encoder resnet18 is not for PraNet, LDNet" in line for line in said)
+    assert any("encoder resnet18 does not apply to PraNet, LDNet" in line for line in said)
 
 
 @pytest.mark.slow

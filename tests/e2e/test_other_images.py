@@ -51,7 +51,7 @@ def test_one_name_of_a_set_on_other_images_is_refused_and_nothing_lost(bench: Be
     (record,) = (sets / "r").rglob("run.json")
     before = record.read_bytes()
     said = evaluate(bench, "other/Kvasir", "A", code=2).stderr
-    assert "on other images (6 in a/maps-" in said and len(said.strip().splitlines()) <= 2
+    assert "on different images (6 in a/maps-" in said and len(said.strip().splitlines()) <= 2
     assert record.read_bytes() == before
     evaluate(bench, "other/Kvasir", "B")
     text = bench("tables", "--results", "r").stdout

@@ -143,7 +143,7 @@ def test_a_recipe_names_a_loss_and_transforms_of_ones_own_and_of_albumentations(
             "loss = 'tversky': expected bce_dice, bce, dice, structure, focal, native or FILE.py:function",
         ),
         ('transforms=["RandomGama"]', "unknown transform 'RandomGama'"),
-        ("ema=0.9", "the decay of averaged weights is ema_decay"),
+        ("ema=0.9", "use ema_decay, the decay of averaged weights"),
         ("patience=0", "patience = 0"),
     ):
         error = bench(*run, "--dry-run", "--set", change, code=2).stderr.splitlines()[-1]

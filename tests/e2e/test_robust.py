@@ -144,7 +144,7 @@ def test_lost_and_damaged_results_are_measured_again_by_two_processes_with_the_s
     results[3].write_text(json.dumps({**payload, "corruption_hash": "00000000"}))
     said = robust(*ASKED, "--workers", "2", installed=True).stderr
     assert "4 of 18 results measured now" in said
-    assert said.count("measured again: ") == 3 and "is of other weights, images, corruption" in said
+    assert said.count("measured again: ") == 3 and "has different weights, images, corruption" in said
     assert tables(home) == measured
 
 
@@ -236,14 +236,14 @@ def test_a_cell_whose_images_are_others_is_named(home: Path, robust: Robust) -> 
         said = robust("--corruptions", "jpeg", code=2).stderr
     finally:
         record.write_text(kept)
-    assert "the images at hand are not those that it was scored on" in said
+    assert "the images on disk are not those that it was scored on" in said
 
 
 def test_what_a_cell_was_trained_with_is_refused_unless_the_table_says_so(home: Path, call: Call) -> None:
     asked = ("robust", "--models", "./tiny_net.py:build", "--results", "noisy", "--severities", "3", "--reference",
              REFERENCE)  # fmt: skip
     said = call(home, *asked, "--corruptions", "jpeg,contrast", code=2).stderr
-    assert "was trained with jpeg; leave the corruption or the cell out, or pass --seen" in said
+    assert "was trained with jpeg; leave out the corruption or the cell, or pass --seen" in said
     done = call(home, *asked, "--corruptions", "jpeg,contrast", "--seen")
     assert "‡ trained with corruptions that are tested here" in done.stdout and "‡" in done.stdout
     assert "‡" not in call(home, *asked, "--corruptions", "contrast").stdout

@@ -1,6 +1,6 @@
-"""Read image and mask files into arrays; right for every trap that these datasets hold.
+"""Read image and mask files into arrays; handles every known quirk of these datasets.
 
-Callers that hold an ``Item`` read it by ``files.read_item``, which knows colour order and mask threshold.
+Callers with an ``Item`` use ``files.read_item``, which knows colour order and mask threshold.
 
 Rules, the same for images and masks:
 
@@ -10,8 +10,8 @@ Rules, the same for images and masks:
   values in wide samples and stay as they are.
 * TIFFs go through tifffile wherever Pillow would refuse them or guess: CVC-ClinicDB tags three colour samples
   as BlackIsZero.
-* What is no picture of at most ``MAX_PIXELS`` in one of ``FORMATS`` is refused before a pixel is decoded: Pillow would
-  hand some formats to other programs, and a file of kilobytes can claim gigabytes.
+* * Anything but a picture of at most ``MAX_PIXELS`` in one of ``FORMATS`` is refused before decoding: Pillow would
+  pass some formats to other programs, and a file of kilobytes can claim gigabytes.
 * Of a file of several pictures (animated GIF, TIFF of many pages) the first is read.
 """
 
@@ -40,13 +40,13 @@ FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP")  # a camera's MPO
 MAX_PIXELS = 100_000_000
 """Width times height; 10,000 px square."""
 
-_TIFF = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})  # first bytes, also of BigTIFF; names may lie
+_TIFF = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})  # first bytes, also of BigTIFF; suffixes may be wrong
 _MAX_SAMPLES = 8
 _TURNED_BACK: dict[int, tuple[bool, tuple[int, ...]]] = {
     **{1: (False, ()), 2: (False, (1,)), 3: (False, (0, 1)), 4: (False, (0,))},
     **{5: (True, ()), 6: (True, (0,)), 7: (True, (0, 1)), 8: (True, (1,))},
 }
-"""By orientation tag: whether rows and columns change places, then which axes are mirrored, to be as stored again."""
+"""By orientation tag: whether to swap rows and columns, then which axes to mirror, to restore the stored order."""
 _MAX_COLOUR = 32  # channels of a grey JPEG may differ by rounding; beyond this a mask is coloured
 
 
@@ -54,7 +54,7 @@ def decode_image(path: Path) -> Pixels:
     """Read an image as (H, W, 3) uint8 RGB.
 
     Raises:
-        BenchError: If the file is absent, empty, truncated or no image.
+        BenchError: If the file is missing, empty, truncated or not an image.
     """
     pixels = _read(path)
     if pixels.ndim == 2:
@@ -69,7 +69,7 @@ def decode_mask_grey(path: Path, *, threshold: int = MASK_THRESHOLD) -> Pixels:
 
     Args:
         path: The file.
-        threshold: Where it will be cut.
+        threshold: Grey value of the later binarisation.
     Raises:
         BenchError: If the file cannot be read, is coloured, holds the mask in its alpha channel only, or has
             foreground values that never exceed ``threshold`` (labels 0 and 1 cut at 127), which would give an empty
@@ -124,7 +124,7 @@ def _attempt(read: Callable[[Path], T], path: Path) -> T:
         return in_time(read, path)
     except BenchError:
         raise
-    except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
+    except Exception as error:  # decoders raise anything on broken bytes: OSError, SyntaxError, struct.error
         raise _unreadable(path, error) from error
 
 
@@ -142,7 +142,7 @@ def _whole(pixels: Pixels) -> Pixels:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim not in (2, 3) or not pixels.size:
-        raise ValueError(f"an array of shape {pixels.shape} is no picture")
+        raise ValueError(f"an array of shape {pixels.shape} is not a picture")
     return pixels
 
 
@@ -152,7 +152,7 @@ def open_picture(path: Path) -> Iterator[Any]:
 
     Raises:
         ValueError: More pixels than ``MAX_PIXELS``.
-        Exception: Whatever Pillow raises on bytes that are no picture.
+        Exception: Whatever Pillow raises on bytes that are not a picture.
     """
     from PIL import Image
 
@@ -170,7 +170,7 @@ def check_size(width: int, height: int) -> None:
         ValueError: Too many.
     """
     if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} px, more than the {MAX_PIXELS // 10**6} million pixels that are read")
+        raise ValueError(f"{width} x {height} px, more than the {MAX_PIXELS // 10**6} million pixels allowed")
 
 
 def _require_bytes(path: Path) -> None:
@@ -179,7 +179,7 @@ def _require_bytes(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> BenchError:
-    """Return the one line for a file that a decoder refused."""
+    """Return the message for a file that a decoder refused."""
     detail = " ".join(str(error).split()) or type(error).__name__
     detail = detail.replace(repr(str(path)), "it").replace(str(path), "it")
     return BenchError(f"cannot read image {path}: {detail}; download or unpack it again")
@@ -212,7 +212,7 @@ def _read_tiff(path: Path) -> NDArray[Any]:
     """Read the first page, by tifffile where it is plain samples, by Pillow where colours need conversion."""
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports broken tags beside raising
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports broken tags besides raising
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
         check_size(page.imagewidth, page.imagelength * page.imagedepth)

@@ -1,4 +1,4 @@
-"""Where generated files live, and folders that appear whole or not at all."""
+"""Where generated files are kept, and folders that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.runtime.atomic import FULL
 
 _TEMPORARY = re.compile(r"\.building-.+-[a-z0-9_]{8}")
 STALE_S = 24 * 3600
-"""A temporary folder untouched for so long belongs to a process that was killed."""
+"""A temporary folder untouched for this long belongs to a killed process, s."""
 
 
 def default_cache_dir() -> Path:
@@ -38,9 +38,9 @@ def build_folder(final: Path, build: Callable[[Path], None], *, needed_bytes: in
     Args:
         final: The folder to make; returned at once where it exists.
         build: Called with the temporary folder.
-        needed_bytes: Refuse beforehand if the disk has less than this free.
+        needed_bytes: Refuse in advance if less space is free.
     Raises:
-        BenchError: No space left, or no right to write; nothing is left behind then.
+        BenchError: No space left, or no write permission; nothing is left behind then.
     """
     if final.is_dir():
         return final
@@ -65,7 +65,7 @@ def _rename(folder: Path, final: Path) -> None:
 @contextlib.contextmanager
 def _temporary(final: Path) -> Iterator[Path]:
     folder = final.with_name(f".building-{final.name}-{secrets.token_hex(4)}")
-    folder.mkdir()  # not mkdtemp, which is private whatever the umask says: a cache may be shared
+    folder.mkdir()  # not mkdtemp, which ignores the umask: a cache may be shared
     try:
         yield folder
     finally:
@@ -74,7 +74,7 @@ def _temporary(final: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _one_line_errors(final: Path) -> Iterator[None]:
-    """Turn what the disk refuses into one line."""
+    """Turn disk errors into one line."""
     try:
         yield
     except OSError as error:

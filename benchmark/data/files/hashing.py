@@ -1,4 +1,4 @@
-"""Names for content: of files (what was read) and of pixels (what was seen)."""
+"""Hashes of content: of files (bytes) and of pixels (decoded)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _digest_of_file(path: Path) -> str:
 
 
 def content_hash(item: Item) -> str:
-    """Return a hash over the image's and the mask's file bytes, and over how they are read where that is unusual."""
+    """Return a hash over the bytes of image and mask, and over how they are read where that is unusual."""
     files = [file_hash(item.image_path), file_hash(item.mask_path)]
     plain = (item.channels, item.mask_threshold, item.mask_colours) == ("rgb", MASK_THRESHOLD, False)
     how = f"{item.channels} {item.mask_threshold}" + (" any colour" if item.mask_colours else "")

@@ -28,13 +28,13 @@ def read_values(path: Path) -> NDArray:
     """Read the stored values as (H, W): uint8, uint16 or another whole number, or float.
 
     Raises:
-        MapFault: The file is unreadable, has colours that differ, an alpha channel that varies, or another shape.
+        MapFault: The file is unreadable, is coloured, has a varying alpha channel, or another shape.
     """
     try:
         values = in_time(_read_array if path.suffix.lower() == ".npy" else _read_image, path)
     except FileNotFoundError:
         raise MapFault("missing") from None
-    except Exception as error:  # decoders raise what they like on broken bytes: OSError, SyntaxError, struct.error
+    except Exception as error:  # decoders raise anything on broken bytes: OSError, SyntaxError, struct.error
         raise MapFault("unreadable", " ".join(str(error).split()) or type(error).__name__) from None
     values = np.squeeze(values)
     if values.ndim == 3:
@@ -45,7 +45,7 @@ def read_values(path: Path) -> NDArray:
 
 
 def _read_array(path: Path) -> NDArray:
-    """Read an array whose head claims no more than a picture holds: numpy would ask for any amount of memory."""
+    """Read an array whose header claims no more than a picture: numpy would allocate any amount of memory."""
     _require_plain(path)
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
@@ -95,5 +95,5 @@ def read_map(path: Path) -> NDArray[np.uint8]:
             return np.asarray(image.convert("L") if image.mode != "L" else image)
     except FileNotFoundError:
         raise BenchError(f"map {path} is missing: run the cell again with --if-exists overwrite") from None
-    except Exception as error:  # decoders raise what they like on broken bytes
+    except Exception as error:  # decoders raise anything on broken bytes
         raise BenchError(f"map {path} is unreadable ({error}); run the cell again with --if-exists overwrite") from None

@@ -1,6 +1,6 @@
-"""Read masks that others saved, of any kind that has one meaning, and tell what kind it was.
+"""Read masks of unknown origin, of any unambiguous kind, and report the kind.
 
-The datasets' own masks go through ``decode``; here come the masks against which others' maps are scored.
+The datasets' masks go through ``decode``; these are masks against which maps of other methods are scored.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from benchmark.data.listing.items import MASK_THRESHOLD, Item
 from benchmark.errors import BenchError
 
 KINDS = {
-    "0/1": "hold 0 and 1 only; 1 is taken as foreground",
+    "0/1": "hold 0 and 1 only; 1 is read as foreground",
     "1-bit": "are 1-bit; read as 0 and 255",
     "16-bit": "are 16-bit; read as 8 bits",
-    "soft": f"have grey levels between; foreground is above {MASK_THRESHOLD}",
-    "inverted": "look inverted: most of the image and of its border is foreground; scored as they are",
+    "soft": f"have intermediate grey levels; foreground is above {MASK_THRESHOLD}",
+    "inverted": "look inverted: most of the image and of its border is foreground; scored unchanged",
     "empty": "have no foreground: Dice is 0 whatever the map",
 }
-"""What may be odd about a mask, and how it was taken."""
+"""What may be unusual about a mask, and how it was read."""
 
 _SOFT_LEVELS = (32, 223)
 _SOFT_SHARE = 0.01  # ClinicDB's masks, smoothed at their outlines, reach 0.002 of their foreground
@@ -41,7 +41,7 @@ def read_truth(item: Item) -> NDArray[np.uint8]:
 
 def look_at_truth(item: Item) -> tuple[NDArray[np.uint8], list[str]]:
     """Read a mask as ``read_truth`` does, and return the keys of ``KINDS`` that hold for it."""
-    if item.mask_threshold != MASK_THRESHOLD or item.mask_colours:  # its dataset says what its values mean
+    if item.mask_threshold != MASK_THRESHOLD or item.mask_colours:  # its dataset defines its values
         grey = read_mask_grey(item)
         return grey, _looks(grey)
     path = item.mask_path

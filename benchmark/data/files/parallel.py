@@ -1,4 +1,4 @@
-"""A function over many files: on several cores, in order, in memory that does not grow with their number."""
+"""Apply a function to many files: on several cores, in order, in bounded memory."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def ahead(function: Callable[[In], Out], values: Iterable[In]) -> Iterator[Out]:
 
 
 def num_threads() -> int:
-    """Threads for work outside torch: as many as torch is told to take by OMP_NUM_THREADS, else one for each core."""
+    """Threads for work outside torch: as many as OMP_NUM_THREADS says, else one per core."""
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(given) if given.isdigit() and int(given) > 0 else os.cpu_count() or 1

@@ -25,7 +25,7 @@ def read_image(item: Item) -> NDArray[np.uint8]:
 
 
 def read_mask_grey(item: Item) -> NDArray[np.uint8]:
-    """Read an item's mask as (H, W) uint8 grey: as stored where it is cut at 127, else cut already, 0 and 255.
+    """Read an item's mask as (H, W) uint8 grey: as stored if its threshold is 127, else thresholded, 0 and 255.
 
     Of a coloured mask the greatest channel counts: black is background.
     """
@@ -47,7 +47,7 @@ def read_mask(item: Item) -> NDArray[np.bool_]:
 
 
 def looks_like_mask(path: Path) -> bool:
-    """Whether an image file is black and white: grey, with hardly a value between; JPEG may blur the outlines."""
+    """Return whether an image file is black and white, but for outlines that JPEG blurs."""
     try:
         grey = decode_mask_grey(path, threshold=0)
     except BenchError:  # coloured, as an image should be
@@ -56,7 +56,7 @@ def looks_like_mask(path: Path) -> bool:
 
 
 def swapped(item: Item) -> BenchError:
-    """Return the error for an item whose two files have changed places."""
+    """Return the error for an item whose two files are swapped."""
     return BenchError(
         f"image {item.image_path} looks like a mask, and mask {item.mask_path} like a photograph: exchange the two "
         "folders"

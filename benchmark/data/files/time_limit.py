@@ -1,7 +1,7 @@
-"""Reading with a time limit: a network disk that has died, or a file that somebody holds, must not hang a run for ever.
+"""Reading with a time limit: a dead network disk, or a file that another process blocks, must not hang a run.
 
-A read that does not return cannot be stopped from within a process. It is left behind in a thread of its own, which
-ends with the process, and the caller goes on with an error that names the file.
+A read that does not return cannot be stopped from within a process. It stays behind in its own thread, which
+ends with the process, and the caller gets an error that names the file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def in_time(read: Callable[[Path], T], path: Path) -> T:
     def run() -> None:
         try:
             came.append(read(path))
-        except BaseException as error:  # the caller's to handle
+        except BaseException as error:  # the caller handles it
             raised.append(error)
 
     thread = threading.Thread(target=run, name=f"reading {path.name}", daemon=True)
@@ -44,7 +44,7 @@ def in_time(read: Callable[[Path], T], path: Path) -> T:
     if raised:
         raise raised.pop()
     raise BenchError(
-        f"cannot read {path}: no answer within {limit:g} s; check its disk and who holds the file "
+        f"cannot read {path}: no answer within {limit:g} s; check the disk, and which process blocks the file "
         "(BENCH_READ_LIMIT_S gives a slow disk more time)"
     )
 

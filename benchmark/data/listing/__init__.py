@@ -1,1 +1,1 @@
-"""What a dataset consists of: layouts, folders, manifests, groups; a folder becomes a list of items."""
+"""From a folder to a list of items: layouts, folders, manifests, groups."""

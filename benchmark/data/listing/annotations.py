@@ -1,6 +1,6 @@
 """Outlines and boxes instead of masks: COCO and LabelMe files, drawn once into mask files by scikit-image.
 
-A pixel is foreground where its centre lies in a shape: pixel (row, column) has its centre at (row + 0.5, column + 0.5),
+A pixel is foreground if its centre is inside a shape: pixel (row, column) has its centre at (row + 0.5, column + 0.5),
 as COCO and LabelMe count from the corner. Several shapes of one image are united.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 Shapes = Literal["polygons", "boxes"]
 VERSION = 1
-"""Raise it whenever the same annotations would give other pixels: it is part of the folder's name."""
+"""Increase it whenever the same annotations would give different pixels: it is part of the folder's name."""
 
 Points = tuple[tuple[float, float], ...]
 """Corners (x, y) in pixels."""
 
 DRAWN = "drawn-masks"
-"""Folder in the cache for masks that no file holds."""
+"""Folder in the cache for masks that are drawn, not read."""
 
 MAX_CORNERS = 100_000
 _MAX_BYTES = 256 << 20
@@ -37,7 +37,7 @@ _MAX_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Outline:
-    """What is annotated of one image.
+    """The annotation of one image.
 
     Attributes:
         name: File name of the image, as annotated; it may hold folders.
@@ -51,11 +51,11 @@ class Outline:
 
 
 def read_annotations(files: Sequence[Path], *, shapes: Shapes, labels: Sequence[str]) -> dict[str, Outline]:
-    """Return what COCO or LabelMe files annotate, by name of the image.
+    """Return the annotations of COCO or LabelMe files, by image name.
 
     Args:
         files: One COCO file, or one LabelMe file per image.
-        shapes: Outlines, or the boxes in their place.
+        shapes: Outlines, or boxes instead.
         labels: Categories that are foreground; every one if empty.
     Raises:
         BenchError: A file cannot be read, has neither form, or holds a shape that cannot be drawn; the file is named.
@@ -105,7 +105,7 @@ def _coco(payload: Mapping[str, Any], shapes: Shapes, labels: Sequence[str]) -> 
             drawn[one["image_id"]] += [_corners(zip(part[::2], part[1::2], strict=True)) for part in flat]
         else:
             raise ValueError(
-                f'annotation {one.get("id")} has no polygon (a run-length code is not read): set shapes = "boxes" to '
+                f'annotation {one.get("id")} has no polygon (run-length code is not read): set shapes = "boxes" to '
                 "draw boxes, or export polygons or masks"
             )
     for image in payload["images"]:
@@ -123,7 +123,7 @@ def _labelme(payload: Mapping[str, Any], labels: Sequence[str]) -> Iterable[Outl
             (x1, y1), (x2, y2) = points
             points = ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
         elif kind != "polygon":
-            raise ValueError(f"a shape of type {kind!r} has no area that is read; expected polygon or rectangle")
+            raise ValueError(f"a shape of type {kind!r} is not supported; expected polygon or rectangle")
         polygons.append(points)
     size = payload.get("imageWidth"), payload.get("imageHeight")
     known = (int(size[0]), int(size[1])) if size[0] and size[1] else None
@@ -138,7 +138,7 @@ def _corners(points: Iterable[Any]) -> Points:
 
 
 def draw(polygons: Sequence[Points], height: int, width: int) -> NDArray[np.uint8]:
-    """Return a mask (H, W) uint8, 255 where a pixel's centre lies in a polygon."""
+    """Return a mask (H, W) uint8, 255 where a pixel's centre is inside a polygon."""
     import numpy as np
     from skimage.draw import polygon
 
@@ -152,7 +152,7 @@ def draw(polygons: Sequence[Points], height: int, width: int) -> NDArray[np.uint
 def draw_masks(
     outlines: Mapping[str, Outline], images: Mapping[str, Path], *, cache_dir: Path | None = None
 ) -> dict[str, Path]:
-    """Draw the masks of images once, as uncompressed bitmaps in the cache folder, and return them by id.
+    """Draw the masks of images once, as uncompressed bitmaps in the cache folder, and return their paths by id.
 
     Args:
         outlines: Annotations by id of the image.

@@ -37,12 +37,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a dataset before any file is seen.
+    """Facts about a dataset, known before any file is read.
 
     Attributes:
         name: The name used on the command line and in records.
         title: The name printed in tables.
-        expected: Number of images in the original distribution; 0 where that is not known.
+        expected: Number of images in the original distribution; 0 if unknown.
         source: Where to get it.
         licence: Its terms in one line.
         synthetic: True where the images are drawn by this package.
@@ -94,7 +94,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "neopolyp": ("bkai-igh-neopolyp", "NeoPolyp"),
     "sun-seg": ("SUN-SEG", "SUN-SEG-Annotation"),
 }
-"""What the folder of a dataset may be called whose layout is a manifest of this package (``manifests/``)."""
+"""Names that a dataset's folder may have, for datasets with a packaged manifest (``manifests/``)."""
 
 _PHANTOM = tuple(
     DatasetInfo(name, domain.title, domain.num_images, "drawn by this package", "MIT, as this package", synthetic=True)
@@ -113,7 +113,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Names that stand for several datasets."""
 
 MANIFESTS: dict[str, Manifest] = {}
-"""Datasets that were given by their manifest in this process, by name."""
+"""Datasets given by a manifest in this process, by name."""
 
 ENDOSCENE_PARTS = ("clinicdb", "cvc300")
 
@@ -132,7 +132,7 @@ def dataset_info(name: str) -> DatasetInfo:
 
 
 def expand_datasets(names: Iterable[str], root: Path | None = None) -> list[str]:
-    """Replace group names by their members, each dataset once, in the order asked for.
+    """Replace group names by their members, each dataset once, in the given order.
 
     Args:
         names: Datasets, groups, names of folders below ``root`` that hold ``images`` and ``masks``, or manifests
@@ -167,12 +167,12 @@ def register_manifest(path: Path) -> str:
 
 
 def _unknown(name: str, root: Path | None) -> BenchError:
-    """Return the error for a name that is no dataset: what lies in a folder of that name, or the nearest match."""
+    """Return the error for an unknown dataset: the content of a folder of that name, or the nearest match."""
     folder = None if root is None or "/" in name else root / name
     if folder is None or not name.strip(". ") or not folder.is_dir():
         return unknown_name("dataset", name, [*DATASETS, *GROUPS])
     lies = what_lies_in(folder)
-    return BenchError(f"folder {folder} is no dataset: expected images/ and masks/ there, found {lies}; or a manifest")
+    return BenchError(f"folder {folder} is not a dataset: expected images/ and masks/, found {lies}; or a manifest")
 
 
 def _is_known(name: str, root: Path | None) -> bool:
@@ -248,7 +248,7 @@ def _by_packaged_manifest(name: str, root: Path, cache_dir: Path | None) -> list
 
 
 def _base(name: str, root: Path | str | None, cache_dir: Path | None) -> Path:
-    """Return the folder below which a dataset lies; drawn ones are drawn first."""
+    """Return the folder that contains a dataset; synthetic ones are drawn first."""
     if name in FAULTS:
         return materialise_faulty(cache_dir)
     return materialise_phantom(cache_dir) if dataset_info(name).synthetic else resolve_root(root)

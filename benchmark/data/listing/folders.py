@@ -1,4 +1,4 @@
-"""Find folders whatever their spelling, and pair images with masks by stem."""
+"""Find folders under any spelling, and pair images with masks by stem."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MASK_SUFFIXES = ("mask", "segmentation", "seg", "gt", "groundtruth", "label")
 """Words that may follow the image's name in a mask's name: ``f01_mask.png``, ``f01-GT.png``."""
 
 _MASK_SUFFIX = re.compile(rf"[_-](?:{'|'.join(MASK_SUFFIXES)})$", re.IGNORECASE)
-_JUNK = frozenset({"__MACOSX"})  # what a Mac's zip holds beside the files
+_JUNK = frozenset({"__MACOSX"})  # extra folder in zip files made on macOS
 _BUNDLE_PARENTS = frozenset({"testdataset", "traindataset"})
 
 
@@ -35,12 +35,12 @@ class Pair:
 
 
 def same_name(name: str) -> str:
-    """Reduce a folder name to what copies of a dataset agree on: letters and digits, lower case."""
+    """Normalise a folder name: letters and digits, lower case."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def subfolder(base: Path, path: str) -> Path | None:
-    """Return the folder ``path`` below ``base`` ("" is ``base``), blind to case, spaces and hyphens."""
+    """Return the folder ``path`` below ``base`` ("" is ``base``), ignoring case, spaces and hyphens."""
     folder = base
     for step in filter(None, path.split("/")):
         wanted = same_name(step)
@@ -74,7 +74,7 @@ def folders_in(folder: Path) -> list[Path]:
     try:
         names = in_time(_folder_names, folder)
     except OSError as error:
-        raise BenchError(f"cannot read folder {folder}: {error.strerror}; check its path and rights") from error
+        raise BenchError(f"cannot read folder {folder}: {error.strerror}; check its path and permissions") from error
     return [folder / name for name in sorted(names)]
 
 
@@ -84,7 +84,7 @@ def _folder_names(folder: Path) -> list[str]:
 
 
 def _holds(kind: Callable[[], bool]) -> bool:
-    """Whether an entry is of a kind; a link that leads to itself is of none."""
+    """Return whether an entry is of a kind; a link to itself is of none."""
     try:
         return kind()
     except OSError:
@@ -92,7 +92,7 @@ def _holds(kind: Callable[[], bool]) -> bool:
 
 
 def what_lies_in(folder: Path) -> str:
-    """Return what a folder holds, for a message: folders, and files by suffix."""
+    """Describe a folder's content for a message: folders, and files by suffix."""
     folders = [f"{path.name}/" for path in folders_in(folder)]
     counts = Counter(path.suffix.lower() or path.name for path in folder.iterdir() if path.is_file())
     files = [f"{number} {suffix}" for suffix, number in counts.most_common()]
@@ -104,7 +104,7 @@ def image_files(folder: Path) -> list[Path]:
     try:
         names = in_time(_image_names, folder)
     except OSError as error:
-        raise BenchError(f"cannot read folder {folder}: {error.strerror}; check its path and rights") from error
+        raise BenchError(f"cannot read folder {folder}: {error.strerror}; check its path and permissions") from error
     return [folder / name for name in sorted(names, key=natural_key)]
 
 
@@ -115,15 +115,15 @@ def _image_names(folder: Path) -> list[str]:
 
 
 def looks_like_image(name: str) -> bool:
-    """Whether a file is an image by its name; hidden files are none."""
+    """Return whether a file is an image by its suffix; hidden files are not."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (hot loop)
 
 
 def refuse_pipe(path: Path) -> bool:
-    """Return False for what is no file.
+    """Return whether a path is a file.
 
     Raises:
-        BenchError: It is a named pipe, whose reader would wait for somebody to write.
+        BenchError: It is a named pipe, whose reader would wait for a writer.
     """
     if path.is_fifo():
         raise BenchError(f"cannot read {path}: it is a named pipe, expected an image file; remove it")
@@ -131,12 +131,12 @@ def refuse_pipe(path: Path) -> bool:
 
 
 def composed(name: str) -> str:
-    """Return a name with accents composed: a Mac stores one as letter and accent, others as one character."""
+    """Return a name with composed accents: macOS stores letter and accent apart, others as one character."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def without_mask_suffix(masks: dict[str, Path], images: Collection[str]) -> dict[str, Path]:
-    """Return masks by the id of their image, where they are called as the image with a word behind.
+    """Return masks by the id of their image, where they are named as the image with a suffix word.
 
     Masks whose name is an image's keep it; the others lose one of ``MASK_SUFFIXES`` where that gives an image's name.
     """
@@ -165,7 +165,7 @@ def by_id(folder: Path, pattern: str, *, preferred: str = "") -> dict[str, Path]
     Raises:
         BenchError: If two files claim one id.
     """
-    stems = re.compile(pattern, re.DOTALL)  # a name with a line end is refused by name, not overlooked
+    stems = re.compile(pattern, re.DOTALL)  # a name with a line end is reported, not ignored
     found: dict[str, Path] = {}
     files = image_files(folder)
     twice = {path.stem for path in files if path.suffix.lower() == preferred}
@@ -177,7 +177,7 @@ def by_id(folder: Path, pattern: str, *, preferred: str = "") -> dict[str, Path]
             continue
         first = found.setdefault(composed(match["id"]), path)
         if first is not path:
-            raise BenchError(f"{path} and {first.name} claim the same id {match['id']!r}: remove one of the two")
+            raise BenchError(f"{path} and {first.name} have the same id {match['id']!r}: remove one of the two")
     return found
 
 
@@ -201,5 +201,5 @@ def _orphan_message(files: list[Path], what: str, other: str, right: dict[str, P
     remedy = f"add the {other}{many}{place} or remove the {what}{many}"
     if spare:
         names = f"{other}s without {what} are called {shown([f.name for f in spare], 3)}"
-        remedy = f"{names}; {remedy}, or say in a manifest how names pair (image_id, mask_id)"
+        remedy = f"{names}; {remedy}, or define in a manifest how names pair (image_id, mask_id)"
     return f"{what}{many} without {other} in {files[0].parent}: {shown([f.name for f in files])}; {remedy}"

@@ -1,4 +1,4 @@
-"""Which of the known datasets are on disk."""
+"""The known datasets that are on disk."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class DatasetRow:
 
 
 def list_datasets(root: Path | str | None = None) -> list[DatasetRow]:
-    """Return every known dataset with what is on disk; without any data root nothing is.
+    """Return every known dataset with its images on disk; none without a data root.
 
     Raises:
-        BenchError: If a data root is named and is no folder.
+        BenchError: If a data root is given and is not a folder.
     """
     if root is not None or os.environ.get("BENCH_DATA_ROOT"):
         root = resolve_root(root)
@@ -50,7 +50,7 @@ def list_datasets(root: Path | str | None = None) -> list[DatasetRow]:
 def _row(name: str, root: Path | str | None) -> DatasetRow:
     info = DATASETS[name]
     if info.synthetic:
-        text = "drawn when first used; synthetic"
+        text = "drawn on first use; synthetic"
         return DatasetRow(name, info.title, True, info.expected, info.expected, "", text, info.licence)
     absent = DatasetRow(name, info.title, False, 0, info.expected, "", f"get it from {info.source}", info.licence)
     if root is None:
@@ -74,5 +74,5 @@ def found_datasets(root: Path | None = None) -> list[str]:
     """
     found = [row.name for row in list_datasets(root) if row.found]
     if not found:
-        raise BenchError(f"no dataset found below {root}; 'bench data list' says where to get each")
+        raise BenchError(f"no dataset found below {root}; 'bench data list' shows where to get each")
     return found

@@ -1,4 +1,4 @@
-"""What a dataset is made of: one image with its mask, and the errors that name what is absent."""
+"""One image with its mask, and the errors for missing datasets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Item:
         mask_path: The mask file.
         group: Items of one group show the same scene (a video sequence, a cluster of duplicates).
             Group names hold across datasets: CVC-300's frames carry the groups of CVC-ColonDB's.
-        part: The part the publisher put it in ("train", "validation", "test"), "" where there is none.
+        part: The publisher's part ("train", "validation", "test"), "" if there is none.
         channels: Order in which the image's colours are stored.
         mask_threshold: Its mask is foreground above this grey value.
         mask_colours: Its mask is coloured, and any colour is foreground.
@@ -52,7 +52,7 @@ class Item:
     mask_colours: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse an id that could not name the files of its map: found here, not after hours of training."""
+        """Refuse an id that cannot name the files of its map: here, not after hours of training."""
         if not _SAFE_ID.fullmatch(self.id) or self.id.strip(". ") == "":
             raise BenchError(
                 f"file name {str(self.image_path)!r} gives the id {self.id!r}, which cannot name its results; expected "
@@ -61,12 +61,12 @@ class Item:
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether it only stands for an image of a published set that is not on disk."""
+        """Whether it stands for an image of a published set that is not on disk."""
         return self.image_path == STAND_IN
 
 
 class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
-    """A dataset that is asked for and is not on disk.
+    """A requested dataset that is not on disk.
 
     Attributes:
         dataset: Its name.
@@ -74,8 +74,8 @@ class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
     """
 
     def __init__(self, dataset: str, source: str, *, looked_in: Path, fetchable: bool = True, advice: str = "") -> None:
-        """Say what is missing, where it was looked for (in the message only) and where to get it."""
-        how = f" ('bench data fetch {dataset}' does it or says how)" if fetchable else ""
+        """Name what is missing, where it was searched (in the message only) and where to get it."""
+        how = f" ('bench data fetch {dataset}' downloads it or explains how)" if fetchable else ""
         self.dataset = dataset
         self.reason = f"not found; get it from {source}"
         super().__init__(
@@ -84,7 +84,7 @@ class DatasetMissing(BenchError):  # noqa: N818 (reads as what it says)
         self._facts = {"source": source, "looked_in": looked_in, "fetchable": fetchable}
 
     def advised(self) -> DatasetMissing:
-        """Return the same error with the option that goes on without the dataset, for commands that have it."""
+        """Return the same error with the option to continue without the dataset, for commands that have it."""
         facts: dict[str, Any] = self._facts
         return DatasetMissing(self.dataset, **facts, advice="; or pass --allow-missing to run the rest")
 

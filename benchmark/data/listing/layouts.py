@@ -40,7 +40,7 @@ class Folders:
     """A folder of images and a folder of masks.
 
     Attributes:
-        names: Names that the dataset's own folder goes by; "" is the data root itself.
+        names: Names of the dataset's own folder; "" is the data root itself.
         images: Path of the image folder inside it ("" is the folder itself).
         masks: Path of the mask folder inside it.
         image_id: Regular expression on the image's stem with a group ``id``; others are strays.
@@ -141,7 +141,7 @@ LAYOUTS: dict[str, tuple[Alternative, ...]] = {
 
 
 class LayoutFault(BenchError):  # noqa: N818 (reads as what it says)
-    """A folder with a dataset's name and no usable content; another layout may still fit."""
+    """A folder with a dataset's name but no usable content; another layout may still fit."""
 
 
 def find_pairs(name: str, root: Path, expected: int) -> list[Pair]:
@@ -184,14 +184,14 @@ def is_own_folder(folder: Path) -> bool:
 
 
 def _explain_nothing(alternatives: tuple[Alternative, ...], root: Path, fault: LayoutFault | None) -> None:
-    """Raise the fault met, or one for a folder that has the right name and no known content."""
+    """Raise the error found, or one for a folder with the right name and unknown content."""
     if fault is not None:
         raise fault
     own = alternatives[0][0].names
     for home in homes(root, tuple(n for n in own if n)):
         inside = " or ".join(dict.fromkeys(f.images or "N.tiff" for a in alternatives for f in a if f.names == own))
         lies = what_lies_in(home)
-        raise LayoutFault(f"folder {home} holds no images in a known layout: expected {inside} there, found {lies}")
+        raise LayoutFault(f"folder {home} holds no images in a known layout: expected {inside} in it, found {lies}")
 
 
 def _read(alternative: Alternative, root: Path) -> list[Pair]:
@@ -200,7 +200,7 @@ def _read(alternative: Alternative, root: Path) -> list[Pair]:
         for pair in _read_folders(folders, root):
             first = pairs.setdefault(pair.id, pair)
             if first is not pair:
-                raise BenchError(f"{pair.image} and {first.image} claim the same id {pair.id!r}: remove one")
+                raise BenchError(f"{pair.image} and {first.image} have the same id {pair.id!r}: remove one")
     return sorted(pairs.values(), key=lambda pair: natural_key(pair.id))
 
 

@@ -1,6 +1,6 @@
-"""A dataset described by a small TOML file: where images and masks lie, how they pair, how they are read.
+"""A dataset described by a small TOML file: where images and masks are, how they pair, how they are read.
 
-The whole form, of which only ``name``, ``images`` and ``masks`` are required, stands in ``benchmark/data/README.md``.
+``benchmark/data/README.md`` shows every key; only ``name``, ``images`` and ``masks`` are required.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Manifest(BaseModel):
         negatives: Glob patterns of images without a polyp, which have no mask file: their masks are drawn black.
         masks: Glob patterns of mask files; what they match is never an image. Either these or ``annotations``.
         annotations: Glob patterns of COCO or LabelMe files, whose shapes are drawn into masks.
-        shapes: Outlines, or the boxes in their place.
+        shapes: Outlines, or boxes instead.
         labels: Categories that are foreground; every one if unset.
         match: What ``image_id`` and ``mask_id`` are matched with: the file's stem, or its path below ``root`` without
             suffix.
@@ -66,13 +66,13 @@ class Manifest(BaseModel):
         mask_threshold: Foreground where the mask's grey value is greater.
         mask_colours: Masks are coloured, and any colour is foreground.
         channels: Order in which the images' colours are stored.
-        expected: Images that the whole set has; 0 where that is not known.
+        expected: Images that the whole set has; 0 if unknown.
         source: Where to get it.
         licence: Its terms in one line.
         part: Which centre, modality or published part an image belongs to, by a regular expression with a group
             ``part`` on the id; for splits ``leave-out:PART`` and ``official``.
         part_names: Other names for parts.
-        group: What keeps images of one patient on one side of split ``grouped``.
+        group: Keeps images of one patient on one side of split ``grouped``.
     """
 
     model_config = _STRICT
@@ -102,7 +102,7 @@ class Manifest(BaseModel):
 
     @property
     def path(self) -> Path:
-        """The file that it was read from."""
+        """The manifest's file."""
         return self._path
 
     @field_validator("images", "masks", "negatives", "annotations", "labels", mode="before")
@@ -146,7 +146,7 @@ def load_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
-        BenchError: If it cannot be read, is no TOML, or a key is unknown, missing or wrong; the line is named.
+        BenchError: If it cannot be read, is not TOML, or a key is unknown, missing or wrong; the line is given.
     """
     try:
         text = read_text(path, max_bytes=MAX_TOML_BYTES)
@@ -159,7 +159,7 @@ def load_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         raise BenchError(_first_fault(path, text, error)) from error
     except ValueError as error:  # a name with a NUL in it is one, too
-        raise BenchError(f"manifest {path} is no TOML file: {error}") from error
+        raise BenchError(f"manifest {path} is not TOML: {error}") from error
 
 
 def packaged_manifest(name: str) -> Manifest:
@@ -174,15 +174,15 @@ def _pattern(text: str, group: str) -> str:
     try:
         compiled = regex.compile(text)
     except (regex.error, RecursionError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{text[:80]!r} is no regular expression: {error or type(error).__name__}") from error
+        raise ValueError(f"{text[:80]!r} is not a regular expression: {error or type(error).__name__}") from error
     if group not in compiled.groupindex:
         raise ValueError(f"{text!r} has no group called {group}: write (?P<{group}>...)")
     return text
 
 
 def _first_fault(path: Path, text: str, error: ValidationError) -> str:
-    """One line for what pydantic found first: file, line, key, what is wrong."""
-    fault = max(error.errors(), key=lambda one: one["type"] == "extra_forbidden")  # a misspelt key explains most
+    """Return pydantic's first error in one line: file, line, key, reason."""
+    fault = max(error.errors(), key=lambda one: one["type"] == "extra_forbidden")  # it explains most others
     keys = [str(key) for key in fault["loc"] if isinstance(key, str)]
     line = _line_of(text, keys)
     place = f"manifest {path}" + (f", line {line}" if line else "")
@@ -199,7 +199,7 @@ def _first_fault(path: Path, text: str, error: ValidationError) -> str:
 
 
 def _line_of(text: str, keys: Sequence[str]) -> int:
-    """Return the line on which a key (or its table) stands, 0 where it is not written plainly."""
+    """Return the line of a key (or its table), 0 if it is not found."""
     table: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[+([^\]]+)\]+", line)

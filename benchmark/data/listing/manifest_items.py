@@ -31,7 +31,7 @@ def manifest_items(manifest: Manifest, *, home: Path | None = None, cache_dir: P
     """
     root = home or manifest.path.parent / manifest.root
     if not root.is_dir():
-        raise BenchError(f"manifest {manifest.path}: root {root} is no folder; it is relative to the manifest")
+        raise BenchError(f"manifest {manifest.path}: root {root} is not a folder; it is relative to the manifest")
     pairs = _pairs(manifest, root, cache_dir) if manifest.images else []
     negatives = _by_id(manifest, root, manifest.negatives, manifest.image_id, "negatives") if manifest.negatives else {}
     known = {pair.id: pair.image for pair in pairs}
@@ -39,7 +39,7 @@ def manifest_items(manifest: Manifest, *, home: Path | None = None, cache_dir: P
     twice = sorted(negatives.keys() & known.keys())
     if twice:
         both = f"{negatives[twice[0]]} and {known[twice[0]]}"
-        raise BenchError(f"manifest {manifest.path}: {both} claim the same id {twice[0]!r}: narrow negatives")
+        raise BenchError(f"manifest {manifest.path}: {both} have the same id {twice[0]!r}: narrow negatives")
     pairs += pair_by_id(negatives, black_masks(negatives, cache_dir=cache_dir))
     pairs.sort(key=lambda pair: natural_key(pair.id))
     groups = _groups(manifest, [pair.id for pair in pairs])
@@ -104,7 +104,7 @@ def _glob(manifest: Manifest, root: Path, glob: str, what: str) -> list[Path]:
     try:
         return [path for path in root.glob(glob) if path.is_file() or refuse_pipe(path)]
     except (OSError, ValueError, NotImplementedError, RecursionError) as error:
-        raise BenchError(f"manifest {manifest.path}: {what} = {glob}: {error}; mend the pattern") from None
+        raise BenchError(f"manifest {manifest.path}: {what} = {glob}: {error}; fix the pattern") from None
 
 
 def _by_id(
@@ -124,7 +124,7 @@ def _by_id(
         if first is not path:
             wider = ', or set match = "path" and add a group prefix' if manifest.match == "stem" else ""
             remedy = f"narrow {what} or {what[:-1]}_id{wider}"
-            raise BenchError(f"manifest {manifest.path}: {path} and {first} claim the same id {name!r}: {remedy}")
+            raise BenchError(f"manifest {manifest.path}: {path} and {first} have the same id {name!r}: {remedy}")
     if not found:
         tried = ", ".join(globs)
         why = (

@@ -198,7 +198,7 @@ FAULTS: dict[str, Fault] = {
         "swapped": Fault("folders of images and masks exchanged", _swap, (r"look swapped",)),
         "missing-mask": Fault("an image without mask", _lose_mask, (r"image without mask",)),
         "missing-image": Fault("a mask without image", _lose_image, (r"mask without image",)),
-        "two-files": Fault("two files for one id", _two_files, (r"claim the same id",)),
+        "two-files": Fault("two files for one id", _two_files, (r"have the same id",)),
         "strays": Fault("files that belong to nothing", _strays, (r"strays +(?!none)\S",)),
         "truncated": Fault("an image cut short", _truncate, (r"cannot read image .*truncated",)),
         "empty-file": Fault("an image of 0 bytes", _empty_file, (r"it is empty \(0 bytes\)",)),

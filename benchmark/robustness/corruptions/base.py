@@ -1,4 +1,4 @@
-"""What a corruption is, which images it takes, and where its random numbers come from."""
+"""Definition of a corruption, the images it applies to, and its random numbers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Corruption:
     Attributes:
         name: As given on the command line.
         title: As printed in tables.
-        family: Where it comes from.
-        core: Whether the group ``core`` holds it.
+        family: Kind of its cause.
+        core: Whether it is in the group ``core``.
         levels: The parameter at severity 1 to 5.
         unit: What the parameter is, and its unit.
         summary: One sentence on the model behind it.
         apply: ``(image, level, bits) -> image``; draws every random number from ``bits``.
-        images: Which images it takes: any, those in colour, or grey ones (three equal channels).
-        version: Raised with every change of the pixels that it gives.
+        images: Images that it applies to: any, colour, or grey (three equal channels).
+        version: Increased with every change of its output.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Corruption:
     version: int = 1
 
     def __call__(self, image: Pixels, *, severity: int, seed: int) -> Pixels:
-        """Return the corrupted image; the one given stays as it is.
+        """Return the corrupted image; the input is unchanged.
 
         Args:
             image: RGB, (H, W, 3) uint8, at its own size; both sides at least 32 px.
             severity: 1 (mild) to 5.
-            seed: Of every random number drawn; ``corruption_seed`` gives the benchmark's.
+            seed: Of every random number; ``corruption_seed`` gives the benchmark's.
         Raises:
             BenchError: Another type, shape or size, a severity outside 1 to 5, or an image that the corruption does
                 not apply to.
@@ -67,7 +67,7 @@ class Corruption:
         return self.apply(image, self.levels[severity - 1], np.random.PCG64(seed))
 
     def fault(self, image: Pixels) -> str | None:
-        """Why this corruption does not apply to an image of the right type, or None where it does."""
+        """Return why this corruption does not apply to an image of the right type, or None if it does."""
         if self.images == "grey" and not is_grey(image):
             return "defined for grey images only (three equal channels), and this one is in colour; leave it out here"
         if self.images == "colour" and is_grey(image):
@@ -76,7 +76,7 @@ class Corruption:
 
     @property
     def hash(self) -> str:
-        """Eight hex digits over all that decides the pixels."""
+        """Eight hex digits over everything that decides the pixels."""
         return config_hash([self.name, self.levels, self.version])
 
 
@@ -107,7 +107,7 @@ def check_image(image: NDArray[np.generic]) -> None:
 
 def is_grey(image: Pixels) -> bool:
     """Whether the three channels are equal everywhere."""
-    return _equal(image[::16, ::16]) and _equal(image)  # few colour images pass the first, cheap look
+    return _equal(image[::16, ::16]) and _equal(image)  # few colour images pass the first, cheap test
 
 
 def channels(image: Pixels) -> int:

@@ -1,4 +1,4 @@
-"""What recording does: compression, a low resolution, two fields of one frame."""
+"""Artefacts of recording: compression, low resolution, interlacing."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Denoising in front of segmentation, and how well it restores an image that we made noisy ourselves."""
+"""Denoising in front of segmentation, and its quality on images with synthetic noise."""

@@ -31,7 +31,7 @@ class FrontEnd:
         summary: One sentence on the method, with its source.
         options: Every parameter that is not estimated from the image.
         apply: ``(image, **options) -> image``.
-        version: Raised with every change of the pixels that it gives.
+        version: Increased with every change of its output.
     """
 
     name: str
@@ -42,7 +42,7 @@ class FrontEnd:
     version: int = 1
 
     def __call__(self, image: Pixels) -> Pixels:
-        """Return the denoised image; the one given stays as it is.
+        """Return the denoised image; the input is unchanged.
 
         Raises:
             BenchError: If the image is not (H, W, 3) uint8 with sides of at least 32 px.
@@ -52,12 +52,12 @@ class FrontEnd:
 
     @property
     def label(self) -> str:
-        """How results and tables name it."""
+        """Name in results and tables."""
         return self.name
 
     @property
     def hash(self) -> str:
-        """Eight hex digits over all that decides the pixels."""
+        """Eight hex digits over everything that decides the pixels."""
         return config_hash([self.name, self.options, self.version])
 
 

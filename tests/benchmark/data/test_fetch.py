@@ -343,7 +343,7 @@ def test_gdown_resumes_and_reports(site: Site, root: Path) -> None:
     assert not (root / DOWNLOADS).exists()
     shutil.rmtree(root / "TestDataset")
     site.status = 404
-    with pytest.raises(BenchError, match=r"uc\?id=1: not there \(404 Not Found\)"):
+    with pytest.raises(BenchError, match=r"uc\?id=1: not found \(404 Not Found\)"):
         fetch("pranet-test", bundle, root)
 
 

@@ -218,7 +218,7 @@ def test_two_files_for_one_id_are_refused(tmp_path: Path, make_pairs: Maker) -> 
     home = tmp_path / "CVC-ColonDB"
     make_pairs(home, home, ["1"], "{}.tif", "p{}.tiff")
     make_pairs(home, home, ["1"], "{}.tiff", "p{}.tiff")
-    with pytest.raises(BenchError, match=r"1\.tiff? .*claim the same id '1'"):
+    with pytest.raises(BenchError, match=r"1\.tiff? .*have the same id '1'"):
         list_dataset("colondb", tmp_path)
 
 

@@ -124,7 +124,7 @@ def test_one_folder_a_patient_by_path_and_a_table_of_groups(tmp_path: Path, make
     )
     items = items_of(written(tmp_path, text))
     assert [(item.id, item.group) for item in items] == [(f"{p}-{n}", f"x-{p}") for p in ("p1", "p2") for n in "12"]
-    with pytest.raises(BenchError, match=r"claim the same id '1': .* or set match = .path."):
+    with pytest.raises(BenchError, match=r"have the same id '1': .* or set match = .path."):
         items_of(written(tmp_path, 'name = "x"\nimages = "*/im/*.png"\nmasks = "*/gt/*.png"\n'))
     text = 'name = "x"\nimages = "p1/im/*.png"\nmasks = "p1/gt/*.png"\n[group]\ntable = "groups.csv"\n'
     path = written(tmp_path, text)
@@ -161,9 +161,9 @@ def test_one_folder_a_patient_by_path_and_a_table_of_groups(tmp_path: Path, make
         (("masks", 'channels = "brg"\nmasks'), r"line 4: channels: Input should be 'rgb' or 'bgr', got 'brg'"),
         (("masks", "mask_threshold = 255\nmasks"), r"line 4: mask_threshold: .*less than or equal to 254, got 255"),
         (("masks", "mask_threshold = true\nmasks"), r"line 4: mask_threshold: .*integer, got True"),
-        (("masks", "image_id = '(?P<id>'\nmasks"), r"line 4: image_id: .*is no regular expression"),
+        (("masks", "image_id = '(?P<id>'\nmasks"), r"line 4: image_id: .*is not a regular expression"),
         (("masks", "mask_id = '.*'\nmasks"), r"line 4: mask_id: .*has no group called id: write \(\?P<id>\.\.\.\)"),
-        (('.png"\nmasks', '.png"\nimages = "b"\nmasks'), r"mine\.toml is no TOML file: .*line 4"),
+        (('.png"\nmasks', '.png"\nimages = "b"\nmasks'), r"mine\.toml is not TOML: .*line 4"),
         (("END", ""), ""),
     ],
 )
@@ -187,7 +187,7 @@ def test_what_is_wrong_is_named_with_its_line(
         ("[group]\n", r"line 5: group: expected either regex or table"),
         ("[group]\nregex = 'p'\n", r"line 6: group\.regex: 'p' has no group called group"),
         ("[group]\nregex = '(?P<group>p)'\n", r"group\.regex .* does not match a; every image needs a group"),
-        ("root = 'nowhere'\n", r"root .*nowhere is no folder; it is relative to the manifest"),
+        ("root = 'nowhere'\n", r"root .*nowhere is not a folder; it is relative to the manifest"),
         ("image_id = '(?P<id>x)'\n", r"images = frames/\*\.png below .*: 1 files match, none has the form"),
     ],
 )

@@ -77,7 +77,7 @@ def test_the_same_training_twice_gives_the_same_weights_and_another_is_refused(
     out, record = trained
     assert train(tmp_path / "again", shared_cache).sha256 == record.sha256
     assert train(out, shared_cache) == record
-    with pytest.raises(BenchError, match="holds another denoiser"):
+    with pytest.raises(BenchError, match="holds a different denoiser"):
         train(out, shared_cache, lr=2e-3)
 
 

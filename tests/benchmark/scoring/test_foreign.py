@@ -91,7 +91,7 @@ def test_binary_maps_of_zero_and_one(items: list[Item], tmp_path: Path) -> None:
     for i in range(4):
         Image.fromarray(np.greater(LEVELS, 90 + i).astype(np.uint8)).save(tmp_path / "maps" / f"m{i}.png")
     found = collect(tmp_path / "maps", items)
-    assert found.scales == {"8-bit": 1.0} and "1 is taken as probability 1" in found.describe()[0]
+    assert found.scales == {"8-bit": 1.0} and "1 is read as probability 1" in found.describe()[0]
     assert found.read(tmp_path / "maps" / "m0.png").max() == 1.0
 
 
@@ -174,7 +174,7 @@ def test_constant_maps_are_predictions(items: list[Item], tmp_path: Path) -> Non
     _two_valued(maps, 255, 0, 255, 0)
     found = collect(maps, items)
     assert len(found.paths) == 4 and found.faults == {}
-    assert found.describe() == ["constant maps (2) are scored as they are: m1.png, m3.png"]
+    assert found.describe() == ["constant maps (2) are scored unchanged: m1.png, m3.png"]
 
 
 def test_an_array_of_two_classes_is_explained(items: list[Item], tmp_path: Path) -> None:
