@@ -1,7 +1,7 @@
 """A benchmark and ablation harness for polyp segmentation.
 
 Importing this package loads nothing heavy; sub-modules, and the functions of ``benchmark.api`` (``run``, ``ablate``,
-``evaluate_maps``, ``load_results``, ...), are loaded on first use.
+``evaluate_maps``, ``load_model``, ``load_results``, ...), are loaded on first use.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ _API = (
     "ablate",
     "evaluate_checkpoint",
     "evaluate_maps",
+    "load_model",
     "load_results",
     "plan_study",
     "profile_models",
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # in the form that marks re-exports for type checkers
     from benchmark.api import ablate as ablate
     from benchmark.api import evaluate_checkpoint as evaluate_checkpoint
     from benchmark.api import evaluate_maps as evaluate_maps
+    from benchmark.api import load_model as load_model
     from benchmark.api import load_results as load_results
     from benchmark.api import plan_study as plan_study
     from benchmark.api import profile_models as profile_models

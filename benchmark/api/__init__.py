@@ -12,4 +12,5 @@ from benchmark.api.training import ablate as ablate
 from benchmark.api.training import plan_study as plan_study
 from benchmark.api.training import run as run
 from benchmark.api.training import tune as tune
+from benchmark.prediction.loaded import load_model as load_model
 from benchmark.report.records.frames import load_results as load_results

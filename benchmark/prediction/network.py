@@ -70,7 +70,7 @@ def network_of_run(run: str, *, results: Path, model: str | None, device: str) -
     Raises:
         BenchError: No such cell, missing or different weights, or a network file whose text has changed.
     """
-    paths = _find(run, results)
+    paths = cell_of(run, results)
     record = io.read_record(paths.record)
     if record.origin or record.best_sha256 is None or not paths.best.is_file():
         why = record.origin or f"status {record.status}"
@@ -117,7 +117,12 @@ def network_of_checkpoint(
     return Network(network.to(fabric.device).eval(), resolved, fabric, f"{spec.title} ({checkpoint.name})", spec)
 
 
-def _find(run: str, results: Path) -> CellPaths:
+def cell_of(run: str, results: Path) -> CellPaths:
+    """The files of a cell, by its folder, its name or a part of its name that fits one.
+
+    Raises:
+        BenchError: No cell fits, or several do.
+    """
     if (Path(run) / "run.json").is_file():
         return CellPaths(Path(run))
     layout = ResultsLayout(results)

@@ -110,6 +110,23 @@ def convert(
     return number, tick
 
 
+def read_frames(path: Path) -> Iterator[tuple[int, float | None, Pixels]]:
+    """Decode a video frame by frame: number from 0, seconds from its start, (H, W, 3) RGB.
+
+    Raises:
+        BenchError: It breaks off.
+    """
+    av = need_pyav()
+    number = 0
+    try:
+        with av.open(str(path)) as file:
+            for frame in file.decode(video=0):
+                yield number, frame.time, frame.to_ndarray(format="rgb24")
+                number += 1
+    except (av.FFmpegError, OSError) as error:
+        raise BenchError(f"video {path}: {_reason(error)} after {number} frames") from None
+
+
 def _batches(source: Any, stream: Any, size: int) -> Iterator[list[Frame]]:
     decoded = enumerate(source.decode(stream))
     while chunk := list(itertools.islice(decoded, size)):
