@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from benchmark.errors import BenchError
 from benchmark.prediction import outputs
 from benchmark.prediction.findings import Finding, field_of_view, find_parts
-from benchmark.prediction.network import Network, network_of_checkpoint, network_of_run
 from benchmark.prediction.sources import read_upright
+
+if TYPE_CHECKING:
+    from benchmark.prediction.network import Network
 
 Pixels = NDArray[np.uint8]
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (0,), (0, 1))
@@ -126,6 +129,8 @@ def load_model(
         >>> polyps = bench.load_model("unet/quick")  # doctest: +SKIP
         >>> polyps.predict("frame.png").findings()  # doctest: +SKIP
     """
+    from benchmark.prediction.network import network_of_checkpoint, network_of_run  # it loads torch
+
     if (run is None) == (checkpoint is None):
         raise BenchError("give either a cell (run) or a model and its checkpoint")
     if run is not None:
