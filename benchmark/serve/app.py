@@ -53,7 +53,7 @@ def make_app(
     facts: Mapping[str, Mapping[str, Any]],
     *,
     hosts: tuple[str, ...] | None = LOOPBACK,
-    token: str | None = None,  # fmt: skip
+    token: str | None = None,
 ) -> Access:
     """The application around loaded networks, behind its checks of who asks."""
     served = Served(models, facts)

@@ -152,7 +152,8 @@ def _zipped(path: Path) -> Iterator[Frame]:
                 part.write_bytes(_unpacked(archive, member))
                 yield Frame(number, member.filename, read_upright(part))
             except (BenchError, zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
-                yield Frame(number, member.filename, None, error=str(error) or "cannot be unpacked")
+                reason = " ".join(str(error).replace(f"{part} ", "").replace(f" {part}", "").split())
+                yield Frame(number, member.filename, None, error=reason or "cannot be unpacked")
             finally:
                 part.unlink(missing_ok=True)
 

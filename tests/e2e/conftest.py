@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from browser import chromium, visit  # noqa: F401 (fixtures)
 from harness import NET, TINY, Bench, bench_executable
+from page_server import page_server, picture, served_home  # noqa: F401 (fixtures)
 from preloaded import Preloaded
 from spread_study import alone, start  # noqa: F401 (fixtures)
 
