@@ -57,7 +57,7 @@ def field_of_view(image: Pixels) -> Field:
     """
     from scipy.ndimage import binary_fill_holes, label
 
-    bright = image.max(axis=2) > DARK
+    bright = (image[..., 0] > DARK) | (image[..., 1] > DARK) | (image[..., 2] > DARK)
     parts, count = label(bright, structure=_EIGHT)
     if not count:
         return np.ones(bright.shape, dtype=bool)

@@ -91,7 +91,7 @@ def answer(seen: Seen, models: Mapping[str, LoadedModel], asked: Asked) -> dict[
         "height_px": seen.image.shape[0],
         "field_px": seen.field_px,
         "field": text(png(seen.field)) if asked.picture else None,
-        "warnings": check_picture(seen.image),
+        "warnings": check_picture(seen.image, seen.field),
         "threshold": asked.threshold,
         "denoise": asked.denoise,
         "picture": text(png(seen.image)) if asked.picture else None,

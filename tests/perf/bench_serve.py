@@ -1,7 +1,7 @@
 """What `bench serve` adds to a network: seconds of a request over loopback against decoding and forward pass alone.
 
 ``python tests/perf/bench_serve.py`` sends one 574 x 500 px picture (drawn by phantom's rules, JPEG) to a server that
-holds BSANet with random weights at 352 px, on two threads; the rival decodes the same file, predicts and resizes in this
+holds BSANet with random weights at 352 px, on two threads; the rival decodes the same file and predicts it in this
 process. Requests and rivals alternate; the medians and their ratio are printed (goal: at most 1.3).
 """
 
@@ -21,7 +21,6 @@ import torch
 import uvicorn
 from PIL import Image
 
-from benchmark.config import load_recipe
 from benchmark.data.phantom.domains import DOMAINS
 from benchmark.data.phantom.draw import draw_sequence
 from benchmark.models.build import build_network
@@ -29,6 +28,7 @@ from benchmark.models.registry import get_spec
 from benchmark.prediction.loaded import LoadedModel
 from benchmark.prediction.network import Network
 from benchmark.prediction.sources import read_upright
+from benchmark.recipes.read import load_recipe
 from benchmark.runtime.device import make_fabric
 from benchmark.serve.app import make_app
 from benchmark.serve.server import listen
@@ -48,13 +48,11 @@ def main() -> None:
         path = Path(folder) / "picture.jpg"
         path.write_bytes(buffer.getvalue())
         served, bare = measure(loaded, path, options.requests)
-    ratio = statistics.median(served) / statistics.median(bare)
+    request, alone = (statistics.median(seconds) for seconds in (served, bare))
     print(
-        f"request {1e3 * statistics.median(served):.1f} ms, decoding and network alone {1e3 * statistics.median(bare):.1f} ms"
+        f"request {1e3 * request:.1f} ms, decoding and network alone {1e3 * alone:.1f} ms, ratio {request / alone:.3f}"
     )
-    print(
-        f"ratio {ratio:.3f} over {options.requests} pairs, BSANet at {options.size} px, {torch.get_num_threads()} threads"
-    )
+    print(f"{options.requests} pairs, BSANet at {options.size} px, {torch.get_num_threads()} threads")
 
 
 def bsanet(size: int) -> LoadedModel:
