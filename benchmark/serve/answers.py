@@ -125,12 +125,15 @@ def _of_model(name: str, title: str, one: Prediction, findings: Sequence[Finding
     }
 
 
-def png(pixels: Pixels | NDArray[np.bool_]) -> bytes:
-    """PNG of (H, W) or (H, W, 3) uint8, or of (H, W) bool in one bit."""
+def png(pixels: Pixels | NDArray[np.bool_], *, comment: str = "") -> bytes:
+    """PNG of (H, W) or (H, W, 3) uint8, or of (H, W) bool in one bit; a comment is kept in the file."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
+    buffer, info = io.BytesIO(), PngInfo()
+    if comment:
+        info.add_text("Comment", comment)
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1, pnginfo=info)
     return buffer.getvalue()
 
 

@@ -85,11 +85,11 @@ def write(export: Export, kind: Format) -> File:
 
 
 def _overlay(export: Export) -> File:
-    return File("overlay.png", "image/png", png(_marked(overlay(export.seen.image, export.mask))))
+    return File("overlay.png", "image/png", png(_marked(overlay(export.seen.image, export.mask)), comment=RESEARCH))
 
 
 def _mask(export: Export) -> File:
-    return File("mask.png", "image/png", png(export.mask))
+    return File("mask.png", "image/png", png(export.mask, comment=RESEARCH))
 
 
 def _json(export: Export) -> File:

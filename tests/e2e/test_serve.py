@@ -123,7 +123,8 @@ def test_each_export_can_be_read_back(page_server: Running, picture: bytes) -> N
         assert reply.status_code == 200, reply.text
         return reply.content
 
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(export("mask")))) > 0, mask)
+    masked = Image.open(io.BytesIO(export("mask")))
+    assert np.array_equal(np.asarray(masked) > 0, mask) and "not a medical device" in masked.info["Comment"]
     drawn = np.asarray(Image.open(io.BytesIO(export("overlay"))))
     assert drawn.shape[1] == shown.shape[1] and np.array_equal(drawn[: len(mask)][~mask], shown[~mask])
     found = json.loads(export("json"))
