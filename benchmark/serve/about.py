@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.prediction.loaded import LoadedModel
-from benchmark.report.records.cell_scores import CellScores
+from benchmark.report.records.grouping import regrouped
+from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 
@@ -69,16 +70,20 @@ def _scores(record: Record, dataset: str, results: Path) -> list[dict[str, Any]]
 
 def _interval(record: Record, dataset: str, protocol: str, results: Path) -> list[float] | None:
     """95 % interval over groups of images for this one training; None where the design gives none."""
-    from benchmark.report.records.blocks import stack_block
-    from benchmark.report.statistics.limits import not_estimable
-    from benchmark.report.statistics.model import fit_block, means
+    import pandas as pd
 
-    if not ResultsLayout(results).cell(record.cell).scores.is_file():
+    from benchmark.report.statistics.limits import not_estimable
+    from benchmark.report.statistics.model import fit_scores, means
+
+    path = ResultsLayout(results).cell(record.cell).scores
+    if not path.is_file():
         return None
-    rows = CellScores(results, protocol).of(record.cell, dataset)
+    rows = regrouped(io.read_scores(path))
+    rows = rows[(rows["protocol"] == protocol) & (rows["dataset"] == dataset)]
     if rows.empty or rows["dice"].isna().any():
         return None
-    fit = fit_block(stack_block(dataset, {record.model: [rows]}, [record.seed], column="dice"))
+    groups = pd.factorize(rows["group"])[0].astype("int64")
+    fit = fit_scores(rows["dice"].to_numpy()[None, None], groups)
     if not_estimable(fit.sizes):
         return None
     found = means(fit)
