@@ -121,7 +121,8 @@ class FSAM(nn.Module):
         width, context, reduced = config.width, config.context_width, config.reduced_width
         # Stride 2: nothing but two numbers per channel is read from the context, so a coarse one is enough.
         self.context = nn.Sequential(
-            ConvBlock(width, context, stride=2), ConvBlock(context, context, dilation=config.dilation)
+            ConvBlock(width, context, stride=config.context_stride),
+            ConvBlock(context, context, dilation=config.dilation),
         )
         self.fc = nn.Sequential(
             nn.Linear(context, config.squeeze), nn.ReLU(inplace=True), nn.Linear(config.squeeze, width)

@@ -50,6 +50,8 @@ class Config:
     """Channels after the FSAM, and of the decoder."""
     context_width: int = 32
     """Channels of the FSAM's convolution and dilated convolution, from which the weights are computed."""
+    context_stride: int = 2
+    """Stride of the FSAM's first convolution, 1 or 2; 2 leaves dilation little to reach on images below 256 px."""
     dilation: int = 2
     """Dilation of the FSAM's second convolution [paper]."""
     squeeze: int = 24
@@ -99,6 +101,8 @@ def _check(config: Config) -> None:
         raise ValueError(f"encoder_inner {config.encoder_inner}: each must be a multiple of groups={config.groups}")
     if config.width % config.num_heads or config.point_width % config.point_heads:
         raise ValueError("width and point_width must be multiples of their numbers of heads")
+    if config.context_stride not in (1, 2):
+        raise ValueError(f"context_stride {config.context_stride}: expected 1 or 2")
     if not 0 <= config.drop_path < 1:
         raise ValueError(f"drop_path {config.drop_path}: expected 0 <= drop_path < 1")
     # isam_weight: its convolution block ends in a ReLU, so that a weight of zero would never receive a gradient.

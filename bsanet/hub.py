@@ -115,6 +115,6 @@ def _answers(url: str) -> bool:
 def _how_to_get() -> str:
     cache = os.environ.get("HF_HOME", "~/.cache/huggingface")
     return (
-        f"fetch model.safetensors of {REPO} on a machine with a network (it lands below {cache}) and give it as "
-        "weights=FILE, or set pretrained=false"
+        f"run `hf download {REPO} model.safetensors` where there is a network (it lands below {cache}), give the file "
+        "(weights=FILE; in bench run --weights-dir DIR with DIR/bsanet.safetensors), or pass --set pretrained=false"
     )

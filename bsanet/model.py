@@ -1,7 +1,7 @@
 """BSANet, the bilateral spatial attention network for medical image segmentation: the assembly of its parts.
 
-Source: Journal of Computer Science and Software Applications 4(6), 2024, sections 3 and 4. No original code exists;
-README.md of this package maps each sentence to its line and marks each choice of ours.
+Source: Journal of Computer Science and Software Applications 4(6), 2024, sections 3 and 4. We know of no original
+code; README.md of this package maps each sentence to its line and marks each choice of ours.
 """
 
 from collections.abc import Iterable

@@ -16,14 +16,14 @@ def plan_words(found: Estimate) -> str:
     images = found.images
     counts = [(found.num_cells, "cell"), (len(found.networks), "network"), (len(set(found.request.seeds)), "seed")]
     cells, networks, seeds = (_count(*one) for one in counts)
-    recipes = "; ".join(
+    said = dict.fromkeys(  # recipes that differ in the starting weights alone read alike
         f"recipe {r.name}: {r.image_size} px, batch {r.batch_size}, {r.epochs} epochs, precision "
         + ("auto (32-true on a CPU, half on CUDA)" if r.precision == "auto" else r.precision)
         for r in found.recipes
     )
     tests = ", ".join(f"{name} {count}" for name, count in images.tests.items())
     return (
-        f"{cells}: {networks}, {seeds}; {recipes}; split "
+        f"{cells}: {networks}, {seeds}; {'; '.join(said)}; split "
         f"{images.split} (seed {images.seed}): {images.train} images to train, {images.val} to validate, to test "
         f"{tests}."
     )

@@ -29,8 +29,16 @@ def test_every_packaged_recipe_resolves_for_every_model(name: str, model: str) -
 
 @pytest.mark.parametrize("name", ["paper", "smoke", "quick"])
 def test_comparison_recipes_treat_all_models_alike(name: str) -> None:
-    hashes = {load_recipe(name, model=m).hash for m in ("unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet")}
+    models = ("unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet")
+    hashes = {load_recipe(name, model=m, overrides={"pretrained": False}).hash for m in models}
     assert len(hashes) == 1
+
+
+def test_the_paper_starts_bsanets_swin_blocks_from_imagenet_and_names_no_other_weights() -> None:
+    assert load_recipe("paper", model="bsanet").pretrained
+    assert not any(
+        load_recipe("paper", model=m).pretrained for m in ("unet", "unetplusplus", "pranet", "sanet", "ldnet")
+    )
 
 
 def test_hash_changes_with_every_field_but_the_name() -> None:

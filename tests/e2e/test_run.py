@@ -306,3 +306,13 @@ def test_command_one_of_the_readme(bench: Bench, tmp_path: Path) -> None:
     for row in rows:
         numbers = np.array([float(row[k]) for k in ("mDSC", "mIoU", "S_alpha", "F_beta_w", "E_phi_max", "MAE")])
         assert (numbers >= 0).all() and (numbers <= 1.001).all() and numbers[1] <= numbers[0]
+
+
+def test_the_papers_recipe_needs_swin_weights_unless_told(bench: Bench, tmp_path: Path) -> None:
+    call = ("run", "--models", "bsanet", "--datasets", "phantom-kvasir", "--recipe", "paper", "--no-track")
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    last = bench(*call, code=2, **offline).stderr.splitlines()[-1]
+    assert all(hint in last for hint in ("ImageNet", "hf download", "--weights-dir", "--set pretrained=false"))
+    assert not list((tmp_path / "results").rglob("run.json"))
+    planned = bench(*call, "--set", "pretrained=false", "--dry-run", "--no-time-first", **offline)
+    assert "random initialisation" in planned.stdout + planned.stderr
