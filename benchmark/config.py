@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -50,6 +50,8 @@ Noise = Literal[
     "smoke",
     "vignette",
 ]  # all but low_dose_ct, which takes seconds per image
+
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Recipe(BaseModel):
@@ -107,6 +109,14 @@ class Recipe(BaseModel):
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Optimiser.")
     lr: float = Field(1e-3, gt=0, description="Peak learning rate.")
     encoder_lr_scale: float = Field(1.0, ge=0, description="Factor on lr for the encoder's parameters.")
+    lr_factors: dict[str, NotNegative] = Field(
+        {},
+        description="Factor on lr for groups of parameters that the model names, {swin = 0.1}, or its encoder. "
+        "`bench models NAME` lists a model's groups.",
+    )
+    lr_warmups: dict[str, NotNegative] = Field(
+        {}, description="Epochs in which such a group's rate rises linearly to the schedule's, {swin = 5}."
+    )
     weight_decay: float = Field(0.0, ge=0, description="Weight decay on all parameters.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum (sgd only).")
     nesterov: bool = Field(False, description="Nesterov momentum (sgd only).")
@@ -278,6 +288,7 @@ _LATER = (
     *("tuned_trials", "micro_batch", "compile", "tf32", "cudnn_benchmark"),
     *("warmup_by", "plateau_epochs", "min_lr", "outputs", "denoise", "noise"),
     *("transforms", "focal_alpha", "focal_gamma", "ema_decay", "patience"),
+    *("lr_factors", "lr_warmups"),
 )
 _BEFORE_AUTO: dict[str, Any] = {"precision": "32-true", "channels_last": False}
 

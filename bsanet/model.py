@@ -81,6 +81,11 @@ class BSANet(nn.Module):
         """See `bsanet.losses.bsanet_loss`."""
         return bsanet_loss(outputs, mask, criterion=criterion)
 
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Groups that a recipe may give another learning rate: the Swin blocks, the only ones with ImageNet weights."""
+        blocks = [block for isam in self.isam if isinstance(isam, ISAM) for block in isam.blocks]
+        return {"swin": [parameter for block in blocks for parameter in block.parameters()]}
+
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """As torch's, but another variant's tensors are refused with the switches that differ."""
         if strict:

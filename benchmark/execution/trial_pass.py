@@ -39,9 +39,21 @@ def try_networks(cells: Sequence[Cell]) -> list[str]:
         try_recipe(recipe)
     for cell in {(cell.spec.name, cell.recipe.hash): replace(cell, ablation=()) for cell in cells}.values():
         network = build_network(cell.spec, cell.recipe, pretrained=False)
+        _check_groups(network, cell)
         if not any(cell.spec.name in table for table in (MODELS, FIELD, VARIANTS)):
             notes += [f"{cell.spec.title}: {note}" for note in try_network(network, cell.recipe, cell.spec.name)]
     return notes
+
+
+def _check_groups(network: Any, cell: Cell) -> None:
+    recipe = cell.recipe
+    if recipe.lr_factors or recipe.lr_warmups or recipe.encoder_lr_scale != 1:
+        from benchmark.training.optim import lr_groups
+
+        try:
+            lr_groups(network, recipe)
+        except BenchError as error:
+            raise BenchError(f"model {cell.spec.name}: {error}") from None
 
 
 def try_recipe(recipe: Recipe) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmark.models.groups import parameter_groups
 from benchmark.models.registry import build_model, get_spec, switches
 
 if TYPE_CHECKING:
@@ -47,11 +48,15 @@ def describe_model(name: str) -> dict[str, Any]:
         BenchError: Unknown model, or one that cannot be built.
     """
     spec = get_spec(name)
+    model = build_model(spec)
+    groups = {group: sum(p.numel() for p in parameters) for group, parameters in parameter_groups(model).items()}
     return {
         "name": spec.name,
         "title": spec.title,
         "summary": spec.summary,
-        "parameters": f"{count(build_model(spec)):,}",
+        "parameters": f"{count(model):,}",
         "built by": spec.target,
         "parts": "; ".join(f"{part}: {text}" for part, text in switches(spec).items()) or "none declared",
+        "learning-rate groups": "; ".join(f"{group}: {number:,} parameters" for group, number in groups.items())
+        or "none declared",
     }

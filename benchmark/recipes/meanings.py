@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 MEANINGS: dict[str, str] = {
+    **dict.fromkeys(
+        ("param_groups", "lr_mult", "lr_multipliers", "backbone_lr", "encoder_lr", "layer_lr"),
+        "use lr_factors, factors on lr by group of parameters, such as --set 'lr_factors={encoder = 0.1}'",
+    ),
     **dict.fromkeys(("learning_rate", "max_lr", "base_lr", "init_lr"), "use lr, the peak learning rate"),
     **dict.fromkeys(("num_epochs", "max_epochs", "n_epochs"), "use epochs"),
     **dict.fromkeys(("batchsize", "bs", "train_batch_size"), "use batch_size, images per step"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,10 +11,11 @@ from torch import nn
 
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
+from benchmark.models.groups import parameter_groups
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe, *, fused: bool = False) -> torch.optim.Optimizer:
-    """Build the recipe's optimiser, with the encoder's rate scaled where the recipe says so.
+    """Build the recipe's optimiser, with the rates of named groups scaled and warmed up where the recipe says so.
 
     Args:
         model: Its parameters.
@@ -22,12 +23,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe, *, fused: bool = False) -> 
         fused: One kernel for all parameters, which with a loss scaler decides on the device whether to skip.
     """
     kernels: dict[str, Any] = {"fused": True} if fused else {}
-    groups: list[dict[str, Any]] = []
-    encoder = {id(p) for p in _encoder_parameters(model)} if recipe.encoder_lr_scale != 1 else set()
-    rest = [p for p in model.parameters() if id(p) not in encoder]
-    groups.append({"params": rest, "scale": 1.0})
-    if encoder:
-        groups.append({"params": [p for p in model.parameters() if id(p) in encoder], "scale": recipe.encoder_lr_scale})
+    named = lr_groups(model, recipe)
+    apart = {id(p) for group in named for p in group["params"]}
+    rest = {"params": [p for p in model.parameters() if id(p) not in apart], "scale": 1.0, "warmup": 0.0}
+    groups = [rest, *(group for group in named if group["params"])]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             groups,
@@ -78,12 +77,44 @@ def set_lr(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float, *,
     """Set every group's rate for this step; ``plateau`` is what ``plateau_rate`` gave for this epoch."""
     rate = learning_rate(recipe, progress) if plateau is None else plateau
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["scale"]
+        warmup = group.get("warmup", 0.0)  # checkpoints of older versions have none
+        risen = (progress + 1e-3) / warmup if progress < warmup else 1.0
+        group["lr"] = rate * group["scale"] * risen
 
 
-def _encoder_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
-    for name in ("encoder", "resnet", "bkbone", "backbone"):
-        part = getattr(model, name, None)
-        if isinstance(part, nn.Module):
-            return part.parameters()
-    raise BenchError("encoder_lr_scale: this model names no encoder; leave the field at 1.0")
+def lr_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the groups of parameters that a recipe names: ``params``, ``scale`` and ``warmup`` of each.
+
+    A model declares groups by ``parameter_groups()``, name -> parameters; a group may be empty, as where an ablation
+    leaves its part out. ``encoder`` is known for every model that has one.
+
+    Raises:
+        BenchError: A name that the model does not declare, or a parameter in two of the groups.
+    """
+    factors = dict(recipe.lr_factors)
+    if recipe.encoder_lr_scale != 1:
+        if "encoder" in factors:
+            raise BenchError("encoder_lr_scale and lr_factors.encoder set the same rate; leave one out")
+        factors["encoder"] = recipe.encoder_lr_scale
+    names = dict.fromkeys([*factors, *recipe.lr_warmups])
+    if not names:
+        return []
+    known, groups = parameter_groups(model), []
+    taken: dict[int, str] = {}
+    for name in names:
+        if name not in known:
+            raise BenchError(_no_group(name, known, recipe))
+        held = {id(p) for p in known[name]}
+        if shared := next((taken[one] for one in held if one in taken), ""):
+            raise BenchError(f"lr_factors, lr_warmups: groups {shared} and {name} share parameters; leave one out")
+        taken |= dict.fromkeys(held, name)
+        params = [p for p in model.parameters() if id(p) in held]
+        groups.append({"params": params, "scale": factors.get(name, 1.0), "warmup": recipe.lr_warmups.get(name, 0.0)})
+    return groups
+
+
+def _no_group(name: str, known: Mapping[str, Any], recipe: Recipe) -> str:
+    if name == "encoder" and "encoder" not in recipe.lr_factors and "encoder" not in recipe.lr_warmups:
+        return "encoder_lr_scale: this model names no encoder; leave the field at 1.0"
+    groups = f"its groups are {', '.join(known)}" if known else "it declares none"
+    return f"lr_factors, lr_warmups: this model has no group of parameters {name!r}; {groups}"

@@ -41,6 +41,17 @@ def test_the_paper_starts_bsanets_swin_blocks_from_imagenet_and_names_no_other_w
     )
 
 
+def test_rates_of_groups_change_the_hash_only_where_they_are_set() -> None:
+    base = Recipe()
+    assert base.model_copy(update={"lr_factors": {}, "lr_warmups": {}}).hash == base.hash
+    factor, warmup = Recipe(lr_factors={"swin": 0.1}), Recipe(lr_warmups={"swin": 5})
+    assert len({base.hash, factor.hash, warmup.hash, Recipe(lr_factors={"swin": 0.2}).hash}) == 4
+    overrides = parse_overrides(["lr_factors={swin = 0.1}"])
+    assert load_recipe("smoke", model="bsanet", overrides=overrides).lr_factors == {"swin": 0.1}
+    with pytest.raises(BenchError, match=r"lr_factors\.swin = -1"):
+        load_recipe("smoke", model="bsanet", overrides={"lr_factors": {"swin": -1}})
+
+
 def test_hash_changes_with_every_field_but_the_name() -> None:
     base = Recipe()
     assert base.model_copy(update={"name": "other"}).hash == base.hash

@@ -268,3 +268,9 @@ def test_drop_takes_one_name_as_a_string() -> None:
 def test_importing_the_package_loads_neither_torch_nor_timm() -> None:
     code = "import sys, bsanet; sys.exit(bool({'torch', 'timm'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_swin_blocks_are_a_group_of_parameters() -> None:
+    groups = build().parameter_groups()
+    assert sum(parameter.numel() for parameter in groups["swin"]) == 2_700_360
+    assert build(drop="isam").parameter_groups() == {"swin": []}

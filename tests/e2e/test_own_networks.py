@@ -212,3 +212,22 @@ def test_a_training_starts_from_a_checkpoint_or_says_why_not(bench: Bench, tmp_p
     for asked, words in (("other.pt", "does not fit TinyNet"), ("absent.pt", "no such file, and no finished cell")):
         assert words in bench(*run, asked, code=2).stderr.splitlines()[-1]
     assert len(cells(tmp_path)) == 2
+
+
+def test_a_group_of_parameters_gets_its_own_rate_or_is_refused_before_training(bench: Bench, tmp_path: Path) -> None:
+    grouped = NET.replace(
+        "    def forward",
+        "    def parameter_groups(self):\n        return {'first': self.body[0].parameters()}\n\n    def forward",
+    )
+    (tmp_path / "grouped.py").write_text(grouped)
+    call = ("run", "--models", "./grouped.py", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
+    fixed = ("--no-track", "--no-time-first")
+    wrong = bench(*call, *fixed, "--set", "lr_factors={last = 0.1}", code=2).stderr.splitlines()[-1]
+    assert "no group of parameters 'last'; its groups are first" in wrong
+    assert not list((tmp_path / "results").rglob("run.json"))
+    bench(*call, *fixed, "--set", "lr_factors={first = 0.1}", "--set", "lr_warmups={first = 1}")
+    (path,) = (tmp_path / "results").rglob("run.json")
+    recipe = json.loads(path.read_text())["recipe"]
+    assert recipe["lr_factors"] == {"first": 0.1} and recipe["lr_warmups"] == {"first": 1.0}
+    shown = bench("recipes", "--fields").stdout
+    assert "lr_factors" in shown and "lr_warmups" in shown

@@ -18,12 +18,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmark.config import Recipe
+from benchmark.errors import BenchError
+from benchmark.models.groups import parameter_groups
 from benchmark.runtime.signals import exit_code
 from benchmark.store.checkpoint import load_state, save_state
 from benchmark.training.batches import epoch_positions
 from benchmark.training.loop import train
 from benchmark.training.losses import make_loss
-from benchmark.training.optim import learning_rate, make_optimizer, plateau_rate
+from benchmark.training.optim import learning_rate, make_optimizer, plateau_rate, set_lr
 from benchmark.training.state import Keeper
 from benchmark.training.validate import baseline_dice, dice_curve
 
@@ -205,6 +207,51 @@ def test_the_encoder_gets_its_own_rate() -> None:
     net.encoder, net.head = nn.Linear(2, 2), nn.Linear(2, 1)
     groups = make_optimizer(net, Recipe(optimizer="sgd", encoder_lr_scale=0.1)).param_groups
     assert [(len(g["params"]), g["scale"]) for g in groups] == [(2, 1.0), (2, 0.1)]
+
+
+class Grouped(nn.Module):
+    """Two layers and an encoder; the groups ``late`` and ``both`` overlap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.early, self.late = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1)
+
+    def parameter_groups(self) -> dict[str, Any]:
+        both = [*self.early.parameters(), *self.late.parameters()]
+        return {"early": self.early.parameters(), "late": self.late.parameters(), "both": both, "gone": []}
+
+
+def test_groups_that_a_model_names_get_their_own_rate_and_warm_up() -> None:
+    net = Grouped()
+    assert {name: len(held) for name, held in parameter_groups(net).items()} == {
+        **{"encoder": 2, "early": 2, "late": 2},
+        **{"both": 4, "gone": 0},
+    }
+    recipe = Recipe(lr=0.5, lr_factors={"late": 0.1, "gone": 3.0}, lr_warmups={"early": 4.0}, encoder_lr_scale=0.2)
+    optimizer = make_optimizer(net, recipe)
+    sizes = [sum(p.numel() for p in group["params"]) for group in optimizer.param_groups]
+    assert sizes == [0, 3, 6, 6], "the rest, late, encoder, early"
+    for progress, early in ((0.0, 0.001 / 4), (2.0, 2.001 / 4), (4.0, 1.0), (9.0, 1.0)):
+        set_lr(optimizer, recipe, progress)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates == pytest.approx([0.5, 0.05, 0.1, 0.5 * early])
+    assert len(make_optimizer(net, Recipe()).param_groups) == 1, "no group is named: one rate for all"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"lr_factors": {"swin": 0.1}},
+            "no group of parameters 'swin'; its groups are encoder, early, late, both, gone",
+        ),
+        ({"lr_warmups": {"late": 1.0}, "lr_factors": {"both": 0.1}}, "groups both and late share parameters"),
+        ({"encoder_lr_scale": 0.1, "lr_factors": {"encoder": 0.1}}, "set the same rate"),
+    ],
+)
+def test_groups_that_cannot_be_are_one_line(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(BenchError, match=said):
+        make_optimizer(Grouped(), Recipe(**fields))
 
 
 def test_a_model_without_a_loss_gets_the_mean_over_its_maps() -> None:
