@@ -49,6 +49,10 @@ def evaluate(
         bool, typer.Option("--allow-partial", help="Score the maps that exist, and print n of N.")
     ] = False,
     boundary: Annotated[bool, typer.Option("--boundary", help="Also HD95 and surface Dice, 2 px (maps only).")] = False,
+    lesions: Annotated[bool, typer.Option("--lesions", help="Also lesions and false alarms (maps only).")] = False,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Also Brier score and calibration error (maps only).")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this JSON file.")] = None,
     data_root: DataRoot = None,
     results: Results = Path("results"),
@@ -98,6 +102,7 @@ def evaluate(
             images=images,
             allow_partial=allow_partial,
             boundary=boundary,
+            on_request=[name for name, on in (("lesions", lesions), ("calibration", calibration)) if on],
             events=shown,
         )
     if json_file is not None:

@@ -10,6 +10,7 @@ import typer
 
 from benchmark.cli import complete
 from benchmark.cli.app import names
+from benchmark.cli.options import CacheDir, DataRoot
 
 Wide = Annotated[bool, typer.Option("--wide", help="One table with the test sets side by side, and their mean.")]
 Measures = Annotated[str | None, typer.Option(help="Only these measures; mDSC,mIoU with --wide, else all six.")]
@@ -23,6 +24,38 @@ CheckMarks = Annotated[
     bool, typer.Option("--check-marks", help="With --ablation: a column per part, checked where the part is kept.")
 ]
 Excel = Annotated[Path | None, typer.Option(metavar="FILE.xlsx", help="Also write a workbook, a worksheet per table.")]
+
+
+Lesions = Annotated[
+    bool,
+    typer.Option("--lesions", help="Print lesions found, false parts and false alarms instead; joins with --by."),
+]
+Overlap = Annotated[float | None, typer.Option(help="IoU from which --lesions counts a lesion as found; 0.5 if unset.")]
+Calibration = Annotated[
+    bool, typer.Option("--calibration", help="Print Brier score and calibration error instead; joins with --by.")
+]
+Boundary = Annotated[bool, typer.Option("--boundary", help="Print HD95 and surface Dice instead; joins with --by.")]
+Precision = Annotated[
+    bool, typer.Option("--precision", help="Print Dice, IoU, precision, recall and F2 at 0.5 instead; joins with --by.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnRequest:
+    """Measures that are taken from the kept maps where they are asked for."""
+
+    lesions: Lesions = False
+    overlap: Overlap = None
+    calibration: Calibration = False
+    boundary: Boundary = False
+    precision: Precision = False
+    data_root: DataRoot = None
+    cache_dir: CacheDir = None
+
+    @property
+    def asked(self) -> dict[str, bool]:
+        """Which tables are asked for, by option."""
+        return {f"--{name}": getattr(self, name) for name in ("lesions", "calibration", "boundary", "precision")}
 
 
 @dataclass(frozen=True, kw_only=True)

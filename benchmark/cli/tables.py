@@ -11,8 +11,8 @@ import typer
 from benchmark.cli import complete
 from benchmark.cli.app import RESULTS, OptionalValue, app, integers, names
 from benchmark.cli.options import Json, Results, expanded
-from benchmark.cli.printing import print_json, print_tables, say
-from benchmark.cli.table_options import PrintOptions
+from benchmark.cli.printing import events, print_json, print_tables, say
+from benchmark.cli.table_options import OnRequest, PrintOptions
 from benchmark.errors import BenchError
 
 ALL_LEAKS = "exact,near,sequence"
@@ -22,6 +22,7 @@ ALL_LEAKS = "exact,near,sequence"
 @expanded
 def tables(
     form: PrintOptions,
+    more: OnRequest,
     results: Results = Path("results"),
     latex: Annotated[bool, typer.Option("--latex", help="Write and print LaTeX.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Write and print Markdown (the default).")] = False,
@@ -107,8 +108,9 @@ def tables(
                 "--ablation": ablation,
                 "--efficiency": efficiency,
                 "--published": published is not None,
-                "--by": by is not None,
+                "--by": by is not None and not any(more.asked.values()),
                 "--worst": worst is not None,
+                **more.asked,
             }
         ),
         protocol=protocol,
@@ -137,6 +139,14 @@ def tables(
     formats = [name for name, on in wanted.items() if on] or ["markdown"]
     if form.excel:
         check_excel(form.excel)
+    if more.overlap is not None and not more.lesions:
+        say("ignored: --overlap has no effect without --lesions")
+    if any(more.asked.values()):
+        from benchmark.scoring.requested import with_values
+
+        with events(as_json=as_json) as shown:
+            where = {"data_root": more.data_root, "cache_dir": more.cache_dir}
+            request = with_values(request, overlap=more.overlap, progress=shown.phase, **where)
     made = build(request)
     written = write_tables(made, out or ResultsLayout(results).tables, formats)
     written += [write_excel(made, form.excel)] if form.excel else []

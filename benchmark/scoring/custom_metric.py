@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.files.hashing import fingerprint
 from benchmark.data.files.maps import read_map
 from benchmark.data.files.read_item import read_mask
-from benchmark.data.listing.datasets import list_dataset
 from benchmark.errors import BenchError
+from benchmark.scoring.kept_maps import NotHere, kept_items
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.data.listing.items import Item
-    from benchmark.store.schema import Record
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,8 @@ def measure(
             if datasets is not None and name not in datasets:
                 continue
             try:
-                items = _items(record, name, paths, data_root, cache_dir)
-            except _NotHere as reason:
+                items = kept_items(record, name, paths, data_root, cache_dir)
+            except NotHere as reason:
                 left.append(f"{record.cell} {name}: {reason}")
                 continue
             for done, item in enumerate(items, start=1):
@@ -137,26 +135,6 @@ def measure(
     if not rows:
         raise BenchError(f"{results}: no finished cell has stored maps; {'; '.join(left[:1]) or 'run bench run'}")
     return Measured(pd.DataFrame(rows), files, left)
-
-
-class _NotHere(Exception):  # noqa: N818 (reads as what it says)
-    """Maps or masks of a test set are not on disk."""
-
-
-def _items(record: Record, name: str, paths: CellPaths, root: Path | None, cache_dir: Path | None) -> list[Item]:
-    if not paths.maps(name).is_dir():
-        raise _NotHere("has no stored maps")
-    try:
-        every = list_dataset(name, root, cache_dir=cache_dir)
-    except BenchError as error:
-        raise _NotHere(str(error)) from None
-    items = [item for item in every if paths.map(name, item.id).is_file()]
-    if len(items) != record.tests[name].n or fingerprint(items) != record.tests[name].fingerprint:
-        raise BenchError(
-            f"{record.cell} {name}: the images or maps on disk are not those that were scored; restore them, or run "
-            "the cell again with --if-exists overwrite"
-        )
-    return items
 
 
 def _value(metric: Metric, item: Item, paths: CellPaths) -> float:

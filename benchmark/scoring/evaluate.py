@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.data.listing.datasets import expand_datasets
 from benchmark.errors import BenchError
+from benchmark.metrics.families import Family
 from benchmark.metrics.measures import MEASURE_KEYS
+from benchmark.report.records.family_values import read_values
 from benchmark.scoring import map_records
+from benchmark.scoring.requested import WITHOUT_PROTOCOL
 from benchmark.store.commands import Command, write_command
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
@@ -39,6 +42,7 @@ def evaluate(
     images: Images = "pranet",
     allow_partial: bool = False,
     boundary: bool = False,
+    on_request: Sequence[str] = (),
     events: Events = SILENT,
 ) -> list[dict[str, Any]]:
     """Score maps or a checkpoint and write the record.
@@ -56,13 +60,15 @@ def evaluate(
         images: ``pranet``: the images of PraNet's test lists; ``all``: every image.
         allow_partial: Score without missing maps; unusable ones are refused all the same.
         boundary: Also HD95 and surface Dice.
+        on_request: Also ``lesions``, ``calibration``.
         events: Receive progress.
     Returns:
         One object per test set, as ``bench evaluate --json`` writes it.
     Raises:
         BenchError: Options that do not go together, or maps that are missing, surplus or unusable.
     """
-    _check(predictions, datasets, masks, model, checkpoint, boundary)
+    _check(predictions, datasets, masks, model, checkpoint, [*(["boundary"] if boundary else []), *on_request])
+    families = [WITHOUT_PROTOCOL[name]() for name in on_request]
     protocol = request.printed.name
     if masks is not None:
         sets = [map_records.folder_set(masks)]
@@ -95,11 +101,16 @@ def evaluate(
             engine=request.engine,
             allow_partial=allow_partial,
             boundary=boundary,
+            families=families,
             cache_dir=request.cache_dir,
             events=events,
         )
     _note_command(request, record, [one.name for one in sets])
-    return [figures_of(record, one.name, protocol) for one in sets]
+    found = [figures_of(record, one.name, protocol) for one in sets]
+    for row in found:
+        for family in families:
+            row["metrics"] |= _on_request(request.results, record, row["dataset"], family)
+    return found
 
 
 def _check(
@@ -108,7 +119,7 @@ def _check(
     masks: Path | None,
     model: str | None,
     checkpoint: Path | None,
-    boundary: bool,
+    measures: Sequence[str],
 ) -> None:
     if (predictions is None) == (checkpoint is None):
         raise BenchError("give either --predictions DIR (maps) or --model NAME --checkpoint FILE")
@@ -116,8 +127,11 @@ def _check(
         raise BenchError("--checkpoint needs --model: which network has these weights? for example --model pranet")
     if checkpoint is not None and masks is not None:
         raise BenchError("--masks holds no images for --checkpoint to predict; give --dataset instead")
-    if checkpoint is not None and boundary:
-        raise BenchError("--boundary is for --predictions; score the maps of the checkpoint instead")
+    if checkpoint is not None and measures:
+        raise BenchError(
+            f"--{measures[0]} is for --predictions; 'bench tables --{measures[0]}' measures the maps that a checkpoint "
+            "leaves in the results folder"
+        )
     if bool(datasets) == (masks is not None):
         raise BenchError("give either --dataset NAME or --masks DIR")
 
@@ -128,6 +142,15 @@ def _note_command(request: Request, record: Record, datasets: list[str]) -> None
     asked = {"model": record.model_title, "datasets": datasets, "engine": request.engine}
     command = Command.start("evaluate", asked).with_record(record)
     write_command(layout, command.end("finished", layout, []))
+
+
+def _on_request(results: Path, record: Record, dataset: str, family: Family) -> dict[str, float]:
+    """Return the measures of a family that the set has; what cannot be taken is left out."""
+    rows = read_values(ResultsLayout(results).cell(record.cell), dataset, record.tests[dataset], family)
+    assert rows is not None, "written with the record"
+    figures = family.of_images({str(name): rows[name].to_numpy() for name in rows.columns})
+    keys = (measure.key for measure in family.measures)
+    return {key: value for key in keys if (value := figures[key]) is not None}
 
 
 def figures_of(record: Record, dataset: str, protocol: str) -> dict[str, Any]:

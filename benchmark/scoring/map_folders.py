@@ -63,6 +63,10 @@ class MapSet:
         odd = [f"{kind} masks ({len(n)}) {KINDS[kind]}: {', '.join(n)}" for kind, n in self.notes.items()]
         return lines + self.remarks + odd
 
+    def of(self, item: Item) -> NDArray:
+        """Read an image's map, as ``read`` does."""
+        return self.read(self.paths[item.id])
+
     def read(self, path: Path) -> NDArray:
         """Read a map as (H, W): uint8 where 255 stands for probability 1, else float64 in [0, 1]."""
         values = read_values(path)

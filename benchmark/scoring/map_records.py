@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,18 @@ from benchmark.data.listing.items import Item
 from benchmark.data.listing.published import published_ids
 from benchmark.errors import BenchError
 from benchmark.metrics import Protocol
+from benchmark.metrics.families import Family
 from benchmark.metrics.named import rules_from_files
-from benchmark.scoring.map_folders import FOLDER_NAMES, collect, find_folder
+from benchmark.scoring.kept_maps import measure_set, write_measured
+from benchmark.scoring.map_folders import FOLDER_NAMES, MapSet, collect, find_folder
 from benchmark.scoring.score_maps import Scored, score_maps
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout, cell_id
 from benchmark.store.schema import Record, SplitInfo, TestResult
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from benchmark.study.events import Events
 
 ORIGIN_MAPS = "maps by their authors"
@@ -106,6 +111,7 @@ def evaluate_maps(
     engine: str,
     allow_partial: bool,
     boundary: bool = False,
+    families: Sequence[Family] = (),
     cache_dir: Path | None,
     events: Events,
 ) -> Record:
@@ -120,10 +126,26 @@ def evaluate_maps(
     """
     tests: dict[str, TestResult] = {}
     parts: list[Scored] = []
+    values: dict[str, dict[str, pd.DataFrame]] = {family.name: {} for family in families}
     for one in sets:
-        scored, chosen = _score_set(predictions, one, protocols, engine, allow_partial, boundary, cache_dir, events)
+        chosen, maps = _sound_maps(predictions, one, allow_partial, events)
+        scored = score_maps(
+            chosen,
+            lambda item, paths=maps.paths: paths[item.id],  # type: ignore[misc]
+            dataset=one.name,
+            protocols=protocols,
+            engine=engine,
+            cache_dir=cache_dir,
+            read=maps.read,
+            read_mask=read_truth,
+            boundary=boundary,
+            progress=partial(events.phase, f"score {one.name}"),
+        )
         parts.append(scored)
         tests[one.name] = _test_result(one, chosen, scored)
+        for family in families:
+            told = _told(events, f"{family.name} {one.name}", len(chosen))
+            values[family.name][one.name] = measure_set(family, chosen, maps.of, told, read_mask=read_truth)
     payload = {"maps": name, "engine": engine, "boundary": boundary, "protocols": {p.name: p.hash for p in protocols}}
     cell = cell_id(_slug(name), ablation=(), recipe="maps", config=config_hash(payload), seed=0)
     paths = ResultsLayout(results).cell(cell)
@@ -133,20 +155,22 @@ def evaluate_maps(
     record = make_record(cell, _slug(name), name, protocols, tests, engine=engine, origin=ORIGIN_MAPS, weights={})
     _write_scores(paths, parts)
     io.mark(results)
+    for family in families:
+        write_measured(paths, family, values[family.name], tests)
     io.write_record(paths, record)
     return record
 
 
-def _score_set(
-    predictions: Path,
-    one: TestSet,
-    protocols: Sequence[Protocol],
-    engine: str,
-    allow_partial: bool,
-    boundary: bool,
-    cache_dir: Path | None,
-    events: Events,
-) -> tuple[Scored, list[Item]]:
+def _told(events: Events, what: str, total: int) -> Callable[[int], None]:
+    return lambda done: events.phase(what, done, total)
+
+
+def _sound_maps(predictions: Path, one: TestSet, allow_partial: bool, events: Events) -> tuple[list[Item], MapSet]:
+    """Return the images of a test set whose maps can be scored, and the maps.
+
+    Raises:
+        BenchError: Maps are missing, surplus or unusable, as for ``evaluate_maps``.
+    """
     folder = find_folder(predictions, one.folders)
     maps = collect(folder, one.items)
     for line in maps.describe():
@@ -167,19 +191,7 @@ def _score_set(
     chosen = [item for item in one.items if item.id in maps.paths]
     if not chosen:
         raise BenchError(f"maps in {folder} for {one.name}: none can be scored ({counts})")
-    scored = score_maps(
-        chosen,
-        lambda item: maps.paths[item.id],
-        dataset=one.name,
-        protocols=protocols,
-        engine=engine,
-        cache_dir=cache_dir,
-        read=maps.read,
-        read_mask=read_truth,
-        boundary=boundary,
-        progress=lambda done, total: events.phase(f"score {one.name}", done, total),
-    )
-    return scored, chosen
+    return chosen, maps
 
 
 def _check_same_images(results: Path, name: str, one: TestSet, fingerprint: str) -> None:

@@ -82,3 +82,40 @@ def test_masks_that_are_all_empty_cannot_be_skipped(bench: Bench, negatives: Pat
     error = call(bench, "--protocol", "skip.toml", code=2)
     assert "all 2 masks are empty, and protocol mine" in error
     assert not (negatives / "results" / "runs").exists()
+
+
+def test_lesions_and_calibration_of_others_maps(bench: Bench, negatives: Path) -> None:
+    call(bench, "--lesions", "--calibration", "--boundary")
+    got = json.loads((negatives / "out.json").read_text())["metrics"]
+    expected = {"lesion_sensitivity": 1 / 2, "lesion_precision": 1 / 2}
+    expected |= {"image_fpr": 1 / 2, "image_specificity": 1 / 2, "false_parts": 1 / 2}
+    assert {key: got[key] for key in expected} == pytest.approx(expected)
+    wrong = (16 * 30 + 4 * 5) / (4 * 40 * 60)  # a black map on a polyp, and the speck: each pixel is wrong by 1
+    assert (got["brier"], got["ece"]) == pytest.approx((wrong, 20 / 9600 + 480 / 9600))
+    (line,) = json.loads(bench("tables", "--lesions", "--json").stdout)
+    assert {key: line[key] for key in expected} == pytest.approx(expected)
+    assert (line["n"], line["num_negative"], line["num_lesions"], line["note"]) == (4, 2, 2, "")
+    assert json.loads(bench("tables", "--calibration", "--json").stdout)[0]["brier_band"] == got["brier_band"]
+    assert json.loads(bench("tables", "--boundary", "--json").stdout)[0]["hd95"] == pytest.approx(got["hd95"])
+    lines = json.loads(bench("tables", "--lesions", "--by", "size", "--json").stdout)
+    strata = {line["stratum"]: (line["lesion_sensitivity"], line["image_fpr"]) for line in lines}
+    assert strata == {"empty": (None, 0.5), "large": (0.5, None), "all": (0.5, 0.5)}
+    assert "one to one" in bench("tables", "--lesions", "--latex").stdout
+    drawn = bench("plots", "reliability").stdout
+    assert "reliability-masks" in drawn and drawn.count("\n") == 2
+    bench("report", "--out", "page.html")
+    page = (negatives / "page.html").read_text()
+    assert all(f"{family}: " in page for family in ("Lesions", "Calibration", "Outlines"))
+    (other,) = json.loads(bench("tables", "--lesions", "--overlap", "0.9", "--json").stdout)
+    assert other["note"].startswith("has no stored maps") and other["lesion_sensitivity"] is None
+    assert "overlap 2.0" in bench("tables", "--lesions", "--overlap", "2", code=2).stderr
+
+
+def test_maps_of_others_that_were_not_measured_are_a_blank_with_its_reason(bench: Bench, negatives: Path) -> None:
+    call(bench)
+    assert "run 'bench tables --calibration' first" in bench("plots", "reliability", code=2).stderr
+    text = bench("tables", "--lesions").stdout
+    assert "Blank, Theirs: has no stored maps" in text
+    assert "give either --lesions or --calibration" in bench("tables", "--lesions", "--calibration", code=2).stderr
+    call(bench, "--lesions")
+    assert "Blank" not in bench("tables", "--lesions").stdout

@@ -15,6 +15,7 @@ from benchmark.report.figures import plots
 from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.grid import Case, choose_images, qualitative
 from benchmark.report.figures.pictures import Pictures, stretched, stretches
+from benchmark.report.figures.reliability import reliability_figure
 from benchmark.report.figures.size import size
 from benchmark.report.records.select import set_title
 from benchmark.report.statistics.comparisons import mean_intervals, paired_comparisons
@@ -279,6 +280,11 @@ PLOTS: dict[str, Plot] = {
     ),
     "distribution": Plot("scores of single images, by model", "scores.parquet beside the records", _distribution),
     "size": Plot("score against the size of the polyp", "scores.parquet beside the records", _size),
+    "reliability": Plot(
+        "how often pixels are polyp, by the probability that a network gives them",
+        "the values that 'bench tables --calibration' leaves beside the records",
+        lambda evidence, dataset, *_: reliability_figure(evidence, dataset),
+    ),
     "parameters": Plot("score against the number of parameters", "scores.parquet; num_params in run.json", _parameters),
     "latency": Plot(
         "score against the time per image", "scores.parquet, and profile.csv from 'bench profile'", _latency

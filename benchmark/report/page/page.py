@@ -18,6 +18,7 @@ from benchmark.report.figures.pictures import Pictures
 from benchmark.report.figures.style import svg
 from benchmark.report.page.album import MAX_IMAGES, album
 from benchmark.report.page.audit_view import cell_states, data_rows, environments, study_labels
+from benchmark.report.page.on_request import measured_tables
 from benchmark.report.page.reproduce import checkouts, commands
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.select import check_records, group_studies
@@ -124,6 +125,7 @@ def _study(
             continue
         made["tables"] += [_table(table, evidence, kind) for table in tables]
         if kind == "main":
+            made["tables"] += measured_tables(evidence)
             pictures = Pictures(evidence, options.data_root, options.cache_dir)
             made["album"] = album(evidence, pictures if options.images else None, worst=options.worst)
             made["figures"], made["skipped"] = _figures(evidence, pictures)

@@ -13,6 +13,7 @@ from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
+    from benchmark.metrics.families import Family
     from benchmark.report.sheets.sheet import Printable, Sheet
     from benchmark.store.schema import Record
 
@@ -52,6 +53,8 @@ class TableRequest:
     siunitx: bool = False
     order: Sequence[str] = ()
     check_marks: bool = False
+    family: Family | None = None
+    reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def choice(self) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def _of_images(request: TableRequest) -> list[str]:
     """Name the options that rest on the scores of single images."""
     asked = {"--ci": request.ci, "--significance": request.significance is not None, "--power": request.power}
     asked |= {"--exclude-leaked": bool(request.exclude)}
-    asked |= {f"--{kind}": request.kind == kind for kind in ("by", "worst", "published")}
+    asked |= {f"--{kind}": request.kind == kind for kind in ("by", "worst", "published", "boundary", "precision")}
     return [option for option, on in asked.items() if on]
 
 
@@ -172,6 +175,17 @@ def _strata(request: TableRequest, records: Records) -> list[Printable]:
     return [*strata_tables(image_rows(records, request.results, **request.choice), request.by or "")]
 
 
+def _family(request: TableRequest, records: Records) -> list[Printable]:
+    """Measures on request, whole sets or by kind of image."""
+    from benchmark.report.tables.families import family_tables
+
+    assert request.family is not None, "this kind of table is of a family"
+    made = family_tables(
+        records, request.results, request.family, by=request.by, reasons=request.reasons, **request.choice
+    )
+    return [*made]
+
+
 def _worst(request: TableRequest, records: Records) -> list[Printable]:
     """Each model's worst images."""
     from benchmark.report.tables.image_rows import image_rows
@@ -208,6 +222,7 @@ _KINDS: dict[str, Callable[[TableRequest, Records], list[Printable]]] = {
     "main": _scores,
     "ablation": _scores,
     "by": _strata,
+    **dict.fromkeys(("lesions", "calibration", "boundary", "precision"), _family),
     "worst": _worst,
     "efficiency": _efficiency,
     "published": _published,

@@ -75,7 +75,7 @@ def strata_tables(images: Iterable[ImageRows], by: str) -> list[Sheet]:
 def _build(found: Sequence[ImageRows], by: str) -> Sheet:
     table = found[0].table
     lines = [line for one in found for line in _lines(one, by)]
-    order = {name: i for i, name in enumerate(_order({line["stratum"] for line in lines}, by))}
+    order = {name: i for i, name in enumerate(in_order({line["stratum"] for line in lines}, by))}
     lines.sort(key=lambda line: order[line["stratum"]])  # stable: models keep the table's order
     miss = f"Miss rate: share of images with Dice below {MISS_BELOW:g}{_without_polyp(found)}"
     return listing(
@@ -97,12 +97,12 @@ def _without_polyp(found: Sequence[ImageRows]) -> str:
 def _lines(one: ImageRows, by: str) -> list[dict[str, Any]]:
     if one.images is None:
         return [_line(one, by, ALL, None)]
-    strata = _strata(one.images, by)
+    strata = strata_of(one.images, by)
     parts = [_line(one, by, str(name), part) for name, part in one.images.groupby(strata, sort=False)]
     return [*parts, _line(one, by, ALL, one.images)]
 
 
-def _strata(images: pd.DataFrame, by: str) -> pd.Series[Any]:
+def strata_of(images: pd.DataFrame, by: str) -> pd.Series[Any]:
     """Return each image's stratum; groups of a single image are put together."""
     values = images[BY[by].column]
     if by == "border":
@@ -112,7 +112,7 @@ def _strata(images: pd.DataFrame, by: str) -> pd.Series[Any]:
     return values.astype(str)
 
 
-def _order(names: Iterable[str], by: str) -> list[str]:
+def in_order(names: Iterable[str], by: str) -> list[str]:
     def key(name: str) -> tuple[bool, bool, Hashable]:
         rank: Any = SIZE_BINS.index(name) if name in SIZE_BINS else 0
         if by == "polyps" and name.isdecimal():

@@ -1,0 +1,99 @@
+"""Lesions found and false alarms: the connected parts of a mask against those of a binarised map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchError
+from benchmark.metrics.levels import Levels, Mask, check_mask
+
+MIN_IOU: Final = 0.5
+"""A part of the map finds a lesion from this overlap on, unless told otherwise."""
+
+_EIGHT: Final = np.ones((3, 3), int)
+
+
+def count_lesions(pred: NDArray[np.bool_], mask: NDArray[np.bool_], *, min_iou: float = MIN_IOU) -> dict[str, int]:
+    """Match the parts of a binarised map to lesions, one to one.
+
+    Lesions and parts are 8-connected components, however small. A part finds a lesion where their IoU is at least
+    ``min_iou``; pairs are taken from the greatest IoU down, and no part or lesion twice. A part without a lesion is
+    false; two parts on one lesion are one found lesion and one false part.
+
+    Args:
+        pred: (H, W) boolean map.
+        mask: (H, W) boolean ground truth.
+        min_iou: Least overlap, above 0 and at most 1.
+    Returns:
+        ``num_lesions``, ``num_found`` (of them), ``num_parts`` (of the map); ``num_parts - num_found`` are false.
+    Raises:
+        BenchError: An input is not a boolean (H, W) array, the shapes differ, or ``min_iou`` is out of range.
+    """
+    from scipy.ndimage import label
+
+    pred = check_mask(pred)
+    mask = check_mask(mask, pred.shape)
+    check_overlap(min_iou)
+    lesions, num_lesions = label(mask, structure=_EIGHT)
+    parts, num_parts = label(pred, structure=_EIGHT)
+    found = len(_matched(lesions, parts, min_iou)) if num_lesions and num_parts else 0
+    return {"num_lesions": int(num_lesions), "num_found": found, "num_parts": int(num_parts)}
+
+
+def check_overlap(min_iou: float) -> None:
+    """Refuse an overlap that is none.
+
+    Raises:
+        BenchError: It is not above 0 and at most 1.
+    """
+    if not 0 < min_iou <= 1:
+        raise BenchError(f"overlap {min_iou!r}: expected an IoU above 0 and at most 1, such as {MIN_IOU}")
+
+
+def lesion_counts(levels: Levels, mask: Mask, *, min_iou: float = MIN_IOU) -> dict[str, float]:
+    """Return ``count_lesions`` of an 8-bit map at p >= 0.5 (level 128 and above), not stretched."""
+    return dict(count_lesions(levels >= 128, mask, min_iou=min_iou))
+
+
+def lesion_figures(rows: Mapping[str, NDArray[np.float64]]) -> dict[str, float | None]:
+    """Return the measures of ``measures.LESIONS`` from the counts of a set's images; None where none can be taken.
+
+    Beside them ``num_lesions`` and ``num_negative``, the images without a lesion.
+
+    Args:
+        rows: Arrays of equal length by name, as ``count_lesions`` names them.
+    """
+    lesions, found, parts = (np.asarray(rows[key]) for key in ("num_lesions", "num_found", "num_parts"))
+    negative = parts[lesions == 0]
+    alarm = _share(int(np.count_nonzero(negative)), len(negative))
+    return {
+        "num_lesions": float(lesions.sum()),
+        "num_negative": float(len(negative)),
+        "lesion_sensitivity": _share(found.sum(), lesions.sum()),
+        "lesion_precision": _share(found.sum(), parts.sum()),
+        "image_fpr": alarm,
+        "image_specificity": None if alarm is None else 1 - alarm,
+        "false_parts": _share(negative.sum(), len(negative)),
+    }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return float(part) / float(whole) if whole else None
+
+
+def _matched(lesions: NDArray[np.int32], parts: NDArray[np.int32], min_iou: float) -> dict[int, int]:
+    """Return the part that finds each lesion found, in order of their IoU, greatest first; equal ones by number."""
+    lesion_px, part_px = np.bincount(lesions.ravel()), np.bincount(parts.ravel())
+    both = (lesions > 0) & (parts > 0)
+    pairs, shared = np.unique(np.stack([lesions[both], parts[both]]), axis=1, return_counts=True)
+    iou = shared / (lesion_px[pairs[0]] + part_px[pairs[1]] - shared)
+    taken: dict[int, int] = {}
+    for i in np.argsort(-iou, kind="stable")[: np.count_nonzero(iou >= min_iou)]:
+        lesion, part = int(pairs[0, i]), int(pairs[1, i])
+        if lesion not in taken and part not in taken.values():
+            taken[lesion] = part
+    return taken
