@@ -56,6 +56,9 @@ def tables(
         bool, typer.Option("--power", help="Also the smallest difference that this design can detect.")
     ] = False,
     rank: Annotated[bool, typer.Option("--rank", help="Also a table of average ranks over the test sets.")] = False,
+    means: Annotated[
+        bool, typer.Option("--means", help="Also a table of means over all, seen and unseen test sets.")
+    ] = False,
     ablation: Annotated[bool, typer.Option("--ablation", help="Show ablated variants below their full model.")] = False,
     efficiency: Annotated[
         bool, typer.Option("--efficiency", help="Print parameters, MACs, latency and memory instead.")
@@ -126,6 +129,7 @@ def tables(
         wilcoxon=wilcoxon,
         power=power,
         rank=rank,
+        means=means,
         by=by,
         worst=worst,
         published=Path(published) if published is not None else None,

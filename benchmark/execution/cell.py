@@ -70,7 +70,7 @@ def _run(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
     tests = study.test_images(cell.recipe)
     old = old_record(paths, request.if_exists)
     if old is not None and covers(old, tests, request.scoring):
-        return refreshed(paths, old, tests, missing=split.missing, partial=split.partial), True
+        return refreshed(paths, old, tests, split=split, train_sets=study.train_sets), True
     if request.if_exists != "resume" and (old is None or old.status != "ok"):
         paths.last.unlink(missing_ok=True)  # only "resume" continues an unfinished training
     draft = _draft(study, cell)
@@ -282,6 +282,7 @@ def _draft(study: Study, cell: Cell) -> Record:
         recipe=cell.recipe.to_record(),
         recipe_hash=cell.recipe.hash,
         split=study.info,
+        train_sets=study.train_sets,
         seed=cell.seed,
         status="failed",
         synthetic=study.synthetic,

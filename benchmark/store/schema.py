@@ -127,6 +127,9 @@ class Record(BaseModel):
     recipe: dict[str, Any]
     recipe_hash: str
     split: SplitInfo
+    train_sets: list[str] | None = Field(
+        default=None, description="Datasets that training images come from; None in records of older versions."
+    )
     seed: int
     status: Status
     error: str | None = None

@@ -131,6 +131,11 @@ class Study:
         """Whether any image is procedural."""
         return any(dataset_info(name).synthetic for name in self.split.tests)
 
+    @property
+    def train_sets(self) -> list[str]:
+        """Datasets that training images come from."""
+        return sorted({item.dataset for item in self.split.train})
+
     @cached_property
     def pixels(self) -> SharedPixels:
         """The pixels of every image that the split uses."""

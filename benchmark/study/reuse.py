@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.data.audit.leaks import leak_facts
+from benchmark.data.splits.partition import Split
 from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
@@ -59,12 +60,17 @@ def refreshed(
     old: Record,
     tests: Mapping[str, TestImages],
     *,
-    missing: Mapping[str, str],
-    partial: Mapping[str, str],
+    split: Split,
+    train_sets: list[str],
 ) -> Record:
-    """Return a kept record that also says why test sets asked for now are blank."""
-    gaps: dict[str, Mapping[str, Any]] = {"missing": missing, "partial": partial, "tests": _newly_leaked(old, tests)}
-    merged = {key: {**getattr(old, key), **found} for key, found in gaps.items()}
+    """Return a kept record that also says why test sets asked for now are blank, and which datasets train."""
+    gaps: dict[str, Mapping[str, Any]] = {
+        "missing": split.missing,
+        "partial": split.partial,
+        "tests": _newly_leaked(old, tests),
+    }
+    merged: dict[str, Any] = {key: {**getattr(old, key), **found} for key, found in gaps.items()}
+    merged["train_sets"] = train_sets if old.train_sets is None else old.train_sets
     if all(getattr(old, key) == found for key, found in merged.items()):
         return old
     record = old.model_copy(update=merged)

@@ -39,6 +39,7 @@ class TableRequest:
     wilcoxon: bool = False
     power: bool = False
     rank: bool = False
+    means: bool = False
     by: str | None = None
     worst: int | None = None
     exclude: Sequence[str] = ()
@@ -70,7 +71,18 @@ class TableRequest:
         }
 
 
-_OF_SCORES = ("std", "ci", "significance", "wilcoxon", "power", "rank", "exclude-leaked", "settings", "short-captions")
+_OF_SCORES = (
+    "std",
+    "ci",
+    "significance",
+    "wilcoxon",
+    "power",
+    "rank",
+    "means",
+    "exclude-leaked",
+    "settings",
+    "short-captions",
+)
 _AS_PRINTED = ("wide", "measures", "percent", "digits", "siunitx", "order")
 _REFINEMENTS = {"main": (*_OF_SCORES, *_AS_PRINTED), "ablation": (*_OF_SCORES, *_AS_PRINTED, "check-marks")}
 """Kind of table -> options that refine it; the others refuse them."""
@@ -79,7 +91,7 @@ _REFINEMENTS = {"main": (*_OF_SCORES, *_AS_PRINTED), "ablation": (*_OF_SCORES, *
 def _check_options(request: TableRequest) -> None:
     known = _REFINEMENTS.get(request.kind, ())
     asked: dict[str, bool] = {"std": request.std, "ci": request.ci, "significance": request.significance is not None}
-    asked |= {"rank": request.rank, "exclude-leaked": bool(request.exclude)}
+    asked |= {"means": request.means, "rank": request.rank, "exclude-leaked": bool(request.exclude)}
     asked |= {"settings": request.settings, "short-captions": request.short}
     asked |= {"wilcoxon": request.wilcoxon, "power": request.power}
     if request.kind == "efficiency":
@@ -154,6 +166,10 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
     sheets: list[Printable] = [wide_sheet(made, order=model_names(request.order) or ())] if request.wide else [*made]
     if request.rank:
         sheets.append(rank_sheet(made))
+    if request.means:
+        from benchmark.report.tables.seen import seen_sheet
+
+        sheets.append(seen_sheet(made, records))
     if request.power:
         from benchmark.report.tables.power import power_sheet
 

@@ -74,14 +74,14 @@ def _lines(tables: Sequence[Table], order: Sequence[str]) -> list[_Line]:
     for key in sorted(keys, key=lambda one: row_order(one, order)):
         found = {table.dataset: where[key] for table, where in places if key in where}
         rows = [table.rows[found[table.dataset]] for table in tables if table.dataset in found]
-        lines.append(_Line(keys[key], found, _mean(keys[key], rows, len(tables))))
+        lines.append(_Line(keys[key], found, mean_row(keys[key], rows, len(tables))))
     return lines
 
 
-def _mean(row: Row, rows: Sequence[Row], num_sets: int) -> Row:
+def mean_row(row: Row, rows: Sequence[Row], num_sets: int) -> Row:
     """The row's mean over the sets, per seed first, so that its deviation over seeds is that of the mean."""
     by_seed: dict[str, tuple[float | None, ...]] = {}
-    whole = len(rows) == num_sets and all(one.is_ranked for one in rows) and len({one.seeds for one in rows}) == 1
+    whole = 0 < len(rows) == num_sets and all(one.is_ranked for one in rows) and len({one.seeds for one in rows}) == 1
     for measure in MEASURES:
         scores = [one.by_seed.get(measure.key, ()) for one in rows] if whole else []
         by_seed[measure.key] = tuple(mean_of(column) for column in zip(*scores, strict=True)) or (None,)
