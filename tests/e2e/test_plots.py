@@ -8,7 +8,19 @@ from pathlib import Path
 from harness import Bench
 from PIL import Image
 
-NAMES = ["qualitative", "curves", "training", "distribution", "size", "parameters", "latency", "forest", "ranks"]
+NAMES = ["qualitative", "curves", "training", "distribution", "size", "reliability", "parameters", "latency"]
+NAMES += ["forest", "ranks"]
+    "qualitative",
+    "curves",
+    "training",
+    "distribution",
+    "size",
+    "reliability",
+    "parameters",
+    "latency",
+    "forest",
+    "ranks",
+]
 
 
 def test_plots_from_a_run(bench: Bench, tiny: Bench, tmp_path: Path) -> None:
@@ -24,7 +36,7 @@ def test_plots_from_a_run(bench: Bench, tiny: Bench, tmp_path: Path) -> None:
     assert {Path(file).stem for file in drawn["files"]} == {"training", *by_set}
     assert all((tmp_path / file).stat().st_size > 2000 for file in drawn["files"])
     assert {Path(file).suffix for file in drawn["files"]} == {".pdf", ".png"}
-    assert set(drawn["skipped"]) == {"forest", "ranks", "latency-phantom-colondb"}
+    assert set(drawn["skipped"]) == {"forest", "ranks", "latency-phantom-colondb", "reliability-phantom-colondb"}
     assert "one model only" in drawn["skipped"]["forest"]
 
     one = bench("plots", "distribution", "--datasets", "phantom-colondb", "--measure", "MAE", "--out", "mine")

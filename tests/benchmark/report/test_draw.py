@@ -12,11 +12,13 @@ import pytest
 from made_results import with_test
 
 from benchmark.errors import BenchError
+from benchmark.metrics.families import calibration
 from benchmark.report.figures.catalogue import DEFAULT_ROWS, PLOTS, Drawn, Options, draw, latencies
 from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.gather import gather
 from benchmark.report.figures.pictures import Pictures, stretched
 from benchmark.report.records.select import group_studies
+from benchmark.scoring.kept_maps import measure_kept
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -39,6 +41,7 @@ def test_every_kind_is_drawn_and_says_that_images_are_synthetic(
     records = [make_cell(m, seed=s, value=v) for m, v in (("unet", 0.5), ("bsanet", 0.8)) for s in (0, 1)]
     profile = pd.DataFrame({"model": ["unet", "bsanet"], "size_px": 256, "batch": [1, 1], "latency_ms": [90.0, 40.0]})
     profile.assign(device_name="CPU X", num_threads=1).to_csv(tmp_path / "profile.csv", index=False)
+    assert measure_kept(calibration(), tmp_path, cache_dir=shared_cache) == {}
     made = _all(gather(tmp_path, records), shared_cache)
     assert _reasons(made) == {}
     assert set(made) == {name if PLOTS[name].whole else f"{name}-{SET}" for name in PLOTS}
@@ -54,7 +57,7 @@ def test_one_model_one_seed_and_one_image_draw_what_they_can(
 ) -> None:
     made = _all(gather(tmp_path, [make_cell("unet", n=1)]), shared_cache)
     reasons = _reasons(made)
-    assert set(reasons) == {"forest", "ranks", f"latency-{SET}"}
+    assert set(reasons) == {"forest", "ranks", f"latency-{SET}", f"reliability-{SET}"}
     assert "one model only" in reasons["forest"]
     assert "bench profile" in reasons[f"latency-{SET}"]
 
