@@ -10,17 +10,6 @@ from PIL import Image
 
 NAMES = ["qualitative", "curves", "training", "distribution", "size", "reliability", "parameters", "latency"]
 NAMES += ["forest", "ranks"]
-    "qualitative",
-    "curves",
-    "training",
-    "distribution",
-    "size",
-    "reliability",
-    "parameters",
-    "latency",
-    "forest",
-    "ranks",
-]
 
 
 def test_plots_from_a_run(bench: Bench, tiny: Bench, tmp_path: Path) -> None:
