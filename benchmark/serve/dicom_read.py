@@ -39,7 +39,8 @@ def count_frames(path: Path) -> int:
     try:
         rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
         frames = int(header.get("NumberOfFrames") or 1)
-    except (TypeError, ValueError) as error:
+        samples = int(header.get("SamplesPerPixel") or 1)
+    except Exception as error:  # values are parsed when they are asked for
         raise BenchError(f"DICOM: its size cannot be read ({_line(error)})") from None
     if rows < 1 or columns < 1 or frames < 1:
         raise BenchError("DICOM: an object without a picture (no rows and columns)")
@@ -47,7 +48,7 @@ def count_frames(path: Path) -> int:
         raise BenchError(
             f"DICOM: {columns} x {rows} px, more than the {MAX_PREDICTED // 10**6} million that are predicted"
         )
-    if rows * columns * int(header.get("SamplesPerPixel") or 1) > 4 * MAX_PIXELS:
+    if rows * columns * samples > 4 * MAX_PIXELS:
         raise BenchError("DICOM: more samples than are read")
     return frames
 
