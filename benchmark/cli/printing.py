@@ -52,8 +52,10 @@ def events(*, as_json: bool = False) -> Iterator[Events]:
 
 
 def print_tables(made: Sequence[Printable], form: str) -> None:
-    """Print every table; CSV rows with the same columns under one header."""
-    texts = [getattr(table.sheet, f"to_{form}")() for table in made]
+    """Print every table, each reason for blanks once; CSV rows with the same columns under one header."""
+    from benchmark.report.sheets.sheet import said_once
+
+    texts = [getattr(sheet, f"to_{form}")() for sheet in said_once(made)]
     if form != "csv":
         print(*texts, sep="\n")
         return

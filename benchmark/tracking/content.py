@@ -17,9 +17,11 @@ from benchmark.store.schema import LEAK_KINDS, Record, TestResult
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
 
-FORMAT = 5
+FORMAT = 6
 """Part of every digest: raised when this file writes something else, so that mirrors are brought up to date."""
 MAIN_PROTOCOL = "pranet"
+DIGITS = 3
+"""Decimals of scores, as tables print them: MLflow shows all that it is given. All digits are in ``run.json``."""
 FIGURES = MEASURE_KEYS
 """What becomes metrics; the others are in the run's ``run.json``, since MLflow draws a chart for every metric."""
 _LONGEST_PARAM = 6000
@@ -61,8 +63,8 @@ def params(record: Record) -> dict[str, str]:
         "engine": record.engine,
         "recipe": record.recipe_name or "none",
         "recipe_hash": record.recipe_hash,
-        **{f"part.{part}": "on" for part in record.parts},
-        **{f"part.{part}": "off" for part in (*record.parts_off, *record.ablation)},
+        "parts": ",".join(record.parts) or "none",  # one for each would read "unknown" for networks without it
+        "parts_off": ",".join(dict.fromkeys((*record.parts_off, *record.ablation))) or "none",
         **{f"option.{key}": value for key, value in record.model_options.items()},
         **{f"protocol.{name}": value for name, value in record.protocols.items()},
         **flatten(record.recipe, "recipe."),
@@ -136,9 +138,20 @@ def _texts(values: dict[str, Any]) -> dict[str, str]:
 
 
 def score_key(test: TestResult, figure: str, protocol: str = MAIN_PROTOCOL) -> str:
-    """``Kvasir/mDSC``; figures of other protocols than the printed one carry its name in front."""
-    plain = f"{test.title.removesuffix(' (synthetic)')}/{figure}"
+    """``mDSC/Kvasir``; figures of other protocols than the printed one carry its name in front.
+
+    MLflow's columns show about twelve characters, so the figure comes first and test sets have short names.
+    """
+    plain = f"{figure}/{_short(test.title)}"
     return safe(plain if protocol == MAIN_PROTOCOL else f"{protocol}/{plain}")
+
+
+def _short(title: str) -> str:
+    """``Clinic`` for CVC-ClinicDB, ``ph-Clinic`` for Phantom-ClinicDB; other names as they are."""
+    name = title.removesuffix(" (synthetic)")
+    rest = name.removeprefix("Phantom-").removesuffix("DB")
+    rest = rest.removeprefix("CVC-") if not rest.endswith("300") else rest
+    return f"ph-{rest}" if name.startswith("Phantom-") else rest
 
 
 def score_keys(records: Sequence[Record]) -> list[str]:
@@ -155,7 +168,7 @@ def metrics(layout: ResultsLayout, record: Record) -> list[Metric]:
 
     begun = started_ms(record)
     final = [
-        Metric(score_key(test, name, protocol), value, begun, 0)
+        Metric(score_key(test, name, protocol), round(value, DIGITS), begun, 0)
         for test in record.tests.values()
         for protocol, scores in test.scores.items()
         for name, value in scores.items()

@@ -22,7 +22,7 @@ _LINE: dict[str, object] = {
     "useGlobalXaxisKey": True,
     "useGlobalLineSmoothing": True,
 }
-_FIGURES = ("/mDSC", "/mIoU")
+_FIGURES = ("mDSC/", "mIoU/")
 _PAGE = {"workflowType": "machine_learning"}
 _ONLY_CELLS = "tags.`bench.kind` = 'cell'"
 
@@ -33,9 +33,9 @@ def view_tags(score_keys: Iterable[str]) -> dict[str, str]:
     They are what MLflow itself stores for "share view"; a version that does not know them shows its usual page.
 
     Args:
-        score_keys: Keys of metrics; those such as ``Kvasir/mDSC`` and ``Kvasir/mIoU`` become columns, in this order.
+        score_keys: Keys of metrics; those such as ``mDSC/Kvasir`` and ``mIoU/Kvasir`` become columns, in this order.
     """
-    columns = [key for key in dict.fromkeys(score_keys) if key.count("/") == 1 and key.endswith(_FIGURES)]
+    columns = [key for key in dict.fromkeys(score_keys) if key.count("/") == 1 and key.startswith(_FIGURES)]
     if not columns:
         return {}
     state = {
@@ -48,7 +48,7 @@ def view_tags(score_keys: Iterable[str]) -> dict[str, str]:
             *(f"tags.`bench.{name}`" for name in ("status", "synthetic", "device")),
         ],
         "compareRunSections": [{"uuid": _SECTION, "name": "Comparison", **_SHOWN, "isGenerated": False}],
-        "compareRunCharts": _charts([key for key in columns if key.endswith(_FIGURES[0])]),
+        "compareRunCharts": _charts([key for key in columns if key.startswith(_FIGURES[0])]),
         "isAccordionReordered": True,  # keeps our section first
     }
     return {f"mlflow.sharedViewState.{_KEY}": json.dumps(state)}

@@ -74,14 +74,14 @@ def test_six_models_are_compared_in_the_browser(start_ui: StartUi, visit: Visito
     page.set_default_timeout(180_000)
     for name in NAMES:
         page.get_by_role("link", name=re.compile(rf"^{re.escape(name)}, smoke")).wait_for()
-    assert page.get_by_test_id("sort-header-Phantom-ColonDB/mDSC").count() == 1, "columns are preset"
+    assert page.get_by_test_id("sort-header-mDSC/ph-Colon").count() == 1, "columns are preset"
     assert page.get_by_text("bench run").count() == 0, "cells only, no commands"
 
     page.get_by_role("checkbox", name="Select all runs").click()
     page.get_by_role("button", name="Compare").click()
     page.get_by_text("Comparing 6 Runs from 1 Experiment").wait_for()
     plot = page.locator(".js-plotly-plot")
-    plot.get_by_text("Phantom-Kvasir/mDSC").first.wait_for()
+    plot.get_by_text("mDSC/ph-Kvasir").first.wait_for()
     plot.get_by_text("model", exact=True).first.wait_for()
     for name in NAMES:
         page.get_by_role("cell", name=re.compile(rf"^{re.escape(name)}, smoke")).or_(

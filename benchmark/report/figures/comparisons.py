@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
+
+_ROOM_PX = 4  # between a name and what is drawn
+_FAR_PT = 11.5  # from where on a name does not stand beside its point any more
 
 
 def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note: str = "") -> Figure:
@@ -114,30 +120,49 @@ def cost(rows: pd.DataFrame, *, x: str = "num_params", score: str = "mDSC", titl
 
 
 def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Write each model's name beside its point, on the first side where it covers no name, point or interval."""
+    """Write each model's name at the nearest place where it covers no name, point or interval."""
     figure = axes.figure.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
     frame = axes.get_window_extent()
-    taken = [line.get_window_extent().padded(4) for line in axes.lines]
-    sides = [(6, 0, "left", "center"), (-6, 0, "right", "center"), (0, 6, "center", "bottom"), (0, -6, "center", "top")]
-    sides += [(7, 9, "left", "bottom"), (7, -9, "left", "top"), (-7, 9, "right", "bottom"), (-7, -9, "right", "top")]
+    taken = [line.get_window_extent().padded(_ROOM_PX) for line in axes.lines]
     for model, title in titles(list(points)).items():
-        best: Any = None
-        for dx, dy, ha, va in sides:
-            text = axes.annotate(title, points[model], (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=6.5)
-            extent = text.get_window_extent()
+        line = {"arrowstyle": "-", "lw": 0.5, "color": "0.5", "shrinkA": 1, "shrinkB": 2}
+        text = axes.annotate(title, points[model], (0, 0), textcoords="offset points", fontsize=6.5, arrowprops=line)
+        tried: list[tuple[int, tuple[float, float]]] = []
+        for spot in _spots():
+            extent = _move(text, spot)
             clashes = sum(extent.overlaps(other) for other in taken)
             clashes += not frame.contains(*extent.min) or not frame.contains(*extent.max)
-            if best is None or clashes < best[0]:
-                if best is not None:
-                    best[1].remove()
-                best = (clashes, text, extent)
-            else:
-                text.remove()
-            if best[0] == 0:
+            tried.append((clashes, spot))
+            if not clashes:
                 break
-        taken.append(best[2])
+        _, spot = min(tried, key=lambda one: one[0])
+        taken.append(_move(text, spot))
+        assert text.arrow_patch is not None, "asked for"
+        text.arrow_patch.set_visible(math.hypot(*spot) > _FAR_PT)  # the line says whose name it is
+
+
+def _spots() -> Iterator[tuple[float, float]]:
+    """Places around a point, in points from it, the near ones first."""
+    yield from ((6, 0), (-6, 0), (0, 6), (0, -6), (7, 9), (7, -9), (-7, 9), (-7, -9))
+    for radius in range(12, 91, 6):
+        for turn in range(16):
+            yield radius * math.cos(turn * math.pi / 8), radius * math.sin(turn * math.pi / 8)
+
+
+def _move(text: Annotation, spot: tuple[float, float]) -> Bbox:
+    """Write a text at a place, on the side of it that leads away from the point; return what it covers."""
+    from matplotlib.text import Text
+
+    dx, dy = spot
+    text.set_position(spot)
+    text.set_horizontalalignment("left" if dx > 1 else "right" if dx < -1 else "center")
+    text.set_verticalalignment("bottom" if dy > 1 else "top" if dy < -1 else "center")
+    figure = text.get_figure(root=True)
+    assert figure is not None
+    text.update_positions(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+    return Text.get_window_extent(text)  # without the line to the point
 
 
 def ranks(found: Ranks, *, note: str = "") -> Figure:

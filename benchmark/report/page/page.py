@@ -22,6 +22,7 @@ from benchmark.report.page.on_request import measured_tables
 from benchmark.report.page.reproduce import checkouts, commands
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.select import check_records, group_studies
+from benchmark.report.sheets.sheet import Sheet, said_once
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.scores import Table
 from benchmark.store.schema import Record
@@ -123,7 +124,8 @@ def _study(
         except BenchError as error:
             made["problems"].append(str(error))
             continue
-        made["tables"] += [_table(table, evidence, kind) for table in tables]
+        shown = zip(tables, said_once(tables), strict=True)
+        made["tables"] += [_table(table, sheet, evidence, kind) for table, sheet in shown]
         if kind == "main":
             made["tables"] += measured_tables(evidence)
             pictures = Pictures(evidence, options.data_root, options.cache_dir)
@@ -132,7 +134,7 @@ def _study(
     return made
 
 
-def _table(table: Table, evidence: Evidence, kind: str) -> dict[str, Any]:
+def _table(table: Table, sheet: Sheet, evidence: Evidence, kind: str) -> dict[str, Any]:
     """A sheet with, for every row, the model whose worst images its cells open."""
     names = {m.row.title: m.name for m in evidence.rows(table.dataset)} if kind == "main" else {}
     try:
@@ -140,7 +142,6 @@ def _table(table: Table, evidence: Evidence, kind: str) -> dict[str, Any]:
     except BenchError:
         linked = set()
     models = [names.get(row.title, "") for row in table.rows]
-    sheet = table.sheet
     return {
         "dataset": table.dataset,
         "title": table.title,

@@ -6,7 +6,7 @@ Everything that makes a table (scores, ranks, cost, published numbers) makes a `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from benchmark.report.sheets import csv, html, latex, markdown
@@ -15,7 +15,7 @@ from benchmark.report.sheets.cells import Cell, Column, Grid, Mark
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "Cell", "Column", "Mark", "Printable", "Sheet", "sheets"]
+__all__ = ["FORMATS", "Cell", "Column", "Mark", "Printable", "Sheet", "said_once", "sheets"]
 
 FORMATS = {"latex": ".tex", "markdown": ".md", "html": ".html", "csv": ".csv"}
 """Format -> suffix of its files."""
@@ -59,6 +59,20 @@ class Printable(Protocol):
 
     @property
     def sheet(self) -> Sheet: ...
+
+
+_OF_MANY = ("Blank, ", "Incomplete datasets")
+
+
+def said_once(made: Sequence[Printable]) -> list[Sheet]:
+    """Return sheets that are shown below each other: why rows are blank is said below the first one alone."""
+    said: set[str] = set()
+    found = []
+    for sheet in sheets(made):
+        kept = tuple(note for note in sheet.notes if not note.startswith(_OF_MANY) or note not in said)
+        said |= set(sheet.notes)
+        found.append(sheet if kept == tuple(sheet.notes) else replace(sheet, notes=kept))
+    return found
 
 
 def sheets(made: Sequence[Printable]) -> list[Sheet]:

@@ -289,3 +289,20 @@ def test_known_and_unknown_models_look_different() -> None:
     looks = [look(model, models) for model in models]
     assert len({x["color"] for x in looks}) == len(models)
     assert len({x["marker"] for x in looks}) == len(models)
+
+
+@pytest.mark.parametrize("half", [0.02, 0.05, 0.1, 0.2])
+def test_names_in_the_cost_plot_touch_nothing(half: float) -> None:
+    """The six's sizes, three of them close together, with intervals that leave little room between them."""
+    sizes, scores = (24.4e6, 26.1e6, 30.5e6, 23.9e6, 33.4e6, 6.4e6), (0.70, 0.64, 0.61, 0.60, 0.72, 0.74)
+    rows = pd.DataFrame({"model": MODELS, "num_params": sizes, "mDSC": scores})
+    figure = plots.cost(rows.assign(low=rows["mDSC"] - half, high=rows["mDSC"] + half), title="Kvasir")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    names = [text for text in axes.texts if text.get_text()]
+    extents = [Text.get_window_extent(text) for text in names]  # without lines to their points
+    assert len(names) == len(MODELS)
+    for number, extent in enumerate(extents):
+        assert not any(extent.overlaps(line.get_window_extent()) for line in axes.lines), names[number]
+        assert not any(extent.overlaps(other) for other in extents[:number]), names[number]
+        assert figure.bbox.contains(*extent.min) and figure.bbox.contains(*extent.max)

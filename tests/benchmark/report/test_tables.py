@@ -16,6 +16,7 @@ from benchmark.errors import BenchError
 from benchmark.metrics.measures import MEASURES
 from benchmark.report.records.select import choose, recipe_label
 from benchmark.report.sheets.files import write_tables
+from benchmark.report.sheets.sheet import said_once
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.rows import Row, mark_best
 from benchmark.store.schema import Record
@@ -53,6 +54,17 @@ def test_incomplete_datasets_are_noted_below_every_table(make_record: Any) -> No
     (table,) = build_tables([record])
     assert "Incomplete datasets: CVC-ColonDB, 108 of 380 images" in table.notes
     assert "108 of 380" in table.to_latex() and "108 of 380" in table.to_markdown()
+
+
+def test_a_reason_is_said_below_the_first_of_several_tables_alone(make_record: Any) -> None:
+    sets = dict.fromkeys(("kvasir", "etis", "colondb"), 0.5)
+    ours, failed = make_record("unet", tests=sets), make_record("pranet", tests={}, status="failed", error="no memory")
+    made = build_tables([ours, failed, make_record("sanet", tests={"kvasir": 0.5}, missing={"etis": "not here"})])
+    assert [sum("no memory" in note for note in table.notes) for table in made] == [1, 1, 1], "each file says it"
+    shown = said_once(made)
+    assert [sum("no memory" in note for note in sheet.notes) for sheet in shown] == [1, 0, 0]
+    assert sum("not here" in note for sheet in shown for note in sheet.notes) == 1
+    assert [len(sheet.rows) for sheet in shown] == [len(table.sheet.rows) for table in made]
 
 
 def test_a_missing_test_set_is_a_table_of_blank_rows_with_the_reason(six: Any) -> None:

@@ -16,7 +16,7 @@ from benchmark.store.commands import read_commands, study_id
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 from benchmark.tracking import connect
-from benchmark.tracking.content import digest, files
+from benchmark.tracking.content import digest, files, metrics, params, score_key
 from benchmark.tracking.mirror import Mirror, mirror_all
 
 MakeRecord = Callable[..., Record]
@@ -60,14 +60,13 @@ def test_a_cell_becomes_a_nested_run_with_all_that_the_record_says(store: Result
             "recipe.model_options.width": "8",
             "protocol.pranet": "11112222",
             "ablation": "none",
-            "part.isam": "on",
-            "part.fsam": "on",
-            "part.pretraining": "off",
+            "parts": "isam,fsam",
+            "parts_off": "pretraining",
         }
         == run["params"]
     )
-    assert run["metrics"]["Kvasir/mDSC"] == 0.81 and run["metrics"]["half/Kvasir/mIoU"] == 0.75
-    assert run["metrics"]["Phantom-ETIS/mDSC"] == 0.81, "the word 'synthetic' is a tag, not a part of the key"
+    assert run["metrics"]["mDSC/Kvasir"] == 0.81 and run["metrics"]["half/mIoU/Kvasir"] == 0.75
+    assert run["metrics"]["mDSC/ph-ETIS"] == 0.81, "the word 'synthetic' is a tag, not a part of the key"
     assert run["losses"] == [(1, 1.5), (2, 1.25)]
     assert run["inputs"] == [
         ("kvasir", "cc33", "test"),
@@ -125,7 +124,7 @@ def test_a_record_that_changed_replaces_its_run(store: ResultsLayout, make_recor
     assert (counts.written, counts.kept) == (1, 1)
     run = content_of(mirror)[UNET]
     assert run["status"][0] == "FAILED" and run["tags"]["bench.error"] == "no space"
-    assert "Kvasir/mDSC" not in run["metrics"]
+    assert "mDSC/Kvasir" not in run["metrics"]
     assert len(mirror.client.search_runs([mirror.experiment_id])) == 3
     assert len(list(store.mlflow_artifacts.iterdir())) == 3, "the replaced run's files are gone"
 
@@ -200,11 +199,30 @@ def test_the_page_is_preset_to_cells_and_their_figures(store: ResultsLayout) -> 
     view = json.loads(tags["mlflow.sharedViewState.bench"])
     assert view["searchFilter"] == "tags.`bench.kind` = 'cell'"
     assert [column for column in view["selectedColumns"] if column.startswith("metrics")] == [
-        "metrics.`Kvasir/mDSC`",
-        "metrics.`Kvasir/mIoU`",
-        "metrics.`Phantom-ETIS/mDSC`",
-        "metrics.`Phantom-ETIS/mIoU`",
+        "metrics.`mDSC/Kvasir`",
+        "metrics.`mIoU/Kvasir`",
+        "metrics.`mDSC/ph-ETIS`",
+        "metrics.`mIoU/ph-ETIS`",
     ]
+
+
+def test_columns_are_short_and_scores_have_three_decimals(store: ResultsLayout, make_record: MakeRecord) -> None:
+    """MLflow's columns show twelve characters: figure and set must be told apart by them."""
+    one = make_record().tests["kvasir"]
+    names = ("CVC-ClinicDB", "CVC-ColonDB", "CVC-300", "ETIS", "Kvasir", "CVC-EndoScene")
+    titles = [*names, *(f"Phantom-{name.removeprefix('CVC-')} (synthetic)" for name in names)]
+    keys = [score_key(one.model_copy(update={"title": t}), figure) for t in titles for figure in ("mDSC", "mIoU")]
+    assert len({key[:12] for key in keys}) == len(keys) and "mDSC/ph-Clinic" in keys and "mIoU/Kvasir" in keys
+    tests = {"kvasir": one.model_copy(update={"scores": {"pranet": {"mDSC": 0.81249, "MAE": 0.03151}}})}
+    found = {metric.key: metric.value for metric in metrics(store, make_record(tests=tests))}
+    assert (found["mDSC/Kvasir"], found["MAE/Kvasir"]) == (0.812, 0.032)
+
+
+def test_runs_share_their_parameters_so_that_none_reads_unknown(make_record: MakeRecord) -> None:
+    """MLflow's comparison writes "unknown" at an axis where a run lacks what another has."""
+    plain, parted = make_record(parts=[]), make_record("bsanet", parts=["isam"], parts_off=["fsam"], ablation=["fsam"])
+    assert set(params(plain)) == set(params(parted))
+    assert (params(plain)["parts"], params(parted)["parts"], params(parted)["parts_off"]) == ("none", "isam", "fsam")
 
 
 def test_a_digest_counts_what_was_recorded_not_what_a_newer_version_could_record(make_record: MakeRecord) -> None:

@@ -43,7 +43,7 @@ def test_a_study_is_sent_kept_up_to_date_and_rebuilt(
     assert (counts.written, counts.kept) == (2, 0) and not store.mlflow_db.exists()
     assert mirror_all(store)[1].written == 0
     run = mirror.run_of(UNET)
-    assert run is not None and run.data.metrics["Kvasir/mDSC"] == 0.81 and run.data.params["recipe.lr"] == "0.001"
+    assert run is not None and run.data.metrics["mDSC/Kvasir"] == 0.81 and run.data.params["recipe.lr"] == "0.001"
     history = mirror.client.get_metric_history(run.info.run_id, "train_loss")
     assert [(point.step, point.value) for point in history] == [(1, 1.5), (2, 1.25)]
     assert {i.dataset.digest for i in run.inputs.dataset_inputs} == {"aa11", "bb22", "cc33", "dd44"}
