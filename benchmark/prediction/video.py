@@ -49,7 +49,7 @@ def count_frames(path: Path) -> int:
     """
     av = need_pyav()
     try:
-        with av.open(str(path)) as file:
+        with av.open(str(path), metadata_errors="replace") as file:
             if not file.streams.video:
                 raise BenchError(f"video {path}: contains no frames")
             turned = next(iter(file.decode(video=0))).rotation
@@ -86,7 +86,7 @@ def convert(
     number = 0
     try:
         with ExitStack() as stack:
-            source = stack.enter_context(av.open(str(path)))
+            source = stack.enter_context(av.open(str(path), metadata_errors="replace"))
             stream = source.streams.video[0]
             writers = {}
             for kind, part in parts.items():
@@ -119,7 +119,7 @@ def read_frames(path: Path) -> Iterator[tuple[int, float | None, Pixels]]:
     av = need_pyav()
     number = 0
     try:
-        with av.open(str(path)) as file:
+        with av.open(str(path), metadata_errors="replace") as file:
             for frame in file.decode(video=0):
                 yield number, frame.time, frame.to_ndarray(format="rgb24")
                 number += 1
