@@ -148,6 +148,17 @@ def test_conflicting_masks_containment_and_unreadable(originals: list[Item], tmp
     assert page.count("<img") == 6 and "http" not in page
 
 
+def test_a_mask_that_cannot_be_read_is_reported_beside_those_that_can(originals: list[Item], tmp_path: Path) -> None:
+    first = originals[0]
+    (tmp_path / "broken.png").write_bytes(b"no mask")
+    twins = [Item("other", str(i), first.image_path, path, str(i)) for i, path in enumerate(
+        (first.mask_path, tmp_path / "broken.png"))]  # fmt: skip
+    (conflict,) = audit_items({"phantom-kvasir": [first], "other": twins}, cache_dir=tmp_path).conflicts
+    assert len(conflict.unreadable) == 1 and "broken.png" in conflict.unreadable[0] and not conflict.dice
+    found = audit_items({"other": twins}, cache_dir=tmp_path)
+    assert "broken.png" in to_text(found) and "broken.png" in json.dumps(to_json(found)["conflicts"])
+
+
 def test_leaks_name_the_training_image_and_the_strongest_kind(originals: list[Item], tmp_path: Path) -> None:
     a, b, c, d, *_ = originals
     same = Item("copies", "same", a.image_path, a.mask_path, "x1")

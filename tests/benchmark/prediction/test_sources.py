@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from benchmark.errors import BenchError
 from benchmark.prediction.outputs import cut, figures
 from benchmark.prediction.sources import find_sources, read_upright
+from benchmark.prediction.video import count_frames
 
 
 @pytest.mark.parametrize("tag", range(1, 9))
@@ -41,3 +43,15 @@ def test_figures_of_a_mask_by_hand() -> None:
     assert (found["area_px"], found["num_components"], found["width_px"], found["height_px"]) == (3, 2, 6, 4)
     assert found["confidence"] == pytest.approx(0.8) and found["area_share"] == pytest.approx(3 / 24)
     assert cut(prob, 0.7)[3, 5] == 0 and figures(prob, cut(prob, 1.0))["confidence"] is None
+
+
+def test_a_file_of_sound_alone_is_told_as_a_video_without_frames(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "sound.mkv"), "w") as file:
+        stream = file.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    with pytest.raises(BenchError, match=r"video .*sound\.mkv: contains no frames"):
+        count_frames(tmp_path / "sound.mkv")

@@ -156,3 +156,14 @@ def test_latency_takes_the_condition_that_covers_most_models(tmp_path: Path) -> 
 def test_stretching_an_eight_bit_map() -> None:
     assert stretched(np.array([[10, 20, 30]], np.uint8)).tolist() == [[0, 128, 255]]
     assert stretched(np.array([[7, 7]], np.uint8)).tolist() == [[7, 7]]
+
+
+def test_models_scored_on_other_images_stand_in_no_block(tmp_path: Path, make_cell: MakeCell) -> None:
+    records = [make_cell("bsanet"), make_cell("unet"), make_cell("pranet")]
+    scores = ResultsLayout(tmp_path).cell(records[0].cell).scores
+    rows = io.read_scores(scores)
+    rows.assign(id=[f"other-{name}" for name in rows["id"]]).to_parquet(scores)
+    evidence = gather(tmp_path, records)
+    assert evidence.gaps(SET) == {"BSANet (ours)": "scored on other images"}
+    assert evidence.block(SET).models == ("unet", "pranet")
+    assert "Left out: BSANet (ours), scored on other images" in evidence.note()

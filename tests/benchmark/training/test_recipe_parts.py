@@ -246,3 +246,28 @@ def test_hashes_name_no_folder_and_defaults_leave_them_alone() -> None:
     tables = (["CLAHE"], [{"name": "CLAHE"}])
     named, table = (validate_recipe({"transforms": one}, where="test") for one in tables)
     assert named.hash == table.hash
+
+
+@pytest.mark.parametrize("name", ["bce", "dice", "bce_dice", "structure", "focal"])
+def test_a_loss_asked_for_by_name_is_that_loss(name: str) -> None:
+    torch.manual_seed(0)
+    logits, mask = 3 * torch.randn(2, 1, 40, 40), torch.zeros(2, 1, 40, 40)
+    mask[:, :, 8:30, 12:33] = 1
+    prob = logits.sigmoid()
+    entropy = -(mask * prob.log() + (1 - mask) * (1 - prob).log())
+    overlap, size = (prob * mask).sum((1, 2, 3)), prob.sum((1, 2, 3)) + mask.sum((1, 2, 3))
+    dice = (1 - (2 * overlap + 1) / (size + 1)).mean()
+    weight = 1 + 5 * (nn.functional.avg_pool2d(mask, 31, 1, 15) - mask).abs()
+    both, either = (prob * mask * weight).sum((2, 3)), ((prob + mask) * weight).sum((2, 3))
+    iou = 1 - (both + 1) / (either - both + 1)
+    expected = {
+        "bce": entropy.mean(),
+        "dice": dice,
+        "bce_dice": entropy.mean() + dice,
+        "structure": ((weight * entropy).sum((2, 3)) / weight.sum((2, 3)) + iou).mean(),
+        "focal": (entropy * (mask * 0.3 + (1 - mask) * 0.7) * (1 - torch.exp(-entropy)) ** 2).mean(),
+    }
+    criterion = get_criterion(name, focal_alpha=0.3, focal_gamma=2.0)
+    assert criterion is not None
+    assert float(criterion(logits, mask)) == pytest.approx(float(expected[name]), rel=1e-4)
+    assert len({round(float(value), 3) for value in expected.values()}) == len(expected), "no two could be confused"

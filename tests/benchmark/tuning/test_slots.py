@@ -86,3 +86,12 @@ def test_fewer_trials_than_there_are_change_nothing(place: str) -> None:
     while (trial := slots.claim()) is not None:
         slots.study.tell(trial, 0.5)
     assert join(place, trials=1).claim() is None and len(join(place, trials=1).finished()) == 1
+
+
+def test_who_looked_before_another_took_the_slot_steps_back(tmp_path: Path) -> None:
+    first, second = (join(str(tmp_path / "t.journal"), trials=1) for _ in range(2))
+    seen = second.study.get_trials(deepcopy=False)  # both look while the slot is free
+    assert first.claim() is not None
+    assert second._take(0, seen) is None
+    states = [(t.state.name, t.user_attrs.get("ended")) for t in first.study.trials]
+    assert states == [("RUNNING", None), ("FAIL", "withdrawn: the slot was taken")]
