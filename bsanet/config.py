@@ -3,6 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+RESNEXT50 = "resnext50_32x4d"
+"""The encoder option whose first layers are ResNeXt-50 32x4d's."""
+_OF_RESNEXT50 = {
+    "encoder_widths": (256, 512, 320, 384),
+    "encoder_inner": (128, 256, 256, 384),
+    "encoder_depths": (3, 4, 2, 2),
+}
+"""Its shape: the first two levels are given, the last two ours, so that the sum stays within 0.5 % of the paper's."""
 SWITCH_NAMES = ("isam", "fsam", "rendering", "pretraining")
 
 
@@ -19,6 +27,9 @@ class Config:
     pretraining: bool = True
     """Swin blocks may start from ImageNet weights; off: random values. Changes no shape."""
 
+    encoder: str = "small"
+    """"small": all levels ours; "resnext50_32x4d": the stem and the first two levels of that network, which may start
+    from ImageNet weights, with other widths and depths behind them."""
     stem_width: int = 64
     """Channels of the stem, at stride 2; also the rendering module's fine feature."""
     encoder_widths: tuple[int, int, int, int] = (96, 192, 320, 512)
@@ -57,6 +68,8 @@ class Config:
     squeeze: int = 24
     """Hidden units of the FSAM's fully connected layers."""
 
+    refined_loss: bool = False
+    """Training: the loss of the refined map, too, with gradients to the whole network; off: the points' alone."""
     point_width: int = 64
     """Channels of a point inside the rendering module."""
     point_heads: int = 4
@@ -90,12 +103,19 @@ def make_config(drop: Iterable[str] = (), **options: object) -> Config:
         raise ValueError(
             f"unknown option {', '.join(map(repr, strange))} of BSANet: known are {', '.join(sorted(known))}"
         )
+    if options.get("encoder") == RESNEXT50:
+        options = {**_OF_RESNEXT50, **options}
     config = Config(**{**options, **dict.fromkeys(drop, False)})  # type: ignore[arg-type]
     _check(config)
     return config
 
 
 def _check(config: Config) -> None:
+    if config.encoder not in ("small", RESNEXT50):
+        raise ValueError(f"encoder {config.encoder!r}: BSANet's are small and {RESNEXT50}")
+    first = (config.stem_width, *config.encoder_widths[:2], *config.encoder_depths[:2])
+    if config.encoder == RESNEXT50 and first != (64, 256, 512, 3, 4):
+        raise ValueError(f"encoder {RESNEXT50}: its stem and first two levels are given; change the last two alone")
     odd = [width for width in config.encoder_inner if width % config.groups]
     if odd:
         raise ValueError(f"encoder_inner {config.encoder_inner}: each must be a multiple of groups={config.groups}")

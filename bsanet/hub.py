@@ -17,26 +17,28 @@ from torch import Tensor
 
 MODEL = "swin_tiny_patch4_window7_224"
 REPO = f"timm/{MODEL}.ms_in1k"
+_REPOS = {MODEL: REPO, "resnext50_32x4d": "timm/resnext50_32x4d.a1h_in1k"}
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _PROBE_S = 0.7
 
 
-def find_weights(weights: str | None) -> tuple[Path, dict[str, str]]:
+def find_weights(weights: str | None, model: str = MODEL) -> tuple[Path, dict[str, str]]:
     """The file to read, and what a record says about it.
 
     Args:
         weights: File, folder, or None for the hub.
+        model: Whose weights, by timm's name.
     Raises:
         ValueError: If there is none; within a second.
     """
     if weights is None:
-        path, name = _from_hub(), REPO
+        path, name = _from_hub(_REPOS[model]), _REPOS[model]
     else:
-        path = _in_folder(Path(weights)) if Path(weights).is_dir() else Path(weights)
+        path = _in_folder(Path(weights), model) if Path(weights).is_dir() else Path(weights)
         name = path.name
     if not path.is_file():
-        raise ValueError(f"weights {str(weights)!r}: no such file or folder; {_how_to_get()}")
+        raise ValueError(f"weights {str(weights)!r}: no such file or folder; {_how_to_get(_REPOS[model])}")
     with path.open("rb") as file:
         return path, {"name": name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
@@ -72,28 +74,30 @@ def read_tensors(path: Path, key: str | None = None) -> Mapping[str, Tensor]:
     return tensors
 
 
-def _in_folder(folder: Path) -> Path:
+def _in_folder(folder: Path, model: str) -> Path:
     """The file in a weights folder that is named after the model."""
-    found = sorted(path for path in folder.iterdir() if path.name.startswith(MODEL) and path.suffix in _SUFFIXES)
+    found = sorted(path for path in folder.iterdir() if path.name.startswith(model) and path.suffix in _SUFFIXES)
     if not found:
-        raise ValueError(f"weights folder {folder}: no {MODEL}*.safetensors or .pth in it; {_how_to_get()}")
+        raise ValueError(
+            f"weights folder {folder}: no {model}*.safetensors or .pth in it; {_how_to_get(_REPOS[model])}"
+        )
     return found[0]
 
 
-def _from_hub() -> Path:
+def _from_hub(repo: str) -> Path:
     """The hub's file, from the local cache or, where the hub answers, downloaded."""
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
     for name in _HUB_FILES:
-        cached = try_to_load_from_cache(REPO, name)
+        cached = try_to_load_from_cache(repo, name)
         if isinstance(cached, str):
             return Path(cached)
-    if constants.HF_HUB_OFFLINE or not _answers(f"{constants.ENDPOINT}/{REPO}/resolve/main/{_HUB_FILES[0]}"):
-        raise ValueError(f"ImageNet weights {REPO}: not in the local hub cache and no hub to ask; {_how_to_get()}")
+    if constants.HF_HUB_OFFLINE or not _answers(f"{constants.ENDPOINT}/{repo}/resolve/main/{_HUB_FILES[0]}"):
+        raise ValueError(f"ImageNet weights {repo}: not in the local hub cache and no hub to ask; {_how_to_get(repo)}")
     try:
-        return Path(hf_hub_download(REPO, _HUB_FILES[0]))  # nosec B615 # tensors only; the record names their SHA-256
+        return Path(hf_hub_download(repo, _HUB_FILES[0]))  # nosec B615 # tensors only; the record names their SHA-256
     except Exception as error:
-        raise ValueError(f"ImageNet weights {REPO}: download failed ({error}); {_how_to_get()}") from error
+        raise ValueError(f"ImageNet weights {repo}: download failed ({error}); {_how_to_get(repo)}") from error
 
 
 def _answers(url: str) -> bool:
@@ -112,9 +116,9 @@ def _answers(url: str) -> bool:
     return ok.wait(_PROBE_S)
 
 
-def _how_to_get() -> str:
-    cache = os.environ.get("HF_HOME", "~/.cache/huggingface")
+def _how_to_get(repo: str) -> str:
+    cache, name = os.environ.get("HF_HOME", "~/.cache/huggingface"), "bsanet" if repo == REPO else "resnext50_32x4d"
     return (
-        f"run `hf download {REPO} model.safetensors` where there is a network (it lands below {cache}), give the file "
-        "(weights=FILE; in bench run --weights-dir DIR with DIR/bsanet.safetensors), or pass --set pretrained=false"
+        f"run `hf download {repo} model.safetensors` where there is a network (it lands below {cache}), give the file "
+        f"(weights=FILE; in bench run --weights-dir DIR with DIR/{name}.safetensors), or pass --set pretrained=false"
     )

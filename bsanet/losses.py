@@ -28,14 +28,14 @@ def bce_dice(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def bsanet_loss(outputs: tuple[Tensor, ...], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
-    """Loss of the map, plus that of the rendered points where the outputs hold them.
+    """Loss of the map, plus those of the rendered points and of the refined map where the outputs hold them.
 
     Args:
-        outputs: `BSANet.forward`'s result: (map,) or (map, point logits (B, 1, 1, N), points (B, N, 2)).
+        outputs: `BSANet.forward`'s result: (map,) or (map, point logits (B, 1, 1, N), points (B, N, 2)[, refined map]).
         mask: Ground truth in 0..1, (B, 1, H, W). A map of another size is resized to the mask's.
         criterion: Used for the map and for the points alike; None: `bce_dice` and BCE.
     Returns:
-        Scalar, the two parts with equal weight.
+        Scalar, the parts with equal weight.
     Raises:
         ValueError: If the mask is not (B, 1, H, W) with the map's batch size.
     """
@@ -47,8 +47,11 @@ def bsanet_loss(outputs: tuple[Tensor, ...], mask: Tensor, *, criterion: Criteri
     if logits.shape[-2:] != mask.shape[-2:]:
         logits = F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)
     total = (criterion or bce_dice)(logits, mask)
-    if len(outputs) == 3:
+    if len(outputs) >= 3:
         point_logits, points = outputs[1].float(), outputs[2]
         target = sample(mask, points).unsqueeze(2)  # (B, 1, 1, N)
         total = total + (criterion or F.binary_cross_entropy_with_logits)(point_logits, target)
+    if len(outputs) == 4:
+        refined = F.interpolate(outputs[3].float(), size=mask.shape[-2:], mode="bilinear", align_corners=False)
+        total = total + (criterion or bce_dice)(refined, mask)
     return total

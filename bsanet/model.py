@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bsanet.attention import FSAM, ISAM
-from bsanet.config import Config, make_config
+from bsanet.config import RESNEXT50, Config, make_config
 from bsanet.decoder import Decoder
 from bsanet.encoder import Encoder
 from bsanet.losses import Criterion, bsanet_loss
 from bsanet.rendering import ARM
+from bsanet.resnext import ResNeXt50Encoder, load_resnext
 from bsanet.weights import check_variant, initialise, load_swin
 
 SWITCHES: dict[str, str] = {
@@ -43,7 +44,7 @@ class BSANet(nn.Module):
         super().__init__()
         self.config = config
         self.weights_info: dict[str, str] | None = None
-        self.encoder = Encoder(config)
+        self.encoder = ResNeXt50Encoder(config) if config.encoder == RESNEXT50 else Encoder(config)
         self.isam = nn.ModuleList(ISAM(config) if config.isam else nn.Identity() for _ in range(4))
         self.fsam = nn.ModuleList(
             FSAM(config) if config.fsam else nn.Conv2d(config.width, config.reduced_width, 1) for _ in range(4)
@@ -58,7 +59,8 @@ class BSANet(nn.Module):
             image: (B, 3, H, W), normalised; H and W multiples of 32.
         Returns:
             Evaluation: (map,). Training: (map,) without rendering, else (map, point logits (B, 1, 1, N), points
-            (B, N, 2) as x, y in 0..1). The map is (B, 1, H, W); in training it is the coarse one, up-sampled.
+            (B, N, 2) as x, y in 0..1) and, with `refined_loss`, the refined map. Maps are (B, 1, H, W); in training
+            the first is the coarse one, up-sampled.
         Raises:
             ValueError: On another number of channels, size, dtype or device.
         """
@@ -75,6 +77,8 @@ class BSANet(nn.Module):
         points = self.rendering.draw(coarse, self.rendering.num_points(logits[0].numel()))
         # Detached: the points are the hardest ones, and pulled the rest of the network away from the map (README).
         point_logits = self.rendering(points, fine.detach(), decoded.detach(), coarse.detach())  # (B, N)
+        if self.config.refined_loss:
+            return logits, point_logits[:, None, None], points, self.rendering.refine(fine, decoded, coarse)
         return logits, point_logits[:, None, None], points
 
     def loss(self, outputs: tuple[Tensor, ...], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
@@ -118,12 +122,25 @@ def _nearest(height: int, width: int) -> str:
     return "; ".join("nearest are " + " and ".join(map(str, pair)) for pair in pairs)
 
 
+def _load_imagenet(model: BSANet, weights: str | None) -> dict[str, str] | None:
+    """Load what the network has room for; name and SHA-256 of both files where there are two."""
+    info = load_swin(model.isam, weights) if model.config.isam else None
+    if model.config.encoder != RESNEXT50:
+        return info
+    of_encoder = load_resnext(model.encoder, weights)
+    if info is None:
+        return of_encoder
+    return {**info, "name": f"{info['name']} + {of_encoder['name']}", "encoder_sha256": of_encoder["sha256"]}
+
+
 def build(*, pretrained: bool = False, weights: str | None = None, drop: Iterable[str] = (), **options: Any) -> BSANet:
     """A BSANet, initialised from torch's global generator (which advances by one draw, whatever is built).
 
     Args:
-        pretrained: Start the Swin blocks from timm's Swin-T ImageNet weights.
-        weights: A file (.safetensors, .pth) or a folder that holds them; implies `pretrained`. None: the hub.
+        pretrained: Start the Swin blocks from timm's Swin-T ImageNet weights; also the first layers of the encoder
+            `resnext50_32x4d`, from that network's.
+        weights: A file (.safetensors, .pth) or a folder that holds them; implies `pretrained`. None: the hub. The
+            encoder's are in the same folder.
         drop: Parts to leave out, names of `SWITCHES`. "pretraining" overrules the two arguments above.
         options: Fields of `bsanet.config.Config`.
     Raises:
@@ -134,6 +151,6 @@ def build(*, pretrained: bool = False, weights: str | None = None, drop: Iterabl
     with torch.random.fork_rng(devices=[]):
         model = BSANet(config)
     initialise(model, seed, conv_std=config.conv_std)
-    if config.isam and config.pretraining and (pretrained or weights):
-        model.weights_info = load_swin(model.isam, weights)
+    if config.pretraining and (pretrained or weights):
+        model.weights_info = _load_imagenet(model, weights)
     return model

@@ -41,6 +41,9 @@ from benchmark.study.start import Start, Starts
 IfExists = Literal["skip", "resume", "overwrite"]
 
 
+_WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asked for; the fields are the options of ``bench run``.
@@ -305,12 +308,21 @@ def make_cell(
         payload["own_code"] = own_code_hashes(recipe)
     if weights is not None:
         payload["weights"] = file_hash(weights)
+        if (second := _encoder_weights(weights.parent, spec, recipe)) is not None:
+            payload["encoder_weights"] = file_hash(second)
     if picked:
         payload["picked"] = picked
     if start is not None:
         payload["start"] = start.sha256
     name = cell_id(spec.name, ablation=ablation, recipe=recipe.name, config=config_hash(payload), seed=seed)
     return Cell(name, spec, recipe, seed, ablation, weights, start)
+
+
+def _encoder_weights(folder: Path, spec: ModelSpec, recipe: Recipe) -> Path | None:
+    """The second file of --weights-dir, for a model whose encoder is one of its own options."""
+    encoder = None if spec.takes_encoder else recipe.model_options.get("encoder")
+    found = sorted(folder.glob(f"{encoder}*")) if isinstance(encoder, str) and encoder.isidentifier() else []
+    return next((path for path in found if path.suffix in _WEIGHT_SUFFIXES), None)
 
 
 def own_code_hashes(recipe: Recipe) -> dict[str, str]:
