@@ -47,14 +47,18 @@ def run(
     Raises:
         BenchError: A mistake, told before anything is trained.
     """
-    from benchmark.execution.study import check_study, train_study, try_study
+    from benchmark.execution.study import check_study, fold_requests, train_study, try_study
+    from benchmark.study import plan
 
     placement = make_placement(executor, workers, executor_options)
-    study = plan_study(models, datasets, seeds=seeds, overrides=overrides, **options)
-    check_study(study, placement)
-    try_study(study)
-    with shown_events(quiet, many=not placement.is_here) as events:
-        return train_study(study, placement=placement, track=track, events=events).records
+    found: list[Record] = []
+    for request in fold_requests(make_request(models, datasets, seeds, overrides, options)):
+        study = plan.plan_study(request)
+        check_study(study, placement)
+        try_study(study)
+        with shown_events(quiet, many=not placement.is_here) as events:
+            found += train_study(study, placement=placement, track=track, events=events).records
+    return found
 
 
 def plan_study(

@@ -41,7 +41,7 @@ Datasets = Annotated[
 Split = Annotated[
     str,
     typer.Option(
-        help="Split: paper, grouped, pranet, paper-skin, official, kfold:5:1, leave-out:PART, a "
+        help="Split: paper, grouped, pranet, paper-skin, official, kfold:5:1 (run: kfold:5), leave-out:PART, a "
         "folder with train.txt, or FILE.json.",
         autocompletion=complete.splits,
     ),

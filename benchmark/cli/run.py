@@ -26,8 +26,10 @@ from benchmark.cli.printing import Flags, print_json, print_tables, say, stderr,
 
 if TYPE_CHECKING:
     from benchmark.execution.placement import Placement
+    from benchmark.execution.study import Trained
     from benchmark.store.schema import Record
     from benchmark.study.events import Events, ManyEvents
+    from benchmark.study.plan import Request
 
 EXIT_FAILED_CELL = 1
 
@@ -59,16 +61,41 @@ def run(
     more = {"seeds": integers(seeds, "--seeds"), "protocol": protocol, "init_from": init_from}
     request = make_request(models, data, training, options, **more)
     if options.estimate:
-        from benchmark.cli.estimate import show_cost
+        from dataclasses import replace
 
-        show_cost(request, as_json=as_json)
+        from benchmark.cli.estimate import show_cost
+        from benchmark.data.splits.rules import all_folds
+
+        folds = all_folds(request.split)
+        show_cost(replace(request, split=folds[0]), as_json=as_json)
+        if len(folds) > 1 and not as_json:
+            say(f"note       the cost of one of {len(folds)} folds")
         return
+    plans: list[object] = []
 
     def work() -> int:
+        """Run the study; with kfold:K once for each fold, and tables over all of them at the end."""
+        from benchmark.execution.study import fold_requests, fold_tables
+
+        requests = fold_requests(request)
+        done = [one for single in requests if (one := run_one(single, alone=len(requests) == 1)) is not None]
+        records = [record for one in done for record in one.records]
+        if plans:
+            print_json(plans[0] if len(plans) == 1 else plans)
+        if as_json and done:
+            files = [str(path) for one in done for path in one.files]
+            print_json({"records": [record.to_json() for record in records], "files": files})
+        elif len(done) > 1:
+            print_tables(fold_tables(request, records), "markdown")
+        return _tell_failed([record for one in done for record in one.failed])
+
+    def run_one(request: Request, *, alone: bool) -> Trained | None:
         from benchmark.cli.plan_text import plan_json, print_plan
         from benchmark.execution.study import check_study, train_study, try_study
         from benchmark.study.plan import plan_study
 
+        if not alone and not as_json:
+            say(f"fold       {request.split}")
         study = plan_study(request, _unless(as_json))
         if not dry_run:
             check_study(study, placement)  # before the estimate, which is slow
@@ -79,8 +106,8 @@ def run(
                 say(f"warning    {note}")
         if dry_run:
             if as_json:
-                print_json(plan_json(study))
-            return 0
+                plans.append(plan_json(study))
+            return None
         _note_log_checkpoints(options, as_json)
         with _progress(placement, as_json) as events:
             done = train_study(
@@ -91,12 +118,11 @@ def run(
                 events=events,
             )
         _say_nondeterministic(done.records, as_json)
-        if as_json:
-            print_json({"records": [record.to_json() for record in done.records], "files": list(map(str, done.files))})
-        else:
-            print_tables(done.tables, "markdown")
+        if not as_json:
+            if alone:
+                print_tables(done.tables, "markdown")
             say(f"records are in {study.layout.root}; 'bench tables' prints and 'bench plots' draws them")
-        return _tell_failed(done.failed)
+        return done
 
     raise typer.Exit(_until_signal(work, placement if not dry_run else None, devices=options.devices))
 

@@ -125,6 +125,33 @@ def train_study(
     return Trained(records, tables, files)
 
 
+def fold_requests(request: Request) -> list[Request]:
+    """Return one request for each fold that ``kfold:K`` stands for; the request itself for any other split."""
+    from benchmark.data.splits.rules import all_folds
+
+    return [replace(request, split=name) for name in all_folds(request.split)]
+
+
+def fold_tables(request: Request, records: Sequence[Record]) -> list[Table]:
+    """Build the tables over the folds of a request from the records of all of them, and write them."""
+    from functools import partial
+
+    from benchmark.report.sheets.files import write_tables
+    from benchmark.report.tables.build import build_tables
+    from benchmark.report.tables.folds import find_folds
+    from benchmark.report.tables.folds import fold_tables as join
+    from benchmark.store.layout import ResultsLayout
+
+    found = [record for record in records if record.tests]
+    folds = find_folds(found, recipe=None, split=None) if found else None
+    if folds is None:
+        return []
+    build = partial(build_tables, records, protocol=request.printed.name)
+    tables = join(folds, lambda label: build(split=label))
+    write_tables(tables, ResultsLayout(request.results).tables, ["latex", "markdown", "csv"])
+    return tables
+
+
 def plan_ablation(
     request: Request,
     drop: Sequence[str],

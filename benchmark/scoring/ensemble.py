@@ -18,7 +18,7 @@ from benchmark.data.listing.items import Item
 from benchmark.data.pixels.shared import SharedPixels
 from benchmark.prediction.maps import save_map
 from benchmark.runtime import environment
-from benchmark.scoring.ensemble_cells import choose_members, test_images
+from benchmark.scoring.ensemble_cells import choose_members, test_images, with_leaks
 from benchmark.scoring.map_records import make_record
 from benchmark.scoring.released import scored_alike
 from benchmark.scoring.test_sets import score_tests
@@ -81,6 +81,7 @@ def make_ensemble(
         source, where = _kept([layout.cell(one.cell) for one in members.records]), environment.describe("cpu")
     old = scored_alike(layout, cell, request.scoring)
     results, timing = score_tests(tests, source, scoring=request.scoring, paths=paths, events=events, old=old)
+    results = {one: with_leaks(members, one, found) if one in tests else found for one, found in results.items()}
     record = make_record(
         cell,
         "ensemble",

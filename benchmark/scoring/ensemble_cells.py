@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmark.data.audit.leaks import Leak
 from benchmark.data.files.hashing import content_hash
 from benchmark.data.listing.datasets import expand_datasets, list_dataset
 from benchmark.data.listing.items import Item
@@ -16,7 +15,7 @@ from benchmark.scoring.cell_images import scored_items
 from benchmark.store import io
 from benchmark.store.cells import fitting_cells
 from benchmark.store.layout import ResultsLayout
-from benchmark.store.schema import Record
+from benchmark.store.schema import LEAK_KINDS, Record, TestResult
 from benchmark.study.images import TestImages
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def _images_of(members: Members, layout: ResultsLayout, name: str, request: Requ
         first = tested[0]
         result = first.tests[name]
         items = scored_items(first, name, layout.cell(first.cell), **where)  # type: ignore[arg-type]
-        return TestImages(items, result.of or result.n, _leaks(tested, name))
+        return TestImages(items, result.of or result.n)
     if again and not tested:
         every = tuple(list_dataset(name, request.data_root, cache_dir=request.cache_dir))
         return TestImages(every, len(every))
@@ -158,14 +157,22 @@ def _alike(members: Members, name: str) -> bool:
     return len({one.tests[name].fingerprint if name in one.tests else "" for one in members.records}) == 1
 
 
-def _leaks(records: Sequence[Record], name: str) -> tuple[Leak, ...]:
-    """Every leak that some cell has, each image once."""
-    found: dict[str, Leak] = {}
-    for record in records:
-        for kind, ids in (record.tests[name].leaked or {}).items():
-            for image in ids:
-                found.setdefault(image, Leak(image, "", kind))
-    return tuple(found.values())
+def with_leaks(members: Members, name: str, result: TestResult) -> TestResult:
+    """Return the result with the leaks that some cell's record lists, each image once.
+
+    On a set that the cells did not score only exact copies were looked for, and none is there.
+    """
+    lists = [one.tests[name].leaked if name in one.tests else None for one in members.records]
+    leaked: dict[str, list[str]] | None = None
+    if all(one is not None for one in lists):
+        taken: set[str] = set()
+        leaked = {}
+        for kind in LEAK_KINDS:
+            ids = sorted({image for one in lists for image in (one or {}).get(kind, ())} - taken)
+            taken |= set(ids)
+            leaked[kind] = ids
+    counts = {"num_leaked": None, **{f"num_leaked_{kind}": 0 if kind == "exact" else None for kind in LEAK_KINDS}}
+    return TestResult.model_validate({**result.model_dump(), **counts, "leaked": leaked})
 
 
 def _require_maps(members: Members, layout: ResultsLayout, name: str, items: Sequence[Item]) -> None:

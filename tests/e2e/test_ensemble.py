@@ -61,7 +61,9 @@ def test_the_mean_of_two_seeds_is_a_row_of_its_own(
     record, results = _only(tmp_path / "results"), tmp_path / "results"
     assert record.ensemble is not None and record.cell == out["cell"]
     assert [(one.cell, one.sha256) for one in record.ensemble.parents] == [(c.cell, c.best_sha256) for c in cells]
-    assert record.tests.keys() == cells[0].tests.keys() and record.tests["phantom-etis"].leaked is not None
+    assert record.tests.keys() == cells[0].tests.keys()
+    assert {n: t.leaked for n, t in record.tests.items()} == {n: t.leaked for n, t in cells[0].tests.items()}
+    assert any(test.num_leaked for test in record.tests.values())
     name = "phantom-etis"
     items = scored_items(
         cells[0], name, ResultsLayout(results).cell(cells[0].cell), data_root=None, cache_dir=shared_cache
@@ -125,6 +127,8 @@ def test_an_ensemble_of_folds_is_scored_where_none_of_them_trained(bench: Bench,
     assert "2 different sets of images" in done.stderr
     out = json.loads(bench("ensemble", "tiny_net", *again, "--datasets", "phantom-etis", "--json").stdout)
     assert out["sets"][0]["n"] > 10 and read_record(tmp_path / f"results/runs/{out['cell']}/run.json").tests
+    fresh = _only(tmp_path / "results").tests["phantom-etis"]
+    assert (fresh.leaked, fresh.num_leaked, fresh.num_leaked_exact) == (None, None, 0)
     assert "2 folds" in _only(tmp_path / "results").model_title
     # a set that one of them saw: pretend that nobody scored it
     for path in (tmp_path / "results" / "runs").glob("file_*/**/run.json"):

@@ -118,8 +118,22 @@ MANIFESTS: dict[str, Manifest] = {}
 ENDOSCENE_PARTS = ("clinicdb", "cvc300")
 
 
+SEEN = "-seen"
+"""Ends the name of the test set of a dataset's parts that train under a split ``leave-out:PART``."""
+
+
+def base_of(name: str) -> str:
+    """Return the dataset that a test set is taken from: itself, or what stands before ``-seen``."""
+    base = name.removesuffix(SEEN)
+    return base if base in DATASETS or base in MANIFESTS else name
+
+
 def dataset_info(name: str) -> DatasetInfo:
     """Return what is known of a dataset; the title of a user's folder is its name."""
+    base = base_of(name)
+    if base != name and name not in MANIFESTS:
+        of = dataset_info(base)
+        return replace(of, name=name, title=f"{of.title} (seen parts)", expected=0)
     own = MANIFESTS.get(name)
     if own is not None:
         return DatasetInfo(name, own.title or name, own.expected, own.source, own.licence)
@@ -216,6 +230,7 @@ def list_dataset(name: str, root: Path | str | None = None, *, cache_dir: Path |
         DatasetMissing: If nothing of it is found.
         BenchError: If the folder is faulty: empty, an image without mask, two files for one id.
     """
+    name = name if name in MANIFESTS else base_of(name)
     info = dataset_info(name)
     if name in MANIFESTS:
         from benchmark.data.listing.manifest_items import manifest_items

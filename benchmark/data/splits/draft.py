@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,8 +75,11 @@ def hold_out(plan: Draft, items: list[Item]) -> None:
     plan.val += [item for item in items if item in held]
 
 
-def hold_out_groups(plan: Draft, items: list[Item]) -> None:
-    """Take about a tenth of training items as validation, dataset by dataset, groups whole; the rest trains."""
+def hold_out_groups(plan: Draft, items: list[Item], *, tested: Collection[str] = ()) -> dict[str, Items]:
+    """Take about a tenth of training items as validation, dataset by dataset, groups whole; the rest trains.
+
+    Of the datasets in ``tested`` another tenth is taken; returned by dataset, for a test.
+    """
     sides: dict[str, str] = {}
     for name in dict.fromkeys(item.dataset for item in items):
         sizes = Counter(item.group for item in items if item.dataset == name)
@@ -84,8 +87,12 @@ def hold_out_groups(plan: Draft, items: list[Item]) -> None:
         filled: Counter[int] = Counter()
         for group, fold in folds.items():
             filled[fold] += sizes[group]
-        held = min((num, fold) for fold, num in filled.items())[1] if len(filled) > 1 else None
+        least = [fold for _, fold in sorted((num, fold) for fold, num in filled.items())]
+        held = least[0] if len(least) > 1 else None
+        other = least[1] if len(least) > 2 and name in tested else None
         for group, fold in folds.items():
-            sides.setdefault(group, "val" if fold == held else "train")
+            sides.setdefault(group, "val" if fold == held else "test" if fold == other else "train")
     plan.train += [item for item in items if sides[item.group] == "train"]
     plan.val += [item for item in items if sides[item.group] == "val"]
+    test = {name: tuple(i for i in items if i.dataset == name and sides[i.group] == "test") for name in tested}
+    return {name: taken for name, taken in test.items() if taken}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from benchmark.data.listing.datasets import dataset_info
+from benchmark.data.listing.datasets import SEEN, dataset_info
 from benchmark.data.listing.items import Item
 from benchmark.data.splits.draft import WHOLLY_TEST, Draft, Rule, hold_out, hold_out_groups
 from benchmark.data.splits.lists import read_lists
@@ -88,7 +88,11 @@ def kfold(folds: int, fold: int) -> Rule:
 
 
 def leave_out(part: str) -> Rule:
-    """Images of one part (a centre, a modality) test, wherever it stands; a tenth of the others validates."""
+    """Images of one part (a centre, a modality) test, wherever it stands; a tenth of the others validates.
+
+    Of each dataset that has the part another tenth of the other parts' images tests as ``<dataset>-seen``, so that a
+    table can say what a network loses on a centre that it has not seen.
+    """
 
     def rule(plan: Draft, names: list[str]) -> None:
         found = _merge_by_audit(plan, {name: plan.items(name) for name in names})
@@ -98,11 +102,13 @@ def leave_out(part: str) -> Rule:
             known = f"known are {', '.join(parts)}" if parts else "these datasets come without parts"
             raise BenchError(f"split leave-out:{part}: no image has the part {part!r}: {known}")
         tested = {item.group for item in every if item.part == part}
-        hold_out_groups(plan, [item for item in every if item.group not in tested])
-        for name, items in found.items():
-            test = tuple(item for item in items if item.part == part)
-            if test:
-                plan.tests[name] = test
+        with_part = {name for name, items in found.items() if any(item.part == part for item in items)}
+        rest = [item for item in every if item.group not in tested]
+        seen = hold_out_groups(plan, rest, tested=[name for name in found if name in with_part])
+        for name in (name for name in found if name in with_part):
+            plan.tests[name] = tuple(item for item in found[name] if item.part == part)
+            if name in seen:
+                plan.tests[f"{name}{SEEN}"] = seen[name]
 
     return rule
 

@@ -45,13 +45,24 @@ def rule_named(name: str) -> Rule:
     raise unknown_name("split", name, [*SPLITS, *FORMS])
 
 
+def all_folds(name: str) -> list[str]:
+    """Return the folds that ``kfold:K`` stands for; any other split alone."""
+    numbers = re.fullmatch(r"kfold:(\d{1,3})", name)
+    if numbers is None or not 2 <= int(numbers[1]) <= _MAX_FOLDS:
+        return [name]
+    return [f"{name}:{fold}" for fold in range(1, int(numbers[1]) + 1)]
+
+
 def _fold(name: str, detail: str) -> tuple[int, int]:
     numbers = re.fullmatch(r"(\d{1,3})(?::(\d{1,3}))?", detail)
     folds = int(numbers[1]) if numbers else 0
     if numbers is None or not 2 <= folds <= _MAX_FOLDS:
         raise BenchError(f"split {name}: expected kfold:K:FOLD, for example kfold:5:1 to kfold:5:5")
     if not numbers[2]:
-        raise BenchError(f"split {name}: say which fold tests, kfold:{folds}:1 to kfold:{folds}:{folds}; run each")
+        raise BenchError(
+            f"split {name}: say which fold tests, kfold:{folds}:1 to kfold:{folds}:{folds}; "
+            "bench run alone takes all of them in turn"
+        )
     fold = int(numbers[2])
     if not 1 <= fold <= folds:
         raise BenchError(f"split {name}: fold {fold} is none of 1 to {folds}")

@@ -55,7 +55,7 @@ _LOOK = {
 _OTHERS = (
     ("#0072B2", "-", "X"),
     ("#000000", (0, (2, 1)), "*"),
-    ("#B8A800", "-", "<"),
+    ("#B8A800", (0, (8, 2, 2, 2)), "<"),
     ("#5D3A9B", "--", ">"),
     ("#117733", (0, (1, 2)), "p"),
     ("#882255", (0, (7, 2)), "h"),
@@ -64,13 +64,19 @@ _OTHERS = (
 )
 
 
+def _other(i: int) -> tuple[str, Any, str]:
+    """Look of the i-th further model: each eight share the colours, and never dashes and marker both, up to 64."""
+    size, turn = len(_OTHERS), i // len(_OTHERS)
+    return _OTHERS[i % size][0], _OTHERS[(i + turn) % size][1], _OTHERS[(i + 2 * turn) % size][2]
+
+
 def look(model: str, models: Sequence[str]) -> dict[str, Any]:
     """Return colour, line style and marker of a model; the six known ones always look the same."""
     if model in _LOOK:
         color, dashes, marker = _LOOK[model]
     else:
         unknown = [name for name in sorted(models) if name not in _LOOK]
-        color, dashes, marker = _OTHERS[unknown.index(model) % len(_OTHERS)]
+        color, dashes, marker = _other(unknown.index(model))
     return {"color": color, "linestyle": dashes, "marker": marker, "zorder": 4 if model == OURS else 3}
 
 

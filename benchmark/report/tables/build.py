@@ -13,6 +13,7 @@ from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.names import DATASET_TITLES, MODEL_TITLES, dataset_order, dataset_title, model_order
 from benchmark.report.records.set_scores import ScoreReader
 from benchmark.report.tables.captions import gather_facts
+from benchmark.report.tables.gaps import with_gaps
 from benchmark.report.tables.numerals import PLAIN, Numerals
 from benchmark.report.tables.rows import (
     Kind,
@@ -114,7 +115,7 @@ def build_tables(
         for dataset in wanted
     ]
     parts = _parts(chosen) if check_marks else {}
-    tables = [replace(t, siunitx=siunitx, measures=tuple(measures), parts=parts) for t in tables]
+    tables = with_gaps([replace(t, siunitx=siunitx, measures=tuple(measures), parts=parts) for t in tables])
     if read is None or not (ci or reference is not None):
         return tables
     tables = [replace(t, primary=primary, signed_rank=signed_rank) for t in tables]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ from benchmark.store.layout import ResultsLayout
 if TYPE_CHECKING:
     from benchmark.metrics.families import Family
     from benchmark.report.sheets.sheet import Printable, Sheet
+    from benchmark.report.tables.folds import Folds
     from benchmark.store.schema import Record
 
 Records = Sequence["Record"]
@@ -137,12 +139,14 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
     from benchmark.metrics.measures import MEASURE_KEYS
     from benchmark.report.records.set_scores import score_reader
     from benchmark.report.tables.build import build_tables
+    from benchmark.report.tables.folds import find_folds, fold_tables
     from benchmark.report.tables.numerals import numerals
     from benchmark.report.tables.ranks import rank_sheet
     from benchmark.report.tables.wide import MEASURES_SHOWN, wide_sheet
 
     kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
-    made = build_tables(
+    make = partial(
+        build_tables,
         records,
         kind=kind,
         std=request.std,
@@ -157,24 +161,42 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
         measures=request.measures or (MEASURES_SHOWN if request.wide else MEASURE_KEYS),
         order=model_names(request.order) or (),
         check_marks=request.check_marks,
-        **request.choice,
     )
+    order = model_names(request.order) or ()
+    folds = find_folds(records, recipe=request.recipe, split=request.split)
+    if folds is None:
+        made = make(**request.choice)
+    else:
+        _check_folds(request, folds)
+        ours = [record for record in records if not record.origin]
+        each = partial(build_tables, ours, **make.keywords)
+        made = fold_tables(folds, lambda label: each(**{**request.choice, "split": label}), order=order)
     if request.exclude:
         from benchmark.report.tables.without_leaked import with_clean
 
         made = with_clean(made, records, ResultsLayout(request.results), request.exclude)
-    sheets: list[Printable] = [wide_sheet(made, order=model_names(request.order) or ())] if request.wide else [*made]
+    sheets: list[Printable] = [wide_sheet(made, order=order)] if request.wide else [*made]
+    whole = [replace(table, rows=tuple(row for row in table.rows if not row.of_mean)) for table in made]
     if request.rank:
-        sheets.append(rank_sheet(made))
+        sheets.append(rank_sheet(whole))
     if request.means:
         from benchmark.report.tables.seen import seen_sheet
 
-        sheets.append(seen_sheet(made, records))
+        sheets.append(seen_sheet(whole, records))
     if request.power:
         from benchmark.report.tables.power import power_sheet
 
         sheets.append(power_sheet(made))
     return [with_short_caption(one.sheet) for one in sheets] if request.short else sheets
+
+
+def _check_folds(request: TableRequest, folds: Folds) -> None:
+    """Refuse what a table over folds does not hold: they share training images, so that no interval follows."""
+    asked = {"ci": request.ci, "significance": request.significance is not None, "power": request.power}
+    asked |= {"wilcoxon": request.wilcoxon, "exclude-leaked": bool(request.exclude)}
+    for name in (name for name, on in asked.items() if on):
+        one = next(iter(folds.splits.values()))
+        raise BenchError(f"--{name} does not apply to a table over {folds.word}; choose one with --split {one!r}")
 
 
 def with_short_caption(sheet: Sheet) -> Sheet:

@@ -50,6 +50,8 @@ class Row:
         n: Images scored; None for a blank row. of: Images that the set holds, where fewer were scored.
         foreign: The maps or the weights were made by others, or are the mean of several cells'.
         ensemble: The latter.
+        gap: How much less mDSC it has on a part that was left out than on those that trained; None elsewhere.
+        of_mean: A fold or a part whose mean with others is a row, too: that one is ranked.
         origin: By whom, as the record says.
         reason: Why cells are blank.
         num_leaked: Leaked test images of every kind; None where not counted. leaked: By kind, where counted.
@@ -83,6 +85,8 @@ class Row:
     other_images: bool = False
     by_seed: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     ensemble: bool = False
+    gap: float | None = None
+    of_mean: bool = False
 
     @property
     def key(self) -> RowKey:
@@ -97,6 +101,11 @@ class Row:
     @property
     def is_ranked(self) -> bool:
         """A row over other images, or a part of them, is shown, but takes no part in best and second."""
+        return self.is_whole and not self.of_mean
+
+    @property
+    def is_whole(self) -> bool:
+        """All images of the table were scored, and no others."""
         return not (self.is_partial or self.other_images)
 
 
@@ -128,7 +137,7 @@ def mark_best(rows: Sequence[Row], measure: Measure, form: Numerals = PLAIN) -> 
 def row_order(key: RowKey, order: Sequence[str] = ()) -> tuple[Any, ...]:
     """Sort key of a row: the models named first, in that order, then the usual one; variants below their full model."""
     place = order.index(key.model) if key.model in order else len(order)
-    return (place, model_order(key.model), len(key.ablation), key)
+    return (place, model_order(key.model), len(key.ablation), "mean of " in key.setting, key)
 
 
 def group_cells(

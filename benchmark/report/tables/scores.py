@@ -18,6 +18,9 @@ from benchmark.report.tables.uncertainty import Uncertainty
 if TYPE_CHECKING:
     import pandas as pd
 
+GAP_OF = MEASURE_KEYS[0]
+"""The measure whose gap between seen parts and the one left out is printed."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -26,6 +29,7 @@ class Table:
     Attributes:
         measures: Those that are printed; CSV holds all.
         parts: In an ablation with check marks, the parts of each model, by its name; else empty.
+        aside: What the caption says of rows over folds or parts left out; else empty.
     """
 
     dataset: str
@@ -46,6 +50,7 @@ class Table:
     siunitx: bool = False
     measures: tuple[str, ...] = MEASURE_KEYS
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aside: str = ""
 
     @property
     def stem(self) -> str:
@@ -85,7 +90,7 @@ def score_sheet(table: Table) -> Sheet:
     return Sheet(
         stem=table.stem,
         caption=score_caption(table),
-        columns=(*head_columns(table), *measures),
+        columns=(*head_columns(table), *measures, *gap_columns(table)),
         rows=tuple(line for i, row in enumerate(table.rows) for line in _lines(table, i, row)),
         notes=(*table.notes, *_no_spread(table)),
         data=tuple(csv_rows(table)),
@@ -97,7 +102,7 @@ def score_sheet(table: Table) -> Sheet:
 def _no_spread(table: Table) -> list[str]:
     """Say why no standard deviation stands there, where one was asked for."""
     single = [row.title for row in table.rows if row.n is not None and len(row.seeds) == 1 and not row.foreign]
-    if not table.show_std or not single:
+    if not table.show_std or not single or table.aside:
         return []
     num_ours = sum(row.n is not None and not row.foreign for row in table.rows)
     who = "" if len(single) == num_ours else f", {', '.join(single)}"
@@ -138,6 +143,9 @@ def legend(table: Table) -> list[str]:
     sentences = ["Scores in percent."] if table.numerals.percent else []
     if table.marks:
         sentences.append("Best in bold, second underlined.")
+    sentences += [table.aside] if table.aside else []
+    if has_gap(table):
+        sentences.append(f"Gap: how much less {GAP_OF} on the part left out than on held-out images of seen parts.")
     if table.parts:
         sentences.append("A check mark: the network has the part.")
     if table.uncertainty.intervals:
@@ -172,11 +180,29 @@ def _lines(table: Table, i: int, row: Row) -> Iterator[tuple[Cell, ...]]:
         figures = (
             figure(table.numerals, clean, key, clean.marks.get(key), std=table.show_std) for key in table.measures
         )
-        yield (Cell(CLEAN_TITLE), *blank, *figures)
+        yield (Cell(CLEAN_TITLE), *blank, *figures, *gap_cells(table, None))
 
 
 def _cells(table: Table, i: int, row: Row) -> tuple[Cell, ...]:
-    return (*head_cells(table, row), *(weighed(table, i, key) for key in table.measures))
+    return (*head_cells(table, row), *(weighed(table, i, key) for key in table.measures), *gap_cells(table, row))
+
+
+def gap_columns(table: Table) -> tuple[Column, ...]:
+    """Return the column of the gap to seen parts, where some row has one."""
+    return (Column(f"gap {GAP_OF}"),) if has_gap(table) else ()
+
+
+def has_gap(table: Table) -> bool:
+    """Whether some row of the table has a gap to seen parts."""
+    return any(row.gap is not None for row in table.rows)
+
+
+def gap_cells(table: Table, row: Row | None) -> tuple[Cell, ...]:
+    """Return the cell of that column."""
+    if not has_gap(table):
+        return ()
+    gap = None if row is None else row.gap
+    return (Cell() if gap is None else Cell(table.numerals.text(gap).replace("-", "−"), value=gap),)
 
 
 def weighed(table: Table, i: int, key: str) -> Cell:
@@ -231,6 +257,7 @@ def csv_rows(table: Table) -> list[dict[str, Any]]:
             "num_leaked": row.num_leaked,
             **{f"num_leaked_{kind}": row.leaked.get(kind) for kind in LEAK_KINDS},
             "synthetic": facts.synthetic,
+            **({"gap": row.gap} if has_gap(table) else {}),
             "origin": row.origin,
             "note": row.reason or "",
             **_clean_columns(table, row),

@@ -6,12 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmark.data.listing.datasets import SEEN
 from benchmark.metrics.measures import MEASURES, Measure
 from benchmark.report.records.identity import RowKey
 from benchmark.report.sheets.sheet import Cell, Column, Mark, Sheet
 from benchmark.report.tables.captions import common_facts, count_images
 from benchmark.report.tables.rows import Row, mark_best, mean_of, row_order, std_of
-from benchmark.report.tables.scores import Table, figure, head_cells, head_columns, legend, weighed
+from benchmark.report.tables.scores import (
+    Table,
+    figure,
+    gap_cells,
+    gap_columns,
+    has_gap,
+    head_cells,
+    head_columns,
+    legend,
+    weighed,
+)
 
 MEASURES_SHOWN = ("mDSC", "mIoU")
 """Where none were named: what most papers print of every set."""
@@ -37,12 +48,13 @@ def wide_sheet(tables: Sequence[Table], *, order: Sequence[str] = ()) -> Sheet:
         One sheet for ``table*``. The mean counts every set alike, whatever its size; a row that lacks a set, or was
         scored on a part of one, has none: a mean over fewer sets would not compare.
     """
-    lines = _lines(tables, order)
+    counted = [table for table in tables if not table.dataset.endswith(SEEN)]
+    lines = _lines(tables, counted, order)
     chosen = [m for m in MEASURES if m.key in tables[0].measures]
     marks = {m.key: mark_best([line.mean for line in lines], m, tables[0].numerals) for m in chosen}
     settings = replace(tables[0], show_settings=any(table.show_settings for table in tables))
-    columns = [*head_columns(settings), *(_column(m, table.title) for table in tables for m in chosen)]
-    with_mean = len(tables) > 1
+    columns = [*head_columns(settings), *(column for table in tables for column in _columns(table, chosen))]
+    with_mean = len(counted) > 1
     return Sheet(
         stem="table-wide" if tables[0].kind == "main" else "ablation-wide",
         caption=_caption(tables, with_mean),
@@ -50,7 +62,7 @@ def wide_sheet(tables: Sequence[Table], *, order: Sequence[str] = ()) -> Sheet:
         rows=tuple(
             (
                 *head_cells(settings, line.row),
-                *(_cell(table, line, m) for table in tables for m in chosen),
+                *(cell for table in tables for cell in _cells(table, line, chosen)),
                 *(_mean_cell(tables[0], line.mean, m, marks[m.key].get(i)) for m in chosen if with_mean),
             )
             for i, line in enumerate(lines)
@@ -66,22 +78,22 @@ def _column(measure: Measure, title: str) -> Column:
     return Column(f"{measure.plain} {measure.arrow}", measure.latex, group=title)
 
 
-def _lines(tables: Sequence[Table], order: Sequence[str]) -> list[_Line]:
-    """Every row that some table has, in the order of a table."""
+def _lines(tables: Sequence[Table], counted: Sequence[Table], order: Sequence[str]) -> list[_Line]:
+    """Every row that some table has, in the order of a table, with its mean over the sets counted."""
     places = [(table, {row.key: i for i, row in enumerate(table.rows)}) for table in tables]
     keys: dict[RowKey, Row] = {row.key: row for table in tables for row in table.rows}
     lines = []
     for key in sorted(keys, key=lambda one: row_order(one, order)):
         found = {table.dataset: where[key] for table, where in places if key in where}
-        rows = [table.rows[found[table.dataset]] for table in tables if table.dataset in found]
-        lines.append(_Line(keys[key], found, mean_row(keys[key], rows, len(tables))))
+        rows = [table.rows[found[table.dataset]] for table in counted if table.dataset in found]
+        lines.append(_Line(keys[key], found, mean_row(keys[key], rows, len(counted))))
     return lines
 
 
 def mean_row(row: Row, rows: Sequence[Row], num_sets: int) -> Row:
     """The row's mean over the sets, per seed first, so that its deviation over seeds is that of the mean."""
     by_seed: dict[str, tuple[float | None, ...]] = {}
-    whole = 0 < len(rows) == num_sets and all(one.is_ranked for one in rows) and len({one.seeds for one in rows}) == 1
+    whole = 0 < len(rows) == num_sets and all(one.is_whole for one in rows) and len({one.seeds for one in rows}) == 1
     for measure in MEASURES:
         scores = [one.by_seed.get(measure.key, ()) for one in rows] if whole else []
         by_seed[measure.key] = tuple(mean_of(column) for column in zip(*scores, strict=True)) or (None,)
@@ -94,9 +106,15 @@ def mean_row(row: Row, rows: Sequence[Row], num_sets: int) -> Row:
     )
 
 
-def _cell(table: Table, line: _Line, measure: Measure) -> Cell:
+def _columns(table: Table, chosen: Sequence[Measure]) -> list[Column]:
+    gap = [replace(column, group=table.title) for column in gap_columns(table)]
+    return [*(_column(m, table.title) for m in chosen), *gap]
+
+
+def _cells(table: Table, line: _Line, chosen: Sequence[Measure]) -> list[Cell]:
     place = line.places.get(table.dataset)
-    return Cell() if place is None else weighed(table, place, measure.key)
+    scores = (Cell() if place is None else weighed(table, place, m.key) for m in chosen)
+    return [*scores, *gap_cells(table, None if place is None else table.rows[place])]
 
 
 def _mean_cell(table: Table, mean: Row, measure: Measure, mark: Mark | None) -> Cell:
@@ -144,6 +162,8 @@ def _data(tables: Sequence[Table], line: _Line, chosen: Sequence[Measure], *, wi
             found[f"{table.dataset}_{measure.key}"] = row.values.get(measure.key) if row else None
             if table.show_std:
                 found[f"{table.dataset}_{measure.key}_std"] = row.std.get(measure.key) if row else None
+        if has_gap(table):
+            found[f"{table.dataset}_gap"] = row.gap if row else None
     for measure in chosen if with_mean else ():
         found[f"mean_{measure.key}"] = line.mean.values[measure.key]
         if tables[0].show_std:

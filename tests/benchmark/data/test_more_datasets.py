@@ -53,7 +53,9 @@ def test_splits_of_the_newer_sets(tmp_path: Path) -> None:
     for make in (polypgen, piccolo, sun_seg, sessile, hyperkvasir):
         make(tmp_path)
     split = make_split("leave-out:C3", ["polypgen"], root=tmp_path)
-    assert {i.part for i in split.tests["polypgen"]} == {"C3"} and len(split.train) + len(split.val) == 20
+    assert {i.part for i in split.tests["polypgen"]} == {"C3"}
+    assert len(split.train) + len(split.val) + len(split.tests["polypgen-seen"]) == 20
+    assert [i.id for i in list_dataset("polypgen-seen", tmp_path)] == [i.id for i in list_dataset("polypgen", tmp_path)]
     split = make_split("official", ["piccolo"], root=tmp_path)
     assert (len(split.train), len(split.val), len(split.tests["piccolo"])) == (6, 3, 3)
     split = make_split("official", ["sun-seg"], root=tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import Item
 from benchmark.data.splits.choose import make_split, obtain_split
 from benchmark.errors import BenchError
@@ -64,6 +65,11 @@ def test_leave_one_centre_out() -> None:
     split = split_of(items, "leave-out:C2")
     assert {i.part for i in split.tests["kvasir"]} == {"C2"} and len(split.tests["kvasir"]) == 10
     assert {i.part for i in (*split.train, *split.val)} == {"C1", "C3"}
+    seen = split.tests["kvasir-seen"]
+    assert {i.part for i in seen} <= {"C1", "C3"} and 1 <= len(seen) <= 4
+    assert not {i.group for i in seen} & {i.group for i in (*split.train, *split.val, *split.tests["kvasir"])}
+    assert len(split.train) + len(split.val) + len(seen) == 20
+    assert dataset_info("kvasir-seen").title == "Kvasir (seen parts)"
     assert "i099" not in {i.id for i in (*split.train, *split.val)}  # it shows what a tested image shows
     with pytest.raises(BenchError, match="known are C1, C2, C3"):
         split_of(items, "leave-out:C9")

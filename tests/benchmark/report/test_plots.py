@@ -306,3 +306,9 @@ def test_names_in_the_cost_plot_touch_nothing(half: float) -> None:
         assert not any(extent.overlaps(line.get_window_extent()) for line in axes.lines), names[number]
         assert not any(extent.overlaps(other) for other in extents[:number]), names[number]
         assert figure.bbox.contains(*extent.min) and figure.bbox.contains(*extent.max)
+
+
+def test_seventy_models_look_different_and_in_grey_too() -> None:
+    models = [*MODELS, *(f"net{i:02}" for i in range(64))]
+    looks = [look(model, models) for model in models]
+    assert len({(str(x["linestyle"]), x["marker"]) for x in looks}) == 70
