@@ -172,7 +172,7 @@ def _many(make_record: Any, num_models: int, sets: tuple[str, ...]) -> list[Reco
 
 @needs_pdflatex
 def test_wide_tables_fit_a_page_of_two_columns(make_record: Any, make_results: Any, tmp_path: Path) -> None:
-    from benchmark.report.tables.uncertainty import score_reader
+    from benchmark.report.records.set_scores import score_reader
     from benchmark.store.io import read_records
 
     eight = _many(make_record, 16, SETS)
