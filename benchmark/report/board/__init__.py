@@ -1,0 +1,1 @@
+"""`bench board`: a leaderboard of exports whose figures it recomputes before it shows them."""

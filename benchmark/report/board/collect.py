@@ -1,0 +1,237 @@
+"""From a folder of exports to rows of a leaderboard, and to what was refused and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import BenchError
+from benchmark.report.board.checks import SetRows, read_rows
+from benchmark.report.records.identity import row_keys
+from benchmark.report.records.names import MODEL_TITLES
+from benchmark.report.statistics.limits import not_estimable
+from benchmark.report.statistics.model import fit_scores, means
+from benchmark.store import io
+from benchmark.store.schema import Record
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A cell that is not shown, and why."""
+
+    submission: str
+    cell: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the board: a model's seeds on one test set under one protocol.
+
+    Attributes:
+        submission: Folder of the export.
+        model: As tables print it, with its setting.
+        dataset, protocol, protocol_hash, split, weights, recipe: What a reader filters by.
+        seeds: Number of trainings.
+        n: Images. num_leaked: Of them seen in training, exactly, nearly or by sequence.
+        values: Measure -> mean over images and seeds.
+        low, high: 95 % interval of mDSC; None where the design gives none.
+        clean: Measure -> the same over images that are not leaked; None where none is left.
+        cells: Cells that the row is made of.
+        synthetic: Whether procedural images trained or tested.
+    """
+
+    submission: str
+    model: str
+    dataset: str
+    title: str
+    protocol: str
+    protocol_hash: str
+    split: str
+    weights: str
+    recipe: str
+    seeds: int
+    n: int
+    num_leaked: int
+    values: dict[str, float]
+    low: float | None
+    high: float | None
+    clean: dict[str, float] | None
+    cells: list[str]
+    synthetic: bool
+
+
+@dataclass
+class Board:
+    """What is shown and what is not."""
+
+    lines: list[Line] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    submissions: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """A record whose figures hold."""
+
+    submission: str
+    record: Record
+    rows: dict[tuple[str, str], SetRows]
+
+
+def collect(folder: Path) -> Board:
+    """Read every export below a folder, recompute its figures, and put what holds side by side.
+
+    Args:
+        folder: Holds one folder per submission, each made by ``bench export`` (or a results folder).
+    Raises:
+        BenchError: No export is there.
+    """
+    roots = sorted(path for path in folder.iterdir() if (path / "runs").is_dir()) if folder.is_dir() else []
+    if not roots:
+        raise BenchError(f"{folder}: holds no exports; expected one folder per submission, made by 'bench export'")
+    board = Board(submissions=[root.name for root in roots])
+    sound = [one for root in roots for one in _submission(root, board)]
+    sound = _same_protocols(sound, board)
+    sound = _same_images(sound, board)
+    groups: dict[tuple[Any, ...], list[_Sound]] = {}
+    for root in roots:
+        mine = [one for one in sound if one.submission == root.name]
+        keys = row_keys([one.record for one in mine], by_recipe=True)
+        for one in mine:
+            record = one.record
+            for dataset, protocol in one.rows:
+                key = (root.name, keys[record.cell], record.recipe_hash, record.split.name, dataset, protocol)
+                groups.setdefault(key, []).append(one)
+    board.lines = [_line(key, members) for key, members in groups.items()]
+    board.lines.sort(key=lambda line: (line.dataset, line.protocol, -line.values["mDSC"], line.submission))
+    return board
+
+
+def _submission(root: Path, board: Board) -> list[_Sound]:
+    found = []
+    try:
+        records = io.read_records(root)
+    except BenchError as error:
+        board.refused.append(Refusal(root.name, "", str(error).replace(f"{root}/", "")))
+        return []
+    for record in records:
+        try:
+            if record.status == "ok":
+                found.append(_Sound(root.name, record, read_rows(root, record)))
+            else:
+                board.refused.append(Refusal(root.name, record.cell, f"its status is {record.status}"))
+        except BenchError as error:
+            board.refused.append(Refusal(root.name, record.cell, str(error).replace(f"{root}/", "")))
+    return found
+
+
+def _same_protocols(sound: Sequence[_Sound], board: Board) -> list[_Sound]:
+    """Keep records whose protocols are, by hash, those of the most submissions."""
+    hashes: dict[str, Counter[str]] = {}
+    for submission, name, digest in {
+        (one.submission, name, digest) for one in sound for name, digest in one.record.protocols.items()
+    }:
+        hashes.setdefault(name, Counter())[digest] += bool(submission)
+    usual = {name: min(count, key=lambda digest: (-count[digest], digest)) for name, count in hashes.items()}
+    kept = []
+    for one in sound:
+        other = [name for name, digest in one.record.protocols.items() if digest != usual[name]]
+        if other:
+            digest = one.record.protocols[other[0]]
+            reason = f"protocol {other[0]} is {digest} here and {usual[other[0]]} in the others: scores do not mix"
+            board.refused.append(Refusal(one.submission, one.record.cell, reason))
+        else:
+            kept.append(one)
+    return kept
+
+
+def _same_images(sound: Sequence[_Sound], board: Board) -> list[_Sound]:
+    """Keep records scored on the images of the most submissions with the same split, set by set."""
+    prints: dict[tuple[str, str, int], Counter[str]] = {}
+    for submission, key, fingerprint in {
+        (one.submission, _drawn(one.record, dataset), test.fingerprint)
+        for one in sound
+        for dataset, test in one.record.tests.items()
+    }:
+        prints.setdefault(key, Counter())[fingerprint] += bool(submission)
+    usual = {key: min(count, key=lambda text: (-count[text], text)) for key, count in prints.items()}
+    kept = []
+    for one in sound:
+        record = one.record
+        other = [name for name, test in record.tests.items() if test.fingerprint != usual[_drawn(record, name)]]
+        if other:
+            who = f"{other[0]}: its {record.tests[other[0]].n} images are not those of the other submissions"
+            reason = f"{who} with split {record.split.name} (seed {record.split.seed})"
+            board.refused.append(Refusal(one.submission, record.cell, reason))
+        else:
+            kept.append(one)
+    return kept
+
+
+def _drawn(record: Record, dataset: str) -> tuple[str, str, int]:
+    """A test set as one split draws it."""
+    return dataset, record.split.name, record.split.seed
+
+
+def _line(key: tuple[Any, ...], members: Sequence[_Sound]) -> Line:
+    submission, row, _, split, dataset, protocol = key
+    record = members[0].record
+    test, rows = record.tests[dataset], [one.rows[dataset, protocol] for one in members]
+    order = [np.argsort(np.array(one.ids, dtype=object)) for one in rows]
+    first, place = rows[0], order[0]
+    values = {
+        name: np.stack([one.values[name][at] for one, at in zip(rows, order, strict=True)]) for name in first.values
+    }
+    leaked = first.leaked[place]
+    low, high = _interval(values["mDSC"], [first.groups[i] for i in place])
+    title = row.title or MODEL_TITLES.get(record.model, record.model_title)
+    dropped = f" without {', '.join(record.ablation)}" if record.ablation else ""
+    return Line(
+        submission=submission,
+        model=f"{title}{dropped}{f' ({row.setting})' if row.setting else ''}",
+        dataset=dataset,
+        title=test.title,
+        protocol=protocol,
+        protocol_hash=record.protocols[protocol],
+        split=split,
+        weights=_weights(record),
+        recipe=record.recipe_name,
+        seeds=len(members),
+        n=len(leaked),
+        num_leaked=int(leaked.sum()),
+        values={name: round(float(one.mean()), 6) for name, one in values.items()},
+        low=low,
+        high=high,
+        clean=_clean(values, leaked),
+        cells=[one.record.cell for one in members],
+        synthetic=record.synthetic,
+    )
+
+
+def _weights(record: Record) -> str:
+    used = record.pretrained.get("used", bool(record.pretrained.get("name")))
+    return "foreign maps" if record.origin else "pretrained" if used else "random"
+
+
+def _clean(values: dict[str, Any], leaked: Any) -> dict[str, float] | None:
+    """Means without leaked images; E_phi_max is left out, as its threshold was chosen on all images."""
+    if leaked.all():
+        return None
+    kept = {name: one for name, one in values.items() if name != "E_phi_max" or not leaked.any()}
+    return {name: round(float(one[:, ~leaked].mean()), 6) for name, one in kept.items()}
+
+
+def _interval(scores: Any, groups: Sequence[str]) -> tuple[float | None, float | None]:
+    codes = np.unique(np.array(groups, dtype=object), return_inverse=True)[1].astype(np.int64)
+    fit = fit_scores(scores[None], codes)
+    if not_estimable(fit.sizes):
+        return None, None
+    found = means(fit)
+    low, high = float(found.low[0]), float(found.high[0])
+    return (None, None) if np.isnan(low) or np.isnan(high) else (round(low, 4), round(high, 4))

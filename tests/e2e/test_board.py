@@ -1,0 +1,158 @@
+"""A leaderboard of the reference study's exports: what holds is shown, what was tampered with is refused by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from browser import Visitor
+from harness import Bench
+
+STUDY = Path(__file__).parents[2] / "results" / "reference" / "cpu-study"
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Path:
+    """Three submissions: a study, one on another split, one whose record will be changed."""
+    folder = tmp_path / "exports"
+    for name, source in (("main", "main"), ("paper", "paper-split"), ("third", "transfer-imagenet")):
+        shutil.copytree(STUDY / source / "runs", folder / name / "runs")
+    return folder
+
+
+def record_of(folder: Path) -> Path:
+    return sorted(folder.rglob("run.json"))[0]
+
+
+def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    record = json.loads(path.read_text())
+    edit(record)
+    path.write_text(json.dumps(record))
+
+
+def test_figures_are_those_of_the_images_by_numpy_alone(bench: Bench, exports: Path, tmp_path: Path) -> None:
+    done = bench("board", "exports", "--json")
+    assert json.loads(done.stdout)["refused"] == []
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    assert len(board["lines"]) > 40
+    for line in board["lines"][::7]:
+        seeds = []
+        for cell in line["cells"]:
+            rows = pd.read_parquet(exports / line["submission"] / "runs" / cell / "scores.parquet")
+            rows = rows[(rows["dataset"] == line["dataset"]) & (rows["protocol"] == line["protocol"])]
+            record = json.loads((exports / line["submission"] / "runs" / cell / "run.json").read_text())
+            leaked = {name for names in record["tests"][line["dataset"]]["leaked"].values() for name in names}
+            inside = rows["id"].isin(leaked).to_numpy()
+            seeds.append((rows["dice"].to_numpy(), inside))
+        assert line["values"]["mDSC"] == pytest.approx(np.mean([scores.mean() for scores, _ in seeds]), abs=1e-6)
+        assert line["num_leaked"] == seeds[0][1].sum() and line["n"] == len(seeds[0][0])
+        if line["clean"]:
+            clean = np.mean([scores[~inside].mean() for scores, inside in seeds])
+            assert line["clean"]["mDSC"] == pytest.approx(clean, abs=1e-6)
+        else:
+            assert seeds[0][1].all()
+    assert any(line["clean"] is None for line in board["lines"]), "ClinicDB's test images all leak on split paper"
+
+
+def raised(record: dict[str, Any]) -> None:
+    scores = record["tests"]["kvasir"]["scores"]["pranet"]
+    scores["mDSC"] += 0.05
+
+
+def unnamed(record: dict[str, Any]) -> None:
+    record["tests"]["kvasir"]["leaked"] = None
+
+
+def partly(record: dict[str, Any]) -> None:
+    record["tests"]["kvasir"]["of"] = record["tests"]["kvasir"]["n"] + 1
+
+
+def mixed(record: dict[str, Any]) -> None:
+    record["protocols"]["pranet"] = "00000000"
+
+
+def elsewhere(record: dict[str, Any]) -> None:
+    record["split"]["name"] = "grouped"
+    record["tests"]["kvasir"]["fingerprint"] = "0" * 16
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (raised, "kvasir by pranet: mDSC is stated as"),
+        (unnamed, "kvasir: its leaks were not looked for"),
+        (partly, "a board ranks whole sets only"),
+        (mixed, "protocol pranet is 00000000 here and"),
+        (elsewhere, "images are not those of the other submissions with split grouped"),
+    ],
+)
+def test_what_does_not_hold_is_refused_by_name(
+    edit: Callable[[dict[str, Any]], None], said: str, bench: Bench, exports: Path, tmp_path: Path
+) -> None:
+    changed = record_of(exports / "third")
+    change(changed, edit)
+    done = bench("board", "exports", code=1)
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("refused")]
+    cell = changed.parent.relative_to(exports / "third" / "runs").as_posix()
+    assert said in line and f"third {cell}" in line
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    assert all(cell not in one["cells"] for one in board["lines"] if one["submission"] == "third")
+
+
+def test_scores_that_were_changed_or_cut_are_refused(bench: Bench, exports: Path) -> None:
+    path = record_of(exports / "third").parent / "scores.parquet"
+    rows = pd.read_parquet(path)
+    for edit, said in (
+        (lambda frame: frame.assign(dice=frame["dice"].where(frame.index != 0, 1.0)), "mDSC is stated as"),
+        (lambda frame: frame.iloc[1:], "images in scores.parquet"),
+        (lambda frame: frame.assign(mae=7.0), "is no score between 0 and 1"),
+        (lambda frame: frame.drop(columns="sm"), "lacks the column sm"),
+    ):
+        edit(rows).to_parquet(path, index=False)
+        assert said in bench("board", "exports", code=1).stderr
+    path.write_bytes(b"no parquet")
+    assert "unreadable score rows" in bench("board", "exports", code=1).stderr
+    path.unlink()
+    assert "scores.parquet is missing" in bench("board", "exports", code=1).stderr
+
+
+def test_mistakes_are_one_line(bench: Bench, exports: Path) -> None:
+    for arguments, said in (
+        (("nowhere",), "holds no exports"),
+        (("exports", "--out", "exports/site"), "lies among the exports"),
+    ):
+        done = bench("board", *arguments, code=2)
+        assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_page_sorts_filters_and_names_what_is_refused(
+    bench: Bench, exports: Path, tmp_path: Path, visit: Visitor
+) -> None:
+    change(record_of(exports / "third"), raised)
+    (exports / "third").rename(exports / "third <b>&")
+    bench("board", "exports", "--title", "A <board>", code=1)
+    for width in (1280, 390):
+        page = visit(tmp_path / "site" / "index.html", width=width)
+        assert page.page.inner_text("h1") == "A <board>" and page.overflow_px() <= 0
+        assert "third <b>& unet" in page.page.inner_text("#refused")
+        page.page.select_option("[data-filter=dataset]", "kvasir")
+        page.page.select_option("[data-filter=split]", "grouped")
+        shown = "tbody tr:not([hidden])"
+        column = [one.inner_text() for one in page.page.query_selector_all(f"{shown} td:nth-child(3)")]
+        assert column == sorted(column, reverse=True) and len(column) > 5, "best first"
+        page.page.click("thead th:nth-child(3) button")
+        page.page.click("thead th:nth-child(3) button")
+        column = [one.inner_text() for one in page.page.query_selector_all(f"{shown} td:nth-child(3)")]
+        assert column == sorted(column)
+        assert (
+            page.page.inner_text("#count") == f"{len(column)} of {len(page.page.query_selector_all('tbody tr'))} rows"
+        )
+        target = page.page.get_attribute(f"{shown} a", "href")
+        assert target is not None and json.loads((tmp_path / "site" / target).read_text())["status"] == "ok"
+        assert page.errors == [] and all(url.startswith("file:") for url in page.requests)
