@@ -97,28 +97,72 @@ def export(
     compact: Annotated[
         bool, typer.Option("--compact", help="Store per-image scores and curves in single precision.")
     ] = False,
+    maps: Annotated[bool, typer.Option("--maps", help="Also the probability maps of the test images.")] = False,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also best.pt of each cell, with a model card made from its record.")
+    ] = False,
+    archive: Annotated[
+        Path | None, typer.Option(help="Also pack the export into this zip; the same content gives the same bytes.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Copy a study's records without images, maps, weights and the machine's name, to publish with a paper.
+    """Copy a study's records, to publish with a paper: without images and the machine's name, with checksums.
 
-    `bench tables`, `plots`, `compare` and `report` work on the copy; only what needs maps (`plots qualitative`,
-    `measure`) does not. Lists records without a commit, or with one that is not in the source tree's history.
+    `bench tables`, `plots`, `compare` and `report` work on the copy; what needs maps (`plots qualitative`, `measure`)
+    does with --maps. Lists records without a commit, or with one that is not in the source tree's history.
 
     Example: bench export --out supplement --protocols pranet,half
     """
+    from benchmark.maintenance.bulk import num_bytes, pack
     from benchmark.maintenance.export import export_records
+    from benchmark.store import io
 
-    done = export_records(results, out, protocols=names(protocols) if protocols else None, compact=compact)
+    if archive is not None and archive.exists():
+        raise BenchError(f"--archive {archive}: is there already; remove it, or choose another name")
+    if maps or weights:
+        size = num_bytes(results, io.read_records(results), maps=maps, weights=weights)
+        say(f"maps and weights: {size / 1e6:.1f} MB beside the records")
+    chosen = names(protocols) if protocols else None
+    done = export_records(results, out, protocols=chosen, compact=compact, maps=maps, weights=weights)
+    packed = pack(out, done.files, archive) if archive is not None else None
     if as_json:
         files = [path.relative_to(out).as_posix() for path in done.files]
         facts = {"cells": done.cells, "files": files, "num_bytes": done.num_bytes, "commits": done.commits}
-        print_json({"out": str(out), **facts})
+        print_json({"out": str(out), **facts, "archive": None if archive is None else str(archive)})
         return
     print(out)
-    size = f"{done.num_bytes / 1e6:.1f} MB"
-    say(f"{len(done.cells)} cells in {len(done.files)} files, {size}; no image, map or weight")
+    size_mb = f"{done.num_bytes / 1e6:.1f} MB"
+    lacking = [name for name, held in (("map", maps), ("weight", weights)) if not held]
+    say(f"{len(done.cells)} cells in {len(done.files)} files, {size_mb}; no {' or '.join(['image', *lacking])}")
+    if archive is not None and packed is not None:
+        print(archive)
+        say(f"{packed / 1e6:.1f} MB; 'bench import {archive}' checks it and brings it into a results folder")
     if done.commits:
         say(f"note: {done.commits}; environment.code identifies the code that made a record")
+
+
+@app.command(name="import", rich_help_panel=RESULTS)
+def import_(
+    source: Annotated[str, typer.Argument(metavar="ARCHIVE", help="Zip or folder of bench export, or its address.")],
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Check somebody's export and bring its cells into a results folder; nothing in it is run.
+
+    Refused, by name: files that no export holds, links, bombs, wrong checksums, records whose figures do not follow
+    from the scores of their images, weights of another record, cells that are there with another record.
+
+    Example: bench import supplement.zip --results theirs
+    """
+    from benchmark.maintenance.importing import import_export
+
+    with events(as_json=as_json) as shown:
+        done = import_export(source, results, progress=lambda have, of: shown.phase("fetch", have, of or 0))
+    if as_json:
+        print_json({"cells": done.cells, "kept": done.kept, "num_files": done.num_files})
+        return
+    print("\n".join(done.cells) or "nothing new")
+    say(f"{len(done.cells)} cells imported into {results}, {len(done.kept)} there already; 'bench tables' prints them")
 
 
 @app.command(rich_help_panel=TOOLS)

@@ -1,4 +1,4 @@
-"""A study's records without images, maps and weights: small enough to publish, complete enough for tables."""
+"""A study's records to publish: without images always, without maps and weights unless asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError, unknown_name
+from benchmark.maintenance.bulk import ENVIRONMENT, SUMS, copy_maps, copy_weights, environment, write_sums
 from benchmark.report.records.identity import is_foreign
 from benchmark.runtime.source_tree import commits_in_no_history
 from benchmark.store import io
@@ -41,18 +42,28 @@ class Exported:
 
 
 def export_records(
-    results: Path, out: Path, *, protocols: Sequence[str] | None = None, compact: bool = False
+    results: Path,
+    out: Path,
+    *,
+    protocols: Sequence[str] | None = None,
+    compact: bool = False,
+    maps: bool = False,
+    weights: bool = False,
 ) -> Exported:
     """Copy the records of a results folder so that tables, figures, comparisons and the page come from the copy alone.
 
     Of each cell: ``run.json`` without the machine's name, ``history.csv``, ``scores.parquet``, ``curves.npz`` and the
     values of custom metrics. Curves of single images, needed only for scores without leaked images, are kept where a
-    test set has leaked images. Splits, commands and profiles come along; maps, worst images, weights and locks do not.
+    test set has leaked images. Splits, commands and profiles come along; worst images and locks do not.
+    ``SHA256SUMS`` lists every file, for ``sha256sum -c`` and ``bench import``; ``environment.txt`` the packages that
+    the records name.
 
     Args:
         results: Results folder.
         out: Folder of the export; it must not hold records yet.
         protocols: Keep these scoring protocols; all if None.
+        maps: Also the probability maps of the test images.
+        weights: Also ``best.pt`` of each finished cell, with a model card made from its record.
         compact: Keep scores of single images and curves in single precision; ``run.json`` keeps its figures.
     Raises:
         BenchError: No records; ``out`` holds records; a record lacks a protocol; a file cannot be read or written.
@@ -75,7 +86,13 @@ def export_records(
         try:
             for record in records:
                 _export_cell(source.cell(record.cell), staging.cell(record.cell), record, kept, compact)
+                if maps:
+                    copy_maps(source.cell(record.cell), staging.cell(record.cell))
+                if weights:
+                    copy_weights(source.cell(record.cell), staging.cell(record.cell), record)
             _export_rest(source, staging)
+            io.write_text(staging.root / ENVIRONMENT, environment(records))
+            write_sums(staging.root)
             parts = sorted(staging.root.iterdir())
             files = [out / path.relative_to(staging.root) for path in sorted(staging.root.rglob("*")) if path.is_file()]
             for part in parts:
@@ -107,7 +124,7 @@ def _records(number: int) -> str:
 
 
 def _refuse_clash(copy: ResultsLayout) -> None:
-    for path in (copy.runs, copy.commands, copy.splits, copy.profile):
+    for path in (copy.runs, copy.commands, copy.splits, copy.profile, copy.root / SUMS, copy.root / ENVIRONMENT):
         if path.exists():
             raise BenchError(f"{path} is there already: remove it, or pass another folder to --out")
 

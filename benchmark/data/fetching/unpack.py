@@ -36,6 +36,7 @@ def unpack(
     *,
     max_bytes: int | None = None,
     extra: Mapping[str, str] | None = None,
+    pictures: bool = True,
     progress: Progress = lambda *_: None,
 ) -> None:
     """Unpack a zip archive so that ``target`` holds its content.
@@ -48,6 +49,7 @@ def unpack(
         target: The folder to make; must not exist.
         max_bytes: Refuse content of more bytes than this; None for ten times the archive's size.
         extra: Texts of further files to put into ``target``, by name.
+        pictures: Refuse an archive that holds no image.
         progress: Called with the bytes written.
     Raises:
         ArchiveFault: For a file that is not a complete zip, a member that would leave the target, a link, an encrypted
@@ -56,7 +58,7 @@ def unpack(
     """
     limit = max_bytes or MAX_RATIO * archive.stat().st_size + _SLACK
     with _one_line_errors(archive, target), zipfile.ZipFile(archive) as opened:
-        members = _members(opened, archive, limit)
+        members = _members(opened, archive, limit, pictures)
         require_space(target.parent, sum(info.file_size for info, _ in members), f"the content of {archive.name}")
         with _sibling(target) as folder:
             _write(opened, members, folder, progress)
@@ -66,7 +68,9 @@ def unpack(
             top.rename(target)
 
 
-def _members(opened: zipfile.ZipFile, archive: Path, limit: int) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+def _members(
+    opened: zipfile.ZipFile, archive: Path, limit: int, pictures: bool
+) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
     """Return the files to write with their paths, or refuse the archive if any is bad."""
     infos = [info for info in opened.infolist() if not info.is_dir()]
     infos = [info for info in infos if not _JUNK & set(PurePosixPath(info.filename).parts)]
@@ -87,7 +91,7 @@ def _members(opened: zipfile.ZipFile, archive: Path, limit: int) -> list[tuple[z
     above = {str(parent).casefold() for _, path in members for parent in path.parents}
     for clash in sorted(above & seen.keys()):
         raise ArchiveFault(f"archive {archive}: {seen[clash]!r} is both a file and a folder: not unpacked")
-    if not any(PurePosixPath(info.filename).suffix.lower() in IMAGE_SUFFIXES for info in infos):
+    if pictures and not any(PurePosixPath(info.filename).suffix.lower() in IMAGE_SUFFIXES for info in infos):
         names = shown([info.filename for info in infos], 3)
         raise ArchiveFault(f"archive {archive} holds no image, but {names}: check the address; expected {ACCEPTED}")
     return members

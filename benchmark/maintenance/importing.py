@@ -1,0 +1,166 @@
+"""Bring somebody's export into a results folder: checked file by file, never run, whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.data.fetching.download import download
+from benchmark.data.fetching.sources import Archive
+from benchmark.data.fetching.unpack import unpack
+from benchmark.errors import BenchError
+from benchmark.maintenance.bulk import CARD, ENVIRONMENT, SUMS, sha256
+from benchmark.report.board.checks import read_rows
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
+from benchmark.store.schema import Record
+
+MAX_UNPACKED = 20 << 30
+_CELL = r"runs/[^/]+/[^/]+/[^/]+/"
+_FILES = (
+    rf"{_CELL}(run\.json|history\.csv|scores\.parquet|curves\.npz|best\.pt|{re.escape(CARD)})",
+    rf"{_CELL}metrics/[^/]+\.parquet",
+    rf"{_CELL}maps/[^/]+/[^/]+\.png",
+    r"(splits|commands)/[^/]+\.json",
+    rf"profile\.csv|{SUMS}|{re.escape(ENVIRONMENT)}",
+)
+_KNOWN = re.compile("|".join(f"(?:{one})" for one in _FILES))
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was brought in.
+
+    Attributes:
+        cells: New cells.
+        kept: Cells that were there already, with the same record.
+        num_files: Files written.
+    """
+
+    cells: list[str]
+    kept: list[str]
+    num_files: int
+
+
+def import_export(source: str, results: Path, *, progress: Progress = lambda *_: None) -> Imported:
+    """Check an archive of ``bench export --archive`` and put its cells into a results folder.
+
+    Nothing in it is run; weights are compared with their record's SHA-256 and loaded as tensors only when they are
+    used. Commands and profiles stay out, since they are another machine's.
+
+    Args:
+        source: A zip, a folder, or an http(s) address of a zip.
+        results: Results folder; made if it is missing.
+        progress: Called with the bytes done.
+    Raises:
+        BenchError: In one line, with nothing left behind: a bad archive, a file that no export holds, a wrong or
+            missing checksum, a record whose figures do not follow from its scores, weights of another record, or a
+            cell that is there with another record.
+    """
+    with io.explain_os_errors(results):
+        results.mkdir(parents=True, exist_ok=True)
+    stage = results / f".import-{secrets.token_hex(6)}"
+    try:
+        with io.explain_os_errors(stage):
+            stage.mkdir()
+        root = _opened(source, stage, progress)
+        files = _checked_files(root, source)
+        records = io.read_records(root)
+        for record in records:
+            _check_record(root, record, source)
+        return _move(root, records, files, results)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _opened(source: str, stage: Path, progress: Progress) -> Path:
+    """The unpacked export."""
+    if re.match(r"https?://", source):
+        archive = Archive.model_validate({"file": "export.zip", "url": source, "folder": "content"})
+        path = download(archive, stage, checksum="", progress=progress)
+    else:
+        path = Path(source)
+        if path.is_dir():
+            return path
+        if not path.is_file():
+            raise BenchError(f"{source}: not found; expected a zip or folder made by 'bench export', or its address")
+    unpack(path, stage / "content", max_bytes=MAX_UNPACKED, pictures=False)
+    return stage / "content"
+
+
+def _checked_files(root: Path, source: str) -> list[str]:
+    """Names of all files, each known to exports and with the checksum that ``SHA256SUMS`` gives it."""
+    found = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() or path.is_symlink())
+    for name in found:
+        if (root / name).is_symlink() or not (root / name).resolve().is_relative_to(root.resolve()):
+            raise BenchError(f"{source}: {name} is a link; exports hold plain files")
+        if not _KNOWN.fullmatch(name):
+            raise BenchError(f"{source}: {name} is no file of an export; it was not imported")
+    if SUMS not in found:
+        raise BenchError(f"{source}: {SUMS} is missing; ask for an export made by 'bench export' of this version")
+    stated = _stated(root / SUMS, source)
+    for name in found:
+        if name == SUMS:
+            continue
+        if name not in stated:
+            raise BenchError(f"{source}: {name} has no checksum in {SUMS}")
+        if sha256(root / name) != stated[name]:
+            raise BenchError(f"{source}: {name} does not have the checksum of {SUMS}; fetch it again")
+    for name in sorted(stated.keys() - set(found)):
+        raise BenchError(f"{source}: {name} is named in {SUMS} and missing")
+    return found
+
+
+def _stated(path: Path, source: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line)
+        if match is None:
+            raise BenchError(f"{source}: {SUMS} holds a line that is no checksum and name")
+        found[match[2]] = match[1]
+    return found
+
+
+def _check_record(root: Path, record: Record, source: str) -> None:
+    cell = ResultsLayout(root).cell(record.cell)
+    if not cell.record.is_file():
+        raise BenchError(f"{source}: a record says that it is {record.cell}, and does not lie there")
+    if cell.best.is_file() and sha256(cell.best) != record.best_sha256:
+        raise BenchError(f"{source}: best.pt of {record.cell} is not the one of its record (SHA-256)")
+    if record.tests:
+        try:
+            read_rows(root, record, complete=False)
+        except BenchError as error:
+            raise BenchError(f"{source}: {record.cell}: {str(error).replace(f'{root}/', '')}") from None
+
+
+def _move(root: Path, records: list[Record], files: list[str], results: Path) -> Imported:
+    """Move the checked cells; every clash is found before the first is moved."""
+    layout = ResultsLayout(results)
+    new: list[str] = []
+    kept: list[str] = []
+    for record in records:
+        there = layout.cell(record.cell).record
+        if there.is_file() and io.read_record(there) != record:
+            raise BenchError(f"{there}: this cell is there with another record; import into another folder (--results)")
+        (kept if there.is_file() else new).append(record.cell)
+    written = 0
+    for cell in new:
+        target = layout.cell(cell).folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            raise BenchError(f"{target}: an unfinished cell is in the way; 'bench clean' shows it")
+        part = target.with_name(f".{target.name}.part-{secrets.token_hex(4)}")
+        shutil.copytree(ResultsLayout(root).cell(cell).folder, part)
+        part.replace(target)
+        written += sum(name.startswith(f"runs/{cell}/") for name in files)
+    for name in files:
+        if name.startswith("splits/") and not (layout.root / name).exists():
+            io.write_bytes(layout.root / name, (root / name).read_bytes())
+            written += 1
+    return Imported(new, kept, written)
