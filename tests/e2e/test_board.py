@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from browser import Visitor
 from harness import Bench
 
@@ -120,6 +121,14 @@ def test_scores_that_were_changed_or_cut_are_refused(bench: Bench, exports: Path
     assert "unreadable score rows" in bench("board", "exports", code=1).stderr
     path.unlink()
     assert "scores.parquet is missing" in bench("board", "exports", code=1).stderr
+
+
+def test_the_workflow_of_pull_requests_runs_as_written(bench: Bench, exports: Path, tmp_path: Path) -> None:
+    workflow = yaml.safe_load((STUDY.parents[2] / ".github" / "workflows" / "board.yml").read_text())
+    (command,) = [step["run"] for step in workflow["jobs"]["board"]["steps"] if step.get("run", "").startswith("bench")]
+    exports.rename(tmp_path / "submissions")
+    bench(*command.split()[1:])
+    assert (tmp_path / "site" / "index.html").is_file()
 
 
 def test_mistakes_are_one_line(bench: Bench, exports: Path) -> None:
