@@ -27,7 +27,6 @@ from benchmark.report.tables.rows import (
 )
 from benchmark.report.tables.scores import Table
 from benchmark.report.tables.uncertainty import Uncertainty, find_reference, reference_row
-from benchmark.report.tables.weighing import correct, weigh
 from benchmark.store.schema import Record
 
 
@@ -119,6 +118,8 @@ def build_tables(
     if read is None or not (ci or reference is not None):
         return tables
     tables = [replace(t, primary=primary, signed_rank=signed_rank) for t in tables]
+    from benchmark.report.tables.weighing import correct  # loads scipy
+
     found = correct([_weigh(table, read, ci=ci, reference=reference) for table in tables])
     return [
         replace(t, show_ci=ci, show_tests=reference is not None, uncertainty=one, notes=(*t.notes, *one.notes))
@@ -129,6 +130,8 @@ def build_tables(
 def _weigh(table: Table, read: ScoreReader, *, ci: bool, reference: str | None) -> Uncertainty:
     """Intervals and comparisons of one table."""
     ablation = table.kind == "ablation"
+    from benchmark.report.tables.weighing import weigh
+
     return weigh(
         table.dataset,
         table.rows,

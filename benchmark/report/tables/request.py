@@ -141,7 +141,6 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
     from benchmark.report.tables.build import build_tables
     from benchmark.report.tables.folds import find_folds, fold_tables
     from benchmark.report.tables.numerals import numerals
-    from benchmark.report.tables.ranks import rank_sheet
     from benchmark.report.tables.wide import MEASURES_SHOWN, wide_sheet
 
     kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
@@ -178,6 +177,8 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
     sheets: list[Printable] = [wide_sheet(made, order=order)] if request.wide else [*made]
     whole = [replace(table, rows=tuple(row for row in table.rows if not row.of_mean)) for table in made]
     if request.rank:
+        from benchmark.report.tables.ranks import rank_sheet
+
         sheets.append(rank_sheet(whole))
     if request.means:
         from benchmark.report.tables.seen import seen_sheet

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report.records.names import OURS
-from benchmark.report.statistics.model import Estimates, Fit
 from benchmark.report.tables.rows import Row
+
+if TYPE_CHECKING:  # the statistics bring scipy along, which takes a second; most tables ask for none
+    from benchmark.report.statistics.model import Estimates, Fit
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 Key = tuple[int, str]  # row, measure
