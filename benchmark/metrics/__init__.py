@@ -6,6 +6,7 @@ Importing this package loads numpy only; numba, scipy, Pillow and py_sod_metrics
 from benchmark.metrics.aggregate import Accumulator, aggregate
 from benchmark.metrics.boundary import hd95, surface_dice
 from benchmark.metrics.engine import score, score_all
+from benchmark.metrics.lesions import count_lesions
 from benchmark.metrics.levels import quantise
 from benchmark.metrics.named import PROTOCOLS, get_protocol, load_protocol
 from benchmark.metrics.plan_cache import PlanCache
@@ -22,6 +23,7 @@ __all__ = [
     "Protocol",
     "Scores",
     "aggregate",
+    "count_lesions",
     "get_protocol",
     "hd95",
     "load_protocol",

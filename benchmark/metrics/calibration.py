@@ -60,14 +60,15 @@ def calibration_counts(levels: Levels, mask: Mask) -> dict[str, float]:
         For the regions ``image`` and ``band``: ``<region>_sse``, the sum of (p - y)^2; and for each bin k of p
         ``<region>_n<k>`` pixels, ``<region>_p<k>`` sum of p, ``<region>_y<k>`` of them polyp.
     """
-    band = outline_band(mask)
+    joint = levels.astype(np.int64)
+    joint[mask] += 256  # level and, above it, whether the pixel is polyp
     found: dict[str, float] = {}
-    for region, chosen in zip(REGIONS, (np.ones_like(mask), band), strict=True):
-        counts = np.bincount(levels[chosen].astype(np.int64) + 256 * mask[chosen], minlength=512).reshape(2, 256)
+    for region, values in zip(REGIONS, (joint.ravel(), joint[outline_band(mask)]), strict=True):
+        counts = np.bincount(values, minlength=512).reshape(2, 256)
         found[f"{region}_sse"] = float(counts[0] @ _VALUE**2 + counts[1] @ (1 - _VALUE) ** 2)
         sums = {"n": counts.sum(axis=0), "p": counts.sum(axis=0) * _VALUE, "y": counts[1]}
-        for name, values in sums.items():
-            binned = np.bincount(_BIN, weights=values, minlength=NUM_BINS)
+        for name, sum_of_level in sums.items():
+            binned = np.bincount(_BIN, weights=sum_of_level, minlength=NUM_BINS)
             found |= {f"{region}_{name}{k}": float(value) for k, value in enumerate(binned)}
     return found
 

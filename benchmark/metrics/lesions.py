@@ -88,8 +88,10 @@ def _share(part: float, whole: float) -> float | None:
 def _matched(lesions: NDArray[np.int32], parts: NDArray[np.int32], min_iou: float) -> dict[int, int]:
     """Return the part that finds each lesion found, in order of their IoU, greatest first; equal ones by number."""
     lesion_px, part_px = np.bincount(lesions.ravel()), np.bincount(parts.ravel())
-    both = (lesions > 0) & (parts > 0)
-    pairs, shared = np.unique(np.stack([lesions[both], parts[both]]), axis=1, return_counts=True)
+    both = np.flatnonzero(lesions.astype(bool) & parts.astype(bool))
+    codes = lesions.flat[both].astype(np.int64) * len(part_px) + parts.flat[both]
+    codes, shared = np.unique(codes, return_counts=True)
+    pairs = np.stack(np.divmod(codes, len(part_px)))
     iou = shared / (lesion_px[pairs[0]] + part_px[pairs[1]] - shared)
     taken: dict[int, int] = {}
     for i in np.argsort(-iou, kind="stable")[: np.count_nonzero(iou >= min_iou)]:

@@ -146,7 +146,7 @@ def _note_command(request: Request, record: Record, datasets: list[str]) -> None
 
 def _on_request(results: Path, record: Record, dataset: str, family: Family) -> dict[str, float]:
     """Return the measures of a family that the set has; what cannot be taken is left out."""
-    rows = read_values(ResultsLayout(results).cell(record.cell), dataset, record.tests[dataset], family)
+    rows = read_values(ResultsLayout(results).cell(record.cell), record, dataset, family)
     assert rows is not None, "written with the record"
     figures = family.of_images({str(name): rows[name].to_numpy() for name in rows.columns})
     keys = (measure.key for measure in family.measures)

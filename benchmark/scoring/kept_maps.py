@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.data.listing.items import Item
-    from benchmark.store.schema import Record, TestResult
+    from benchmark.store.schema import Record
 
 
 class NotHere(Exception):  # noqa: N818 (reads as what it says)
@@ -82,9 +82,9 @@ def measure_kept(
         if record.status != "ok" or (models is not None and record.model not in models):
             continue
         paths, parts = layout.cell(record.cell), []
-        for name, test in record.tests.items():
+        for name in record.tests:
             wanted = datasets is None or name in datasets
-            if not wanted or read_values(paths, name, test, family) is not None:
+            if not wanted or read_values(paths, record, name, family) is not None:
                 continue
             try:
                 items = kept_items(record, name, paths, data_root, cache_dir)
@@ -93,7 +93,7 @@ def measure_kept(
                 continue
             told = _told(progress, f"{family.name} {record.cell} {name}", len(items))
             parts.append(measure_set(family, items, lambda item, p=paths: read_map(p.map(item.dataset, item.id)), told))  # type: ignore[misc]
-            parts[-1] = parts[-1].assign(dataset=name, scored=scored_digest(test))
+            parts[-1] = parts[-1].assign(dataset=name, scored=scored_digest(record, name))
         if parts:
             write_values(paths, family, parts)
     return left
@@ -139,9 +139,7 @@ def measure_set(
     return pd.DataFrame(rows)
 
 
-def write_measured(
-    paths: CellPaths, family: Family, found: dict[str, pd.DataFrame], tests: dict[str, TestResult]
-) -> None:
+def write_measured(paths: CellPaths, family: Family, record: Record, found: dict[str, pd.DataFrame]) -> None:
     """Keep the values of maps that others made beside their record."""
-    parts = [rows.assign(dataset=name, scored=scored_digest(tests[name])) for name, rows in found.items()]
+    parts = [rows.assign(dataset=name, scored=scored_digest(record, name)) for name, rows in found.items()]
     write_values(paths, family, parts)

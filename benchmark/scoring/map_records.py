@@ -156,7 +156,7 @@ def evaluate_maps(
     _write_scores(paths, parts)
     io.mark(results)
     for family in families:
-        write_measured(paths, family, values[family.name], tests)
+        write_measured(paths, family, record, values[family.name])
     io.write_record(paths, record)
     return record
 

@@ -56,6 +56,17 @@ def test_measures_on_request_come_from_the_kept_maps(
     folder = tmp_path / "results" / "tables"
     assert (folder / "lesions-phantom-kvasir.md").is_file() and (folder / "precision-size-phantom-kvasir.md").is_file()
 
+    means = json.loads(bench("tables", "--means", "--json").stdout)
+    means = {line["part"]: line for line in means if "part" in line}
+    assert means["unseen"]["sets"] == "phantom-etis" and "phantom-kvasir" in means["seen"]["sets"].split()
+    tests = json.loads(before)["tests"]
+    assert means["unseen"]["mDSC"] == pytest.approx(tests["phantom-etis"]["scores"]["pranet"]["mDSC"])
+    assert means["all"]["MAE"] == pytest.approx(np.mean([one["scores"]["pranet"]["MAE"] for one in tests.values()]))
+
+    bench("export", "--out", "copy", "--protocols", "pranet")
+    copied = json.loads(bench("tables", "--results", "copy", "--lesions", "--json", *SET).stdout)
+    assert copied == [lesions], "an exported copy holds the values, and no map"
+
     stamps = {path: path.stat().st_mtime_ns for path in (cell / "metrics").iterdir()}
     for path in (cell / "maps").rglob("*.png"):
         path.unlink()

@@ -32,10 +32,7 @@ def reliability_figure(evidence: Evidence, dataset: str) -> Figure:
     found: dict[str, dict[str, Points]] = {}
     lost = ""
     for member in evidence.members(dataset):
-        parts = [
-            read_values(evidence.paths(record), dataset, record.tests[dataset], calibration())
-            for record in member.records
-        ]
+        parts = [read_values(evidence.paths(record), record, dataset, calibration()) for record in member.records]
         if any(part is None for part in parts):
             lost += f" {member.row.title} was not measured."
             continue

@@ -15,21 +15,21 @@ from benchmark.store.layout import CellPaths
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.store.schema import TestResult
+    from benchmark.store.schema import Record
 
 
-def scored_digest(test: TestResult) -> str:
-    """Return eight hex digits of the images and maps behind a test set's scores: other ones give another mean error.
+def scored_digest(record: Record, dataset: str) -> str:
+    """Return eight hex digits of the images and maps behind a test set's scores.
 
-    The error is taken from one protocol, so that scoring under further ones changes nothing.
+    Maps are known by the weights that made them; those of others by their mean error under one protocol.
     """
+    test = record.tests[dataset]
     name = "half" if "half" in test.scores else min(test.scores, default="")
-    error = test.scores.get(name, {}).get("MAE")
-    text = json.dumps([test.fingerprint, test.n, name, error])
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    made = record.best_sha256 or [name, test.scores.get(name, {}).get("MAE")]
+    return hashlib.blake2b(json.dumps([test.fingerprint, test.n, made]).encode(), digest_size=4).hexdigest()
 
 
-def read_values(paths: CellPaths, dataset: str, test: TestResult, family: Family) -> pd.DataFrame | None:
+def read_values(paths: CellPaths, record: Record, dataset: str, family: Family) -> pd.DataFrame | None:
     """Return one line per image: id, group, facts of its mask and the family's values; None where there are none.
 
     Values of other images or maps than those that the record states are none.
@@ -40,8 +40,8 @@ def read_values(paths: CellPaths, dataset: str, test: TestResult, family: Family
     rows = io.read_scores(path)
     if not {"dataset", "scored"} <= set(rows.columns):
         return None
-    rows = rows[(rows["dataset"] == dataset) & (rows["scored"] == scored_digest(test))]
-    return regrouped(rows) if len(rows) == test.n else None
+    rows = rows[(rows["dataset"] == dataset) & (rows["scored"] == scored_digest(record, dataset))]
+    return regrouped(rows) if len(rows) == record.tests[dataset].n else None
 
 
 def write_values(paths: CellPaths, family: Family, parts: Sequence[pd.DataFrame]) -> None:

@@ -93,7 +93,7 @@ def family_rows(
             for cell in row.cells if row.n is not None else ():
                 values = None
                 if family.of_image is not None:
-                    values = read_values(layout.cell(cell), table.dataset, by_cell[cell].tests[table.dataset], family)
+                    values = read_values(layout.cell(cell), by_cell[cell], table.dataset, family)
                 if values is None:
                     values = _scored(scores, layout.cell(cell), cell, table, family)
                 if values is None:
