@@ -19,7 +19,7 @@ from harness import TINY, Bench, bench_executable
 SHORT = ("--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
 QUICKLY = ("--no-track", "--no-time-first", "--device", "cpu")
 TWO = (*QUICKLY, "--devices", "2")
-LONG = ("run", *SHORT, "--set", "epochs=60", "--checkpoint-every", "0.1", "--results", "long")
+LONG = ("run", *SHORT, "--set", "epochs=40", "--checkpoint-every", "0.1", "--results", "long")
 WAIT_S = 240.0
 
 PARTS = """
@@ -136,7 +136,7 @@ def study(bench: Bench, tmp_path: Path, environment: dict[str, str]) -> Iterator
 def test_a_signal_to_all_saves_and_the_same_command_goes_on_to_the_same_bytes(
     study: Study, bench: Bench, tmp_path: Path, number: signal.Signals
 ) -> None:
-    study.until("epoch 2/60")
+    study.until("epoch 2/40")
     crowd = study.others()
     assert len(crowd) == 1
     for process in (*crowd, study.process):  # as a batch system or a terminal does
@@ -148,7 +148,7 @@ def test_a_signal_to_all_saves_and_the_same_command_goes_on_to_the_same_bytes(
     if number == signal.SIGINT:
         return
     done = bench(*LONG, *TWO)
-    assert "epoch 2/60" not in done.stderr, "it went on from where it was"
+    assert "epoch 2/40" not in done.stderr, "it went on from where it was"
     bench(*LONG[:-1], "whole", *TWO)
     whole, _ = record_of(tmp_path / "whole")
     for name in ("history.csv", "best.pt"):
@@ -157,7 +157,7 @@ def test_a_signal_to_all_saves_and_the_same_command_goes_on_to_the_same_bytes(
 
 @pytest.mark.slow
 def test_a_killed_process_fails_the_cell_in_one_line(study: Study, tmp_path: Path) -> None:
-    study.until("epoch 3/60")
+    study.until("epoch 3/40")
     crowd = study.others()
     crowd[0].kill()
     study.ends_with(1, crowd)
@@ -170,7 +170,7 @@ def test_a_killed_process_fails_the_cell_in_one_line(study: Study, tmp_path: Pat
 
 @pytest.mark.slow
 def test_nobody_outlives_the_first_process(study: Study) -> None:
-    study.until("epoch 1/60")
+    study.until("epoch 1/40")
     crowd = study.others()
     study.process.kill()
     study.ends_with(-signal.SIGKILL, crowd)
