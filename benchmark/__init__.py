@@ -10,11 +10,17 @@ from benchmark._version import __version__
 
 _API = (
     "ablate",
+    "compare",
     "evaluate_checkpoint",
     "evaluate_maps",
+    "export",
+    "import_export",
     "load_model",
     "load_results",
+    "measure",
     "plan_study",
+    "plots",
+    "predict",
     "profile_models",
     "robust",
     "run",
@@ -26,11 +32,17 @@ __all__ = ["BenchError", "__version__", *_API]
 
 if TYPE_CHECKING:  # in the form that marks re-exports for type checkers
     from benchmark.api import ablate as ablate
+    from benchmark.api import compare as compare
     from benchmark.api import evaluate_checkpoint as evaluate_checkpoint
     from benchmark.api import evaluate_maps as evaluate_maps
+    from benchmark.api import export as export
+    from benchmark.api import import_export as import_export
     from benchmark.api import load_model as load_model
     from benchmark.api import load_results as load_results
+    from benchmark.api import measure as measure
     from benchmark.api import plan_study as plan_study
+    from benchmark.api import plots as plots
+    from benchmark.api import predict as predict
     from benchmark.api import profile_models as profile_models
     from benchmark.api import robust as robust
     from benchmark.api import run as run

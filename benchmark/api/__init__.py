@@ -3,6 +3,12 @@
 Options have the names of the command line's, in Python's spelling; names may be one string, comma-separated, or a list.
 """
 
+from benchmark.api.files import export as export
+from benchmark.api.files import import_export as import_export
+from benchmark.api.files import measure as measure
+from benchmark.api.files import plots as plots
+from benchmark.api.files import predict as predict
+from benchmark.api.reports import compare as compare
 from benchmark.api.reports import profile_models as profile_models
 from benchmark.api.reports import tables as tables
 from benchmark.api.scoring import evaluate_checkpoint as evaluate_checkpoint

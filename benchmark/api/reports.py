@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.report.sheets.sheet import Sheet
+    from benchmark.report.tables.sides import Compared
 
 
 def tables(results: str | Path = "results", kind: str = "main", **options: Any) -> list[Sheet]:
@@ -39,6 +40,28 @@ def tables(results: str | Path = "results", kind: str = "main", **options: Any) 
         if isinstance(options.get(option), str):
             options[option] = as_names(options[option])
     return [one.sheet for one in build(TableRequest(results=Path(results), kind=kind, **options))]
+
+
+def compare(a: str, b: str, results: str | Path = "results", **options: Any) -> Compared:
+    """Say what changed between two sets of results, as ``bench compare`` does.
+
+    Args:
+        a: Before: a results folder, ``FOLDER@COMMIT``, or ``@COMMIT`` in ``results``.
+        b: After, likewise.
+        results: Where ``@COMMIT`` is looked up.
+        **options: protocol, recipe, recipe_b, split, top (changed images listed per model and test set).
+    Returns:
+        Configuration, numbers with paired intervals, images; ``to_json()`` gives plain values.
+    Raises:
+        BenchError: A folder or commit is not there, or nothing can be compared.
+    """
+    from benchmark.report.tables.sides import compare_folders
+
+    known = {"protocol": "pranet", "recipe": None, "recipe_b": None, "split": None, "top": 10}
+    for option in options:
+        if option not in known:
+            raise unknown_name("option", option, known)
+    return compare_folders(str(a), str(b), results=Path(results), **{**known, **options})
 
 
 def profile_models(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from harness import NET
+from page_server import Home
 
 import benchmark as bench
 
@@ -55,6 +58,30 @@ def test_run_evaluate_load_and_tabulate(tmp_path: Path, shared_cache: Path) -> N
     maps = tmp_path / "results" / "runs" / records[0].cell / "maps"
     (row,) = bench.evaluate_maps(maps, "phantom-etis", name="again", allow_partial=True, **common)
     assert row["n"] == 3 and row["metrics"]["mDSC"] == pytest.approx(etis["mDSC"])
+
+
+def test_what_is_written_is_what_the_commands_write(tmp_path: Path, served_home: Home, shared_cache: Path) -> None:
+    """Predict, plots, measure, compare, export and import on finished cells."""
+    results, net = tmp_path / "results", f"{served_home.folder}/tiny_net.py:build"
+    shutil.copytree(served_home.folder / "results", results)
+    cell = served_home.cells[0]
+    picture = next(shared_cache.glob("phantom-v*")) / "phantom-kvasir" / "images"
+    rows = bench.predict(sorted(picture.iterdir())[:2], cell, results=results, model=net, out=tmp_path / "seen")
+    assert len(rows) == 2 and rows["area_px"].notna().all()
+    assert len(list((tmp_path / "seen").rglob("*.png"))) == 6 and (tmp_path / "seen" / "predictions.csv").is_file()
+    drawn = bench.plots("distribution", results, out=tmp_path / "figures")
+    assert drawn.files and all(path.is_file() for path in drawn.files)
+    (tmp_path / "my_metric.py").write_text("def share(prob, mask):\n    return float((prob > 127).mean())\n")
+    measured = bench.measure(f"{tmp_path}/my_metric.py:share", results, cache_dir=shared_cache)
+    assert len(measured) == 2 and measured["share"].between(0, 1).all()
+    compared = bench.compare(str(results), str(results)).to_json()
+    assert json.dumps(compared)
+    done = bench.export(tmp_path / "copy", results, maps=True, archive=tmp_path / "copy.zip")
+    assert sorted(done.cells) == served_home.cells
+    assert sorted(bench.import_export(tmp_path / "copy.zip", tmp_path / "theirs").cells) == served_home.cells
+    for call in (lambda: bench.plots("distribution", results, dp=3), lambda: bench.compare("a", "b", protocl="x")):
+        with pytest.raises(bench.BenchError, match="unknown option"):
+            call()
 
 
 def test_the_readmes_snippet_runs_as_written(
