@@ -4,6 +4,7 @@ Source: Journal of Computer Science and Software Applications 4(6), 2024, sectio
 code; README.md of this package maps each sentence to its line and marks each choice of ours.
 """
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +27,9 @@ SWITCHES: dict[str, str] = {
     "rendering": "Attention rendering of uncertain points; off: bilinear up-sampling of the coarse logits.",
     "pretraining": "ImageNet weights in the Swin blocks; off: random initialisation.",
 }
+
+SWITCHABLE = ("isam", "fsam", "rendering")
+"""Parts that a trained network can do without, see `BSANet.switched_off`."""
 
 STRIDE = 32
 
@@ -89,6 +93,28 @@ class BSANet(nn.Module):
         """Groups that a recipe may give another learning rate: the Swin blocks, the only ones with ImageNet weights."""
         blocks = [block for isam in self.isam if isinstance(isam, ISAM) for block in isam.blocks]
         return {"swin": [parameter for block in blocks for parameter in block.parameters()]}
+
+    def switched_off(self, parts: Iterable[str]) -> "BSANet":
+        """A copy for evaluation with the same weights and without some parts.
+
+        Args:
+            parts: Of `SWITCHABLE`. ISAM becomes the identity; FSAM becomes its residual sum's shortcut, a 1x1
+                convolution; rendering becomes bilinear up-sampling of the coarse logits.
+        Raises:
+            ValueError: On another part.
+        """
+        parts = (parts,) if isinstance(parts, str) else tuple(parts)
+        unknown = [part for part in parts if part not in SWITCHABLE]
+        if unknown:
+            raise ValueError(f"cannot switch off {', '.join(map(repr, unknown))}: {', '.join(SWITCHABLE)} can be")
+        off = copy.deepcopy(self).eval()
+        if "isam" in parts:
+            off.isam = nn.ModuleList(nn.Identity() for _ in off.isam)
+        if "fsam" in parts:
+            off.fsam = nn.ModuleList(fsam.shortcut if isinstance(fsam, FSAM) else fsam for fsam in off.fsam)
+        if "rendering" in parts:
+            off.rendering = None
+        return off
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """As torch's, but another variant's tensors are refused with the switches that differ."""

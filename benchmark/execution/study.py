@@ -11,6 +11,7 @@ from benchmark.errors import BenchError
 from benchmark.execution.ablation import Proof, measure_costs, prove
 from benchmark.execution.placement import Placement
 from benchmark.execution.runner import check_weights, check_writable, run_study
+from benchmark.execution.switched_off import SwitchedOff, evaluate_switched_off
 from benchmark.execution.trial_pass import try_networks
 from benchmark.store import io
 from benchmark.study.events import SILENT, Events, ManyEvents
@@ -203,7 +204,8 @@ def train_ablation(
         records = _run_cells(study, placement, tracker, events)
         if any(record.status != "ok" for record in records):
             return Ablation(records, [], [])
-        tables, files = _compare_variants(study, records, measure_costs(study.cells[0], plan.proofs))
+        off = _switched_off(study, records, placement, events)
+        tables, files = _compare_variants(study, records, measure_costs(study.cells[0], plan.proofs), off)
         tracker.files += files
     return Ablation(records, tables, files)
 
@@ -222,8 +224,24 @@ def _run_cells(study: Study, placement: Placement, tracker: Tracker, events: Eve
     return run_spread(study, placement, cast(ManyEvents, events), lambda one: TrackedEvents(one, tracker))
 
 
+def _switched_off(
+    study: Study, records: Sequence[Record], placement: Placement, events: Events | ManyEvents
+) -> list[SwitchedOff]:
+    """Evaluate the full networks with parts switched off, here; not where the cells ran on other machines."""
+    if placement.executor != "local":
+        events.notice(
+            "no part is switched off in the trained networks, as they ran elsewhere; the same command without "
+            "--executor evaluates them so"
+        )
+        return []
+    return evaluate_switched_off(study, records, cast(Events, events) if placement.is_here else SILENT)
+
+
 def _compare_variants(
-    study: Study, records: Sequence[Record], costs: dict[tuple[str, ...], dict[str, float]]
+    study: Study,
+    records: Sequence[Record],
+    costs: dict[tuple[str, ...], dict[str, float]],
+    off: Sequence[SwitchedOff],
 ) -> tuple[list[Any], list[Path]]:
     from benchmark.report.figures.comparisons import forest
     from benchmark.report.figures.style import save_figure
@@ -231,7 +249,15 @@ def _compare_variants(
 
     rows = [io.read_scores(study.layout.cell(record.cell).scores) for record in records]
     rows = [frame[frame["dataset"].isin(list(study.split.tests))] for frame in rows]
-    made, compared = ablation_tables(records, rows, costs)
+    switched = [
+        (
+            one.parts,
+            one.seed,
+            one.rows[one.rows["dataset"].isin(list(study.split.tests))].drop(columns="seed", errors="ignore"),
+        )
+        for one in off
+    ]
+    made, compared = ablation_tables(records, rows, costs, switched=switched)
     name = study.cells[0].spec.name.replace(":", "_")
     written = write_ablation(made, study.layout.tables, name)
     note = "synthetic images: these differences say nothing about real polyps" if study.synthetic else ""

@@ -99,6 +99,12 @@ def switches(model: str | ModelSpec) -> dict[str, str]:
     return dict(getattr(_module(spec), "SWITCHES", {}))
 
 
+def switchable(model: str | ModelSpec) -> tuple[str, ...]:
+    """Return the parts that a trained network of this model can do without, by ``switched_off``; () if none."""
+    spec = get_spec(model) if isinstance(model, str) else model
+    return tuple(getattr(_module(spec), "SWITCHABLE", ()))
+
+
 def load_checkpoint(
     spec: ModelSpec,
     model: nn.Module,

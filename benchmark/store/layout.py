@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,11 @@ class CellPaths:
         return self.folder / "system.csv"
 
     @property
+    def stamp(self) -> Path:
+        """What the scores of a network with parts switched off were made from."""
+        return self.folder / "stamp.json"
+
+    @property
     def all_worst(self) -> Path:
         return self.folder / "worst"
 
@@ -65,6 +71,10 @@ class CellPaths:
     def robust(self, dataset: str, name: str) -> Path:
         """Result on one corrupted test set (``.json``; its per-image rows beside it as ``.parquet``)."""
         return self.folder / "robust" / _name(dataset) / _name(f"{name}.json")
+
+    def switched_off(self, parts: Sequence[str]) -> Path:
+        """Folder of the scores of this network with some parts switched off."""
+        return self.folder / "switched-off" / _name("+".join(parts))
 
     def map(self, dataset: str, image_id: str) -> Path:
         """The probability map of one image."""

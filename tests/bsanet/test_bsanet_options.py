@@ -115,3 +115,24 @@ def test_the_contexts_stride_changes_no_weight() -> None:
     assert shapes(context_stride=1) == shapes()
     with pytest.raises(ValueError, match="context_stride 3"):
         build(context_stride=3)
+
+
+def test_a_trained_network_with_parts_switched_off_has_the_same_weights() -> None:
+    torch.manual_seed(0)
+    network = build().train()
+    network(torch.randn(2, 3, 64, 64))  # running statistics that are not those of a fresh network
+    torch.nn.init.normal_(network.rendering.last.weight, std=0.1)  # type: ignore[union-attr]
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        full = network.eval()(image)[0]
+        for parts in (("isam",), ("rendering",), ("isam", "rendering")):
+            alone = build(drop=parts)
+            alone.load_state_dict({k: v for k, v in network.state_dict().items() if k in alone.state_dict()})
+            off = network.switched_off(parts)(image)[0]
+            assert torch.equal(off, alone.eval()(image)[0]) and not torch.equal(off, full), parts
+        narrow = network.switched_off("fsam")
+        assert all(a.weight is not b.shortcut.weight for a, b in zip(narrow.fsam, network.fsam, strict=True))
+        assert all(torch.equal(a.weight, b.shortcut.weight) for a, b in zip(narrow.fsam, network.fsam, strict=True))
+        assert not torch.equal(narrow(image)[0], full) and torch.equal(network(image)[0], full), "the network is left"
+    with pytest.raises(ValueError, match="cannot switch off 'pretraining'"):
+        network.switched_off(["pretraining"])

@@ -30,6 +30,34 @@ def build(drop=()):
     return Net(drop)
 """
 
+SWITCHED = """
+import copy
+import torch
+from torch import nn
+
+SWITCHES = {"wide": "the path with the wide kernel"}
+SWITCHABLE = ("wide",)
+
+class Net(nn.Module):
+    def __init__(self, drop):
+        super().__init__()
+        self.narrow = nn.Conv2d(3, 8, 3, padding=1)
+        self.wide = None if "wide" in drop else nn.Conv2d(3, 8, 5, padding=2)
+        self.head = nn.Conv2d(8, 1, 1)
+
+    def forward(self, image):
+        features = self.narrow(image) + (0 if self.wide is None else self.wide(image))
+        return (self.head(torch.relu(features)),)
+
+    def switched_off(self, parts):
+        off = copy.deepcopy(self)
+        off.wide = None
+        return off
+
+def build(drop=()):
+    return Net(drop)
+"""
+
 
 @pytest.fixture
 def ablate(bench: Bench, tmp_path: Path) -> Bench:
@@ -62,6 +90,25 @@ def test_the_table_holds_scores_paired_differences_and_cost(ablate: Bench, tmp_p
     assert full["num_params"] - mine["num_params"] == 8 * 8 * 9 + 8 + 16 and full["gmacs"] > mine["gmacs"]
     assert mine["latency_ms"] > 0 and r"\toprule" in next((tmp_path / "results").rglob("ablation-*.tex")).read_text()
     assert {p.suffix for p in (tmp_path / "results" / "figures").iterdir()} == {".pdf", ".png"}
+
+
+def test_a_part_is_switched_off_in_the_trained_network_too(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "off_net.py").write_text(SWITCHED)
+    fixed = ("ablate", "--model", "./off_net.py", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
+    done = bench(*fixed, "--no-track", "--no-time-first")
+    frame = pd.read_csv(tmp_path / "results" / "tables" / "ablation-file_off_net_build.csv")
+    assert list(frame["how"]) == ["full", "trained without", "switched off"]
+    assert "with the part switched off" in done.stdout
+    (kept,) = (tmp_path / "results" / "runs").rglob("switched-off/wide/scores.parquet")
+    full = pd.read_parquet(kept.parents[2] / "scores.parquet")
+    off = pd.read_parquet(kept)
+    assert list(off["id"]) == list(full["id"]) and not off["dice"].equals(full["dice"])
+    mean = off[off["protocol"] == "pranet"]["dice"].mean()
+    assert frame["mDSC"][2] == pytest.approx(mean, abs=1e-5) and not list(kept.parent.rglob("*.png"))
+    assert len(list((tmp_path / "results" / "runs").rglob("run.json"))) == 2, "no cell of its own"
+    written = kept.stat().st_mtime_ns
+    bench(*fixed, "--no-track", "--no-time-first")
+    assert kept.stat().st_mtime_ns == written, "kept while weights, images and protocols are the same"
 
 
 def test_a_switch_that_does_nothing_stops_before_training(ablate: Bench, tmp_path: Path) -> None:

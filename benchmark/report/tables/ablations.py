@@ -17,7 +17,7 @@ from benchmark.report.sheets.files import write_tables
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.statistics.comparisons import paired_comparisons
 from benchmark.report.tables.captions import caption, gather_facts
-from benchmark.report.tables.rows import group_cells, make_row, printed, row_title
+from benchmark.report.tables.rows import group_cells, make_row, part_title, printed, row_title
 from benchmark.report.tables.uncertainty import STARS
 from benchmark.store.io import write_text
 from benchmark.store.schema import Record
@@ -25,6 +25,7 @@ from benchmark.store.schema import Record
 if TYPE_CHECKING:
     import pandas as pd
 
+TRAINED, OFF = "trained without", "switched off"
 _COSTS = (("num_params", "Params (M)", 1e-6, 2), ("gmacs", "GMACs", 1.0, 2), ("latency_ms", "Latency (ms)", 1.0, 0))
 """Field of a row, head of its column, factor and decimals."""
 
@@ -34,6 +35,7 @@ def ablation_tables(
     rows: Sequence[pd.DataFrame],
     costs: Mapping[tuple[str, ...], Mapping[str, float]],
     *,
+    switched: Sequence[tuple[tuple[str, ...], int, pd.DataFrame]] = (),
     protocol: str = "pranet",
 ) -> tuple[list[Sheet], pd.DataFrame]:
     """Compare the variants of one model with its full form, per test set.
@@ -42,6 +44,7 @@ def ablation_tables(
         records: Finished cells of one model: every variant with the same seeds, recipe and split.
         rows: Per-image rows of each, in the same order.
         costs: ``num_params``, ``gmacs`` and ``latency_ms`` by dropped parts.
+        switched: Parts, seed and per-image rows of full networks that were evaluated with these parts switched off.
         protocol: Whose scores.
     Returns:
         One table per test set, and the comparisons in mDSC for a forest plot.
@@ -55,6 +58,31 @@ def ablation_tables(
         [f.assign(model=_title(r), seed=r.seed) for r, f in zip(records, rows, strict=True)], ignore_index=True
     )
     full = names[()]
+    found, forest = _compare(long, full, protocol)
+    offs = {parts: _off_title(records[0], parts) for parts, _, _ in switched}
+    if switched:
+        frames = [rows.assign(model=offs[parts], seed=seed) for parts, seed, rows in switched]
+        found |= _descriptive(_compare(pd.concat([long[long["model"] == full], *frames]), full, protocol)[0], full)
+    sets = list(dict.fromkeys(dataset for dataset, _ in found))
+    sheets = []
+    for dataset in sets:
+        lines = []
+        for drop, name in names.items():
+            fact = {"how": TRAINED if drop else "full", "drop": ",".join(drop) or "none"}
+            lines.append({"dataset": dataset, "variant": name, **fact, **costs.get(drop, {}), **found[(dataset, name)]})
+            if drop in offs:
+                fact = {"how": OFF, "drop": ",".join(drop)}
+                lines.append({"dataset": dataset, "variant": offs[drop], **fact, **found[(dataset, offs[drop])]})
+        sheets.append(_sheet(records, dataset, protocol, lines))
+    return sheets, forest
+
+
+def _compare(
+    long: pd.DataFrame, full: str, protocol: str
+) -> tuple[dict[tuple[str, str], dict[str, Any]], pd.DataFrame]:
+    """Scores and paired differences by test set and variant, and the comparisons in mDSC."""
+    import pandas as pd
+
     found: dict[tuple[str, str], dict[str, Any]] = {}
     forest = pd.DataFrame()
     for measure, column in COLUMNS.items():
@@ -70,17 +98,16 @@ def ablation_tables(
                 target[f"{measure}_{key}"] = line[key]
             if measure == MEASURE_KEYS[0]:
                 target |= {key: line[key] for key in ("p_holm", "reason", "note")}
-    sets = list(dict.fromkeys(dataset for dataset, _ in found))
-    sheets = []
-    for dataset in sets:
-        lines = [
-            {"dataset": dataset, "variant": name, "drop": ",".join(drop) or "none"}
-            | dict(costs.get(drop, {}))
-            | found[(dataset, name)]
-            for drop, name in names.items()
-        ]
-        sheets.append(_sheet(records, dataset, protocol, lines))
-    return sheets, forest
+    return found, forest
+
+
+def _descriptive(found: dict[tuple[str, str], dict[str, Any]], full: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The lines of networks with parts switched off: nothing was trained, so nothing is tested."""
+    return {key: {**line, "p_holm": np.nan, "note": ""} for key, line in found.items() if key[1] != full}
+
+
+def _off_title(record: Record, parts: Sequence[str]) -> str:
+    return f"{record.model_title or record.model}, {', '.join(map(part_title, parts))} off"
 
 
 def write_ablation(sheets: Sequence[Sheet], folder: Path, model: str) -> list[Path]:
@@ -139,7 +166,17 @@ def _stars(line: Mapping[str, Any], key: str) -> str:
 
 
 def _below(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Say what stands below each score, and what the stars mean."""
+    """Say what stands below each score, what the stars mean, and which lines were not trained."""
+    off = any(line["how"] == OFF for line in lines)
+    return _differences(lines) + (
+        " w/o: trained without the part. Off: the full network's trained weights with the part switched off, "
+        "descriptive: nothing was trained for it."
+        if off
+        else ""
+    )
+
+
+def _differences(lines: Sequence[Mapping[str, Any]]) -> str:
     reason = next((line["reason"] for line in lines if line.get("reason")), "")
     note = next((line["note"] for line in lines if line.get("note")), "")
     if reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from made_results import write_results
 
 from benchmark.report.sheets.latex import _LINE_PT, _SIZES, _panels, _width
@@ -33,3 +34,25 @@ def test_caption_width_and_files(tmp_path: Path) -> None:
     assert sheet.to_latex().count(r"\toprule") == len(panels)
     names = {path.name for path in write_ablation([sheet], tmp_path / "t", "bsanet")}
     assert names == {"ablation-bsanet-kvasir.md", "ablation-bsanet-kvasir.tex", "ablation-bsanet.csv"}
+
+
+def test_a_part_switched_off_stands_below_the_variant_trained_without_it(tmp_path: Path) -> None:
+    write_results(tmp_path, {"bsanet": 0.8})
+    for seed in (0, 1):
+        cell = f"bsanet-no-isam/quick-1/seed{seed}"
+        write_results(tmp_path, {"bsanet": 0.7}, seeds=(seed,), ablation=["isam"], cell=cell)
+    records = sorted(io.read_records(tmp_path), key=lambda r: len(r.ablation))
+    rows = [io.read_scores(ResultsLayout(tmp_path).cell(r.cell).scores) for r in records]
+    full = [(r.seed, f) for r, f in zip(records, rows, strict=True) if not r.ablation]
+    less = [(("isam",), seed, frame.assign(dice=frame["dice"] - 0.125)) for seed, frame in full]
+    plain, _ = ablation_tables(records, rows, {})
+    (sheet,), _ = ablation_tables(records, rows, {}, switched=less)
+    assert [(row["how"], row["drop"]) for row in sheet.data] == [
+        *(("full", "none"), ("trained without", "isam"), ("switched off", "isam"))
+    ]
+    off = sheet.data[2]
+    assert off["variant"] == "BSANet, ISAM off"
+    assert off["mDSC_difference"] == pytest.approx(-0.125) and off["mIoU_difference"] == pytest.approx(0)
+    assert off["p_holm"] != off["p_holm"], "nothing was trained, so nothing is tested"
+    assert repr(plain[0].data) == repr(sheet.data[:2]), "the figures of what was trained do not move"
+    assert "with the part switched off" in sheet.caption and "switched off" not in plain[0].caption
