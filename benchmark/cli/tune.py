@@ -70,9 +70,13 @@ def _tune(asked: Asked, workers: int, as_json: bool) -> None:
 
 
 def _print_plan(tuning: Tuning, done: list[int]) -> None:
+    from benchmark.tuning.result import used_of
+
     asked, info = tuning.asked, tuning.images.info
     fields = ", ".join(tuning.space.search)
-    say(f"split      {info.name} (seed {info.seed}): {info.num_train} train, {info.num_val} validate")
+    base = tuning.targets[0].cell.recipe
+    train, val = used_of(info.num_train, base.max_train_images), used_of(info.num_val, base.max_val_images)
+    say(f"split      {info.name} (seed {info.seed}): {train} train, {val} validate")
     say(
         f"search     {fields} ({tuning.space.hash}), {asked.trials} trials per model, recipe {asked.request.recipe}",
     )

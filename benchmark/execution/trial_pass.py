@@ -11,6 +11,7 @@ from benchmark.config import Recipe
 from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.known import FIELD, MODELS, VARIANTS
+from benchmark.models.registry import check_pretrained
 from benchmark.study.plan import Cell
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def try_networks(cells: Sequence[Cell]) -> list[str]:
     for recipe in {cell.recipe.hash: cell.recipe for cell in cells}.values():
         try_recipe(recipe)
     for cell in {(cell.spec.name, cell.recipe.hash): replace(cell, ablation=()) for cell in cells}.values():
+        if cell.recipe.pretrained and cell.start is None:
+            check_pretrained(cell.spec)
         network = build_network(cell.spec, cell.recipe, pretrained=False)
         _check_groups(network, cell)
         if not any(cell.spec.name in table for table in (MODELS, FIELD, VARIANTS)):

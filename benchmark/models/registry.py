@@ -78,6 +78,8 @@ def build_model(model: str | ModelSpec, *, pretrained: bool = False, **options: 
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
     if pretrained or takes_any or "pretrained" in accepted:
         options["pretrained"] = pretrained
+    if pretrained:
+        check_pretrained(spec)
     unknown = [] if takes_any else [option for option in options if option not in accepted]
     if unknown:
         known = ", ".join(accepted) or "none"
@@ -91,6 +93,23 @@ def build_model(model: str | ModelSpec, *, pretrained: bool = False, **options: 
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BenchError(f"model {spec.name}: {type(error).__name__} in build(): {reason}") from error
+
+
+def check_pretrained(spec: ModelSpec) -> None:
+    """Refuse to start a network of the user's from ImageNet weights whose ``build`` takes no ``pretrained``.
+
+    Raises:
+        BenchError: It takes none; the message says how to go on.
+    """
+    if spec.path is None:
+        return
+    accepted = inspect.signature(load_target(spec)).parameters
+    if "pretrained" in accepted or any(one.kind is one.VAR_KEYWORD for one in accepted.values()):
+        return
+    raise BenchError(
+        f"model {spec.name}: build() takes no pretrained, which the recipe sets; add build(pretrained=False), or leave "
+        "it out for this model: a table [models.file] with pretrained = false in the recipe's file"
+    )
 
 
 def switches(model: str | ModelSpec) -> dict[str, str]:

@@ -110,14 +110,28 @@ def write_results(tuning: Tuning, found: Sequence[Found]) -> list[Path]:
     return [*texts, table]
 
 
+_BUDGET = ("epochs", "max_train_images", "max_val_images", "max_test_images")
+
+
+def used_of(count: int, limit: int | None) -> str:
+    """Word how many of some images are used: ``16 of 70``, or ``70``."""
+    return f"{limit} of {count}" if limit is not None and limit < count else str(count)
+
+
 def _recipe_text(tuning: Tuning, found: Sequence[Found], *, alone: bool) -> str:
     request = tuning.asked.request
-    info = tuning.images.info
+    info, base = tuning.images.info, found[0].target.cell.recipe
+    train, val = used_of(info.num_train, base.max_train_images), used_of(info.num_val, base.max_val_images)
     lines = [
         f"# Found by: {tuning.asked.command}",
         f"# Base recipe {request.recipe}; search space {tuning.space.hash}; split {info.name} (seed {info.seed}), "
-        f"{info.num_train} training and {info.num_val} validation images; no test image was read.",
+        f"{train} training and {val} validation images; no test image was read.",
     ]
+    own = [f"{field} = {request.overrides[field]}" for field in _BUDGET if field in request.overrides]
+    if own:
+        lines.append(
+            f"# {', '.join(own)}: the tuning's own, below too; for the final training give others, as --set epochs=120"
+        )
     if tuning.synthetic:
         lines.append("# Tuned on SYNTHETIC images (phantom): it says nothing about real polyps.")
     for one in found:
