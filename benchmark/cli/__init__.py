@@ -13,7 +13,7 @@ import typer
 # Each module registers its commands; the order of the imports is the order of the help.
 # isort: off
 from benchmark.cli.app import app  # noqa: F401
-from benchmark.cli import run, study, estimate, tune, predict, ensemble, robust, denoise, models  # noqa: F401
+from benchmark.cli import run, study, estimate, tune, predict, ensemble, onnx, robust, denoise, models  # noqa: F401
 from benchmark.cli import data, data_fetch, audit, tables, figures, board, tracking, serve, upkeep  # noqa: F401
 
 # isort: on

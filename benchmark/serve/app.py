@@ -17,12 +17,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingRes
 from fastapi.staticfiles import StaticFiles
 
 from benchmark._version import __version__
+from benchmark.data.phantom.samples import NAMES, sample_picture
 from benchmark.errors import BenchError, unknown_name
 from benchmark.prediction.loaded import LoadedModel
 from benchmark.robustness.denoising.classical import FRONT_ENDS
-from benchmark.serve import exports, samples
+from benchmark.serve import exports
 from benchmark.serve.access import LOOPBACK, Access
-from benchmark.serve.answers import Asked, Seen, answer, look, unreadable
+from benchmark.serve.answers import Asked, Seen, answer, look, png, unreadable
 from benchmark.serve.inputs import MAX_UPLOAD_MB, Frame, Upload, open_upload
 from benchmark.serve.turns import BusyError, Turns
 
@@ -95,7 +96,7 @@ async def _page(request: Request) -> HTMLResponse:
     served = request.app.state.served
     fill = {
         "models": [{"id": name, "title": one.title, **served.facts[name]} for name, one in served.models.items()],
-        "samples": samples.NAMES,
+        "samples": NAMES,
         "denoisers": list(FRONT_ENDS),
         "version": __version__,
         "fields": exports.FIELDS,
@@ -114,9 +115,9 @@ async def _models(request: Request) -> list[dict[str, Any]]:
 
 
 async def _sample(name: str) -> Response:
-    if name not in samples.NAMES:
-        raise unknown_name("sample", name, samples.NAMES)
-    return Response(await asyncio.to_thread(samples.sample, name), media_type="image/png")
+    if name not in NAMES:
+        raise unknown_name("sample", name, NAMES)
+    return Response(await asyncio.to_thread(lambda: png(sample_picture(name))), media_type="image/png")
 
 
 Sent = Annotated[UploadFile, File(description="Picture, DICOM object, zip or video.")]
