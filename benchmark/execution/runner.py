@@ -83,7 +83,7 @@ def attempt(
         events: Receive progress.
         after_another: Another process held it before; what that one finished is kept.
     Raises:
-        BenchError: The disk is full or the results folder cannot be written: going on would lose work.
+        BenchError: The disk is full or the results folder cannot be written: continuing would lose work.
     """
     with ExitStack() as stack:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from benchmark.errors import BenchError
 from benchmark.metrics.curves import ADAPTIVE, EXPLICIT, HALF, NUM_LEVELS, measures_of_counts
@@ -32,6 +32,12 @@ _RENAMED = {measure.column: measure.key for measure in MEASURES}
 
 MISS_BELOW = 0.1
 """An image is missed where its Dice, averaged over the protocol's thresholds, is below this."""
+
+
+def worst_first(scores: ArrayLike, *, higher_is_better: bool = True) -> NDArray[np.intp]:
+    """Return the positions of (n,) scores from the worst to the best; equal scores keep their order."""
+    values = np.asarray(scores, dtype=np.float64)
+    return np.argsort(values if higher_is_better else -values, kind="stable")
 
 
 class Accumulator:

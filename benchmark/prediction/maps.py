@@ -48,7 +48,7 @@ def predict_at(
     """
     probs, finite = _predict_each(model, recipe, images, sizes, fabric)
     maps = [(prob * 255).round().to(torch.uint8).to("cpu", non_blocking=True) for prob in probs]
-    _check_finite(finite)  # the one wait for the device, which ends the copies too
+    _check_finite(finite)  # the only wait for the device; the copies are done then, too
     return [one.numpy() for one in maps]
 
 

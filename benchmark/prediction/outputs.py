@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.files.outline import draw_outline
 from benchmark.store.io import write_bytes, write_text
 
 Pixels = NDArray[np.uint8]
@@ -16,7 +17,7 @@ Kind = Literal["masks", "probs", "overlays"]
 KINDS: tuple[Kind, ...] = ("masks", "probs", "overlays")
 COLUMNS: tuple[str, ...] = ("input", "name", "frame", "time_s", "width_px", "height_px")
 COLUMNS += ("area_px", "area_share", "num_components", "confidence", "max_prob", "error")
-_OUTLINE = np.array([240, 228, 66], dtype=np.float32)  # Okabe and Ito's yellow: apart from red tissue
+_OUTLINE = (240, 228, 66)  # Okabe and Ito's yellow: apart from red tissue
 _FILL = 0.25
 
 
@@ -26,16 +27,8 @@ def cut(prob: Pixels, threshold: float) -> Pixels:
 
 
 def overlay(image: Pixels, mask: Pixels) -> Pixels:
-    """The image (H, W, 3) with the mask tinted and outlined; the outline grows with the image."""
-    from scipy.ndimage import binary_erosion
-
-    inside = mask > 0
-    width = max(1, round(max(mask.shape) / 300))
-    edge = inside & ~binary_erosion(inside, iterations=width, border_value=0)
-    painted = image.astype(np.float32)
-    painted[inside] += (_OUTLINE - painted[inside]) * _FILL
-    painted[edge] = _OUTLINE
-    return painted.round().astype(np.uint8)
+    """Return the image (H, W, 3) with the mask tinted and outlined; the line's width grows with the image."""
+    return draw_outline(image, mask > 0, _OUTLINE, width=max(1, round(max(mask.shape) / 300)), fill=_FILL)
 
 
 def figures(prob: Pixels, mask: Pixels) -> dict[str, Any]:

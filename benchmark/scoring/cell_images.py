@@ -32,7 +32,7 @@ def scored_items(
         raise BenchError(f"{record.cell} {name}: {len(gone)} of its images are gone ({gone[0]}, ...); restore them")
     if fingerprint(items) != record.tests[name].fingerprint:
         raise BenchError(
-            f"{record.cell} {name}: the images at hand are not those that it was scored on; restore them, or run the "
+            f"{record.cell} {name}: the images on disk are not those that it was scored on; restore them, or run the "
             "cell again with --if-exists overwrite"
         )
     return items

@@ -154,7 +154,7 @@ def _on_request(results: Path, record: Record, dataset: str, family: Family) -> 
 
 
 def figures_of(record: Record, dataset: str, protocol: str) -> dict[str, Any]:
-    """Return one object of the JSON: method, dataset, protocol, n, metrics; and what they rest on."""
+    """Return one object of the JSON: method, dataset, protocol, n, metrics; and their basis."""
     result = record.tests[dataset]
     figures = result.scores[protocol]
     return {

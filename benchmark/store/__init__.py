@@ -1,1 +1,1 @@
-"""The results folder: where things lie, what a record holds, how it is written and read."""
+"""The results folder: paths, content of a record, reading and writing."""

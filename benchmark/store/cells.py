@@ -16,21 +16,21 @@ def find_cell(name: str, cells: Sequence[str], *, option: str = "--run") -> str:
     a network that came from a file may be left out or not.
 
     Args:
-        name: What the user typed.
-        cells: The cells that there are.
+        name: The user's text.
+        cells: The existing cells.
         option: For the message.
     Raises:
-        BenchError: None or several cells fit; those that do are named.
+        BenchError: None or several cells match; the message lists them.
     """
     found = fitting_cells(name, cells)
     if len(found) == 1:
         return found[0]
     if found:
-        raise BenchError(f"{option} {name}: fits {len(found)} cells: {', '.join(sorted(found))}; name one of them")
+        raise BenchError(f"{option} {name}: matches {len(found)} cells: {', '.join(sorted(found))}; name one of them")
     known = ", ".join(sorted(cells)) or "no cell"
     raise BenchError(
         f"{option} {name}: no such cell; give a path below RESULTS/runs or the beginning of its parts "
-        f"(unet/quick); there is {known}"
+        f"(unet/quick); known: {known}"
     )
 
 

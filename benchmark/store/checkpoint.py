@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or refused: a checksum of the content and the name of the cell they belong to.
+"""Checkpoints that are intact or refused: a checksum of the content and the name of their cell.
 
 ``best.pt`` is a plain state dict for ``torch.load``; its SHA-256 stands in the record. ``last.pt``, the state of an
 unfinished training, carries its own: a line that names the format, the SHA-256 of the rest, and what ``torch.save``
@@ -21,7 +21,7 @@ _HEADER_BYTES = len(_MAGIC) + 64 + 1
 
 
 class DamagedCheckpointError(BenchError):
-    """The file is torn, changed, or not this cell's."""
+    """The file is damaged, changed, or belongs to another cell."""
 
 
 def save_weights(path: Path, weights: dict[str, Any]) -> str:
@@ -30,7 +30,7 @@ def save_weights(path: Path, weights: dict[str, Any]) -> str:
     Returns:
         The SHA-256 of the file, for the record.
     Raises:
-        BenchError: No space left, no permission; the old file is then unharmed.
+        BenchError: No space left, no permission; the old file is then unchanged.
     """
 
     def write(file: BinaryIO) -> str:
@@ -44,9 +44,9 @@ def load_weights(path: Path, sha256: str | None) -> dict[str, Any]:
 
     Args:
         path: A file that ``save_weights`` wrote.
-        sha256: What the record says of it; None where an older record says nothing.
+        sha256: Checksum in the record; None if an older record has none.
     Raises:
-        DamagedCheckpointError: The content is another, or no checkpoint.
+        DamagedCheckpointError: The content differs from the record, or is not a checkpoint.
     """
     content = _read(path)
     found = hashlib.sha256(content).hexdigest()
@@ -62,11 +62,11 @@ def save_state(path: Path, state: dict[str, Any], *, owner: str) -> None:
     """Write the state of an unfinished training atomically.
 
     Args:
-        path: Where to.
+        path: Target file.
         state: Tensors and plain values.
-        owner: The cell; only the same cell may go on from it.
+        owner: The cell; only the same cell may continue from it.
     Raises:
-        BenchError: No space left, no permission; the old file is then unharmed.
+        BenchError: No space left, no permission; the old file is then unchanged.
     """
 
     def write(file: BinaryIO) -> str:
@@ -83,14 +83,14 @@ def load_state(path: Path, *, owner: str) -> dict[str, Any]:
     """Read the state of an unfinished training, on the CPU.
 
     Raises:
-        DamagedCheckpointError: Torn, changed, another format, or another cell's.
+        DamagedCheckpointError: Damaged, changed, of a different format, or another cell's.
     """
     content = _read(path)
     header, body = content[:_HEADER_BYTES], content[_HEADER_BYTES:]
     if not header.startswith(_MAGIC):
         raise DamagedCheckpointError(f"{path}: not a training state of this version")
     if hashlib.sha256(body).hexdigest().encode() != header[len(_MAGIC) : -1]:
-        raise DamagedCheckpointError(f"{path}: torn or changed, its checksum does not hold")
+        raise DamagedCheckpointError(f"{path}: damaged or changed, its checksum does not match")
     state = _load(path, body)
     if state.pop("owner", None) != owner:
         raise DamagedCheckpointError(f"{path}: belongs to another cell than {owner}")
@@ -135,7 +135,7 @@ def _load(path: Path, content: bytes) -> dict[str, Any]:
     try:
         _refuse_compressed(content)
         loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what its readers and unpicklers raise; none of it is ours to sort
+    except Exception as error:  # torch passes on any error of its readers and unpicklers
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DamagedCheckpointError(f"{path}: not a checkpoint ({reason})") from None
     if not isinstance(loaded, dict):
@@ -147,7 +147,7 @@ def _load(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _refuse_compressed(content: bytes) -> None:
-    """torch writes tensors as they are: a compressed one is a stranger's, and may grow a thousandfold."""
+    """Refuse compressed entries: torch never writes any, and they may grow a thousandfold."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         packed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
     if packed:

@@ -20,7 +20,7 @@ CommandStatus = Literal["running", "finished", "failed", "interrupted"]
 
 
 class Command(BaseModel):
-    """What was asked for and which records came of it. Names no user and no folder of the machine."""
+    """A command and its records. Names no user and no folder of the machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -36,25 +36,25 @@ class Command(BaseModel):
     @field_validator("files")
     @classmethod
     def _stay_inside(cls, files: list[str]) -> list[str]:
-        """They are handed to a tracking server: a stranger's command must not name a file of this machine."""
+        """Refuse other paths: files go to a tracking server, and an untrusted command must not name a local file."""
         for name in files:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-                raise ValueError(f"file {name!r} lies outside the results folder")
+                raise ValueError(f"file {name!r} is outside the results folder")
         return files
 
     @classmethod
     def start(cls, name: str, asked: dict[str, Any]) -> Command:
-        """A command that begins now."""
+        """Return a command that starts now."""
         now = datetime.now(UTC)
         return cls(id=f"{now:%Y%m%dT%H%M%S}-{name}-{secrets.token_hex(2)}", name=name, asked=asked, created=stamp(now))
 
     def with_record(self, record: Record) -> Command:
-        """The command with one more record."""
+        """Return the command with one more record."""
         return self.model_copy(update={"cells": {**self.cells, record.cell: record.created}})
 
     def end(self, status: CommandStatus, layout: ResultsLayout, files: list[Path]) -> Command:
-        """The command as it ended; files outside the results folder are left out."""
+        """Return the finished command; files outside the results folder are omitted."""
         root = layout.root.resolve()
         inside = [path.resolve() for path in files if path.resolve().is_relative_to(root)]
         names = [path.relative_to(root).as_posix() for path in inside]
@@ -74,7 +74,7 @@ def read_commands(layout: ResultsLayout) -> list[Command]:
     """Every command of a results folder, oldest first.
 
     Raises:
-        BenchError: A file that is no command.
+        BenchError: A file that is not a command.
     """
     return [_read(path) for path in sorted(layout.commands.glob("*.json"))]
 
@@ -88,13 +88,13 @@ def _read(path: Path) -> Command:
 
 
 def study_id(layout: ResultsLayout) -> str:
-    """The name by which a tracking server knows this results folder, wherever the folder is moved or copied to."""
+    """Return the id of this results folder on a tracking server, which survives moving and copying the folder."""
     path = layout.study
     if not path.is_file():
         io.write_json(path, {"id": secrets.token_hex(4)})
     try:
         return re.fullmatch(r"[A-Za-z0-9_-]{1,64}", read_json(path)["id"])[0]  # type: ignore[index]
-    except (OSError, ValueError, KeyError, TypeError):  # it goes into queries and names
+    except (OSError, ValueError, KeyError, TypeError):  # it is used in queries and names
         raise BenchError(
             f"{path}: expected an object with key id, letters and digits; delete it to give the study a new name"
         ) from None

@@ -1,4 +1,4 @@
-"""Strict reading and atomic writing of what a results folder holds (``runtime.atomic`` writes the bytes)."""
+"""Strict reading and atomic writing of the files in a results folder (``runtime.atomic`` writes the bytes)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MAX_ARRAY_BYTES = 512 << 20
 _UNSAFE = dict.fromkeys(("id", "dataset", "protocol"), re.compile(r"[\x01-\x1f\x7f-\x9f/\\]"))
 _UNSAFE["group"] = re.compile(r"[\x01-\x1f\x7f-\x9f]")
 MARKER = ".bench"
-"""A results folder that this package writes to holds a file of this name; nothing is removed from a folder without."""
+"""Marker file of results folders; nothing is removed from a folder without it."""
 
 
 def drop_leftovers(folder: Path) -> None:
@@ -63,7 +63,7 @@ def drop_leftovers(folder: Path) -> None:
 
 
 def mark(results: Path) -> None:
-    """Mark a results folder as this package's, which also shows that it can be written.
+    """Mark a results folder as this package's, which also checks that it is writable.
 
     Raises:
         BenchError: No space left, no permission.
@@ -87,7 +87,7 @@ def concerns_all(error: Exception, results: Path) -> bool:
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a data frame atomically; floats are split into bytes, which packs them a quarter smaller."""
+    """Write a data frame atomically; floats are split into bytes, which compresses them a quarter better."""
     floats = [name for name in frame.columns if frame[name].dtype.kind == "f"]
     buffer = io.BytesIO()
     frame.to_parquet(
@@ -188,7 +188,7 @@ def read_score_arrays(path: Path, columns: Sequence[str], *, optional: Collectio
 def _explain_rows(path: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # arrow and pandas raise what they like on a stranger's bytes
+    except Exception as error:  # arrow and pandas raise anything on damaged bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BenchError(
             f"{path}: unreadable score rows ({reason}); run the cell again with --if-exists overwrite"
@@ -197,7 +197,7 @@ def _explain_rows(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ParquetFile]:
-    """Refuse rows that would not fit into memory, by the file's own head: they may be packed a thousandfold."""
+    """Refuse rows that would not fit into memory, by the file's header: they may be compressed a thousandfold."""
     import pyarrow.parquet as pq
 
     if not path.is_file():
@@ -210,7 +210,7 @@ def _opened(path: Path) -> Iterator[ParquetFile]:
 
 
 def _check_names(columns: Mapping[str, Iterable[Any]]) -> None:
-    """Names of images and sets are printed and become parts of paths."""
+    """Check names of images and sets, which are printed and become parts of paths."""
     for column, values in columns.items():
         if _UNSAFE[column].search("\0".join(map(str, set(values)))):
             raise ValueError(f"column {column} holds a name with a slash or a control character")
@@ -233,7 +233,7 @@ def read_npz(path: Path, *, prefix: str = "") -> dict[str, np.ndarray]:
             if size > MAX_ARRAY_BYTES:
                 raise ValueError(f"{size / 1e6:.0f} MB of arrays, expected at most {MAX_ARRAY_BYTES / 1e6:.0f} MB")
             return {key: arrays[key] for key in arrays.files if key.startswith(prefix)}
-    except Exception as error:  # zipfile, zlib and numpy raise what they like on a stranger's bytes
+    except Exception as error:  # zipfile, zlib and numpy raise anything on damaged bytes
         raise BenchError(
             f"{path}: unreadable curves ({error}); run the cell again with --if-exists overwrite"
         ) from None
@@ -247,7 +247,7 @@ def _first_fault(error: Exception) -> str:
 
 
 def _without_nan(payload: Any) -> Any:
-    """A number that could not be computed is absent, never NaN."""
+    """Return None for a number that could not be computed; records hold no NaN."""
     if isinstance(payload, dict):
         return {key: _without_nan(value) for key, value in payload.items() if value == value}
     if isinstance(payload, list):

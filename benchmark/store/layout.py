@@ -1,4 +1,4 @@
-"""Where things lie in a results folder. No other file joins these paths, and none of them leads out of the folder."""
+"""Paths in a results folder. No other file joins them, and none leads out of the folder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CellPaths:
         return self.folder / "worst"
 
     def worst(self, dataset: str) -> Path:
-        """Picture of the images of one test set that came out worst."""
+        """Picture of the worst images of one test set."""
         return self.all_worst / f"{_name(dataset)}.png"
 
     def maps(self, dataset: str) -> Path:
@@ -65,7 +65,7 @@ class CellPaths:
         return self.folder / "maps" / _name(dataset)
 
     def metric(self, name: str, code: str) -> Path:
-        """Per-image values of a metric of the user's own, by name and hash of its text."""
+        """Per-image values of a custom metric, by name and hash of its text."""
         return self.folder / "metrics" / _name(f"{name}-{code}.parquet")
 
     def robust(self, dataset: str, name: str) -> Path:
@@ -117,11 +117,11 @@ class ResultsLayout:
 
     @property
     def tuning_journal(self) -> Path:
-        """The trials of ``bench tune``, where no database was named."""
+        """The trials of ``bench tune``, unless a database is given."""
         return self.tuning / "studies.journal"
 
     def tuned(self, name: str | None) -> Path:
-        """The recipe that was found for one model, or for all that were tuned together."""
+        """The tuned recipe of one model, or of all models tuned together."""
         return self.tuning / (
             "tuned.toml" if name is None else _name(f"tuned-{name.replace(':', '_').replace('/', '_')}.toml")
         )
@@ -164,7 +164,7 @@ class ResultsLayout:
 
 
 def _name(text: str) -> str:
-    """A name out of a record, a split or a manifest, as one file or folder name: it may not lead elsewhere.
+    """Return a name from a record, a split or a manifest as one file or folder name; refuse any other path.
 
     Raises:
         BenchError: It is empty, too long for a file system, or has a slash, dots alone or a NUL.
@@ -175,6 +175,6 @@ def _name(text: str) -> str:
 
 
 def cell_id(model: str, *, ablation: tuple[str, ...], recipe: str, config: str, seed: int) -> str:
-    """Return ``<model>[-<ablation>]/<recipe>-<hash8>/seed<k>`` with characters that every file system takes."""
+    """Return ``<model>[-<ablation>]/<recipe>-<hash8>/seed<k>`` with characters that every file system accepts."""
     name = "-".join([model.replace(":", "_").replace("/", "_"), *(f"no-{part}" for part in ablation)])
     return f"{name}/{recipe}-{config}/seed{seed}"

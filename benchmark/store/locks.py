@@ -1,11 +1,11 @@
-"""Several processes on one results folder: a lock per cell, with a heartbeat, on any file system.
+"""Locks for several processes on one results folder: one per cell, with a heartbeat, on any file system.
 
-A lock is a folder of numbered files. Who creates file N + 1 (which only one process can) holds the lock from then on;
-it may do so when file N is released, or when its holder is dead. File N goes only when N + 1 is held, so whoever
-makes N + 1 and still finds N is the first to have that number; who does not find it came late and steps back. A
+A lock is a folder of numbered files. The process that creates file N + 1 (only one can) holds the lock from then on.
+It may do so when file N is released, or when its holder is dead. File N is removed only when N + 1 is held; so one that
+creates N + 1 and still finds N is the first to have that number; one that does not find it was late and withdraws. A
 holder is dead when its process is gone (same machine) or when its heartbeat, the file's time stamp, has not moved for
 ``SILENCE_S`` by the observer's own steady clock (other machines): no two clocks are compared, and a clock that jumps
-harms nothing. A holder that slept for so long and wakes writes the same bytes as its successor, whole files at a
+does no harm. A holder that slept that long and wakes writes the same bytes as its successor, whole files at a
 time.
 """
 
@@ -33,7 +33,7 @@ from benchmark.untrusted import read_json
 HEARTBEAT_S = 5.0
 SILENCE_S = 60.0
 _MAX_BYTES = 1 << 16
-_MAX_PID = 1 << 22  # no system gives out more
+_MAX_PID = 1 << 22  # no system assigns a larger one
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -42,8 +42,8 @@ class Lock:
     """One cell's lock, as seen by this process.
 
     Attributes:
-        folder: Where its files lie.
-        silence_s: Seconds without a heartbeat after which a holder elsewhere counts as dead.
+        folder: Folder of its files.
+        silence_s: Seconds without a heartbeat after which a holder on another machine counts as dead.
     """
 
     folder: Path
@@ -74,7 +74,7 @@ class Lock:
             _replace(path, {**identity(), "released": True})
 
     def holder(self) -> str:
-        """Say who holds it, for a message."""
+        """Describe the holder for a message."""
         newest = self._newest()
         facts = _read(self._file(newest)) if newest is not None else None
         return f"process {facts.get('pid', '?')} on {facts.get('host', '?')}" if facts else "another process"
@@ -102,14 +102,14 @@ class Lock:
             except FileExistsError:
                 return None
             before = self._file(newest)
-            if not before.exists():  # somebody had this number, and is gone again, while this process looked
+            if not before.exists():  # another process had this number and released it meanwhile
                 mine.unlink(missing_ok=True)
                 return None
-            before.unlink(missing_ok=True)  # only now: that it was there is the proof that nobody had mine
+            before.unlink(missing_ok=True)  # only now: its presence proved that nobody had this process's number before
             return newest + 1
 
     def _make_folder(self) -> None:
-        """Begin with file 0, released; folder and file appear at once."""
+        """Create file 0, released; folder and file appear at once."""
         if self.folder.is_dir():
             return
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ class Lock:
         try:
             stamp = path.stat().st_mtime_ns
         except FileNotFoundError:
-            return False  # somebody took the next number meanwhile
+            return False  # another process took the next number meanwhile
         facts = _read(path)
         if facts is not None and facts.get("released"):
             return True
@@ -153,24 +153,24 @@ def _beat(path: Path, done: threading.Event) -> None:
     while not done.wait(HEARTBEAT_S):
         try:
             os.utime(path)
-        except OSError:  # the folder is away for a while; the next beat may come through
+        except OSError:  # the folder is unreachable for a while; the next beat may succeed
             continue
 
 
 def _replace(path: Path, facts: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if not path.exists():  # another took over meanwhile; nothing is to be released
+        if not path.exists():  # another process took over meanwhile; nothing to release
             return
         temporary.write_text(json.dumps(facts), encoding="utf-8")
         temporary.replace(path)
-    except OSError:  # a full disk must not hide how the cell ended; others will see this process gone
+    except OSError:  # a full disk must not hide how the cell ended; others notice that this process is gone
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The holder's facts; None where the file is gone or not written yet."""
+    """Return the holder's facts; None if the file is gone or not written yet."""
     try:
         facts = read_json(path, max_bytes=_MAX_BYTES)
     except (OSError, ValueError):
@@ -179,13 +179,13 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def identity() -> dict[str, Any]:
-    """This process, for a lease that others read: host, where, pid, started."""
+    """Describe this process for a lease that others read: host, where, pid, started."""
     return {"host": socket.gethostname(), "where": where(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 @cache
 def where() -> str:
-    """Names the set of processes among which a pid is unique: host, boot and pid namespace."""
+    """Return the name of the scope in which a pid is unique: host, boot and pid namespace."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
@@ -197,7 +197,7 @@ def where() -> str:
 def is_alive(facts: dict[str, Any]) -> bool:
     """Whether the process that wrote ``identity()`` still runs; asked where ``where()`` is the same."""
     pid = facts.get("pid")
-    if type(pid) is not int or not 0 < pid < _MAX_PID:  # nobody's; kill would take 0 and -1 for many
+    if type(pid) is not int or not 0 < pid < _MAX_PID:  # no process; kill would signal many for 0 and -1
         return False
     try:
         os.kill(pid, 0)
@@ -209,7 +209,7 @@ def is_alive(facts: dict[str, Any]) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in the kernel's ticks: a pid that was given out again is another process."""
+    """Return the start time of a process in kernel ticks, which tells a reused pid from the original."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a record holds. ``results/README.md`` explains every key."""
+"""The content of a record. ``results/README.md`` explains every key."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from benchmark.store.layout import ResultsLayout
 
 SCHEMA_VERSION = 1
 LeakKind = Literal["exact", "near", "sequence"]
-"""How a test image is leaked: the same pixels, nearly the same picture, or a frame of its sequence or scene trains."""
+"""Kind of leak: identical pixels, a near-duplicate, or a frame of the same sequence or scene in training."""
 LEAK_KINDS: tuple[LeakKind, ...] = get_args(LeakKind)
 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Score = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-"""A figure of a test set: a share, or a distance in pixels."""
+"""Score of a test set: a share, or a distance in pixels."""
 
 Status = Literal["ok", "diverged", "failed", "interrupted", "skipped"]
 
 PRETRAINING = "pretraining"
-"""The part of a model that is weights and nothing else."""
+"""The part of a model that consists of weights only."""
 
 
 class SplitInfo(BaseModel):
-    """Who trained and who validated, by number and by fingerprint of the pixels' files."""
+    """Training and validation images, by number and by fingerprint of their files."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
@@ -48,7 +48,7 @@ class EmptyMasks(BaseModel):
 class TestResult(BaseModel):
     """One test set: how many images, which, how many of them are leaked and how, and the scores by protocol."""
 
-    __test__ = False  # not a test class, whatever pytest makes of the name
+    __test__ = False  # not a test class, despite its name
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str
     n: Count
@@ -76,7 +76,7 @@ class TestResult(BaseModel):
     def _read_counts(cls, data: Any) -> Any:
         """Counts follow the lists where there are any; older records call the exact copies alone ``num_leaked``."""
         if not isinstance(data, dict) or not isinstance(stated := data.get("num_leaked") or 0, int) or stated < 0:
-            return data  # to be refused as it stands
+            return data  # leave it to validation to refuse
         leaked = data.get("leaked")
         if isinstance(leaked, dict) and all(isinstance(ids, list) for ids in leaked.values()):
             counts = {f"num_leaked_{kind}": len(leaked.get(kind, ())) for kind in LEAK_KINDS}
@@ -150,7 +150,7 @@ class Record(BaseModel):
     val: dict[str, float] = {}
     tests: dict[str, TestResult] = {}
     missing: dict[str, str] = {}
-    partial: dict[str, str] = Field(default={}, description="Datasets of which only some images were at hand.")
+    partial: dict[str, str] = Field(default={}, description="Datasets of which only some images were on disk.")
     environment: dict[str, Any] = {}
     training: dict[str, Any] = Field(
         default={}, description="How the device computed, where memory was short, and of a divergence step and images."
@@ -185,7 +185,7 @@ class Record(BaseModel):
     @field_validator("cell", "tests")
     @classmethod
     def _names_stay_inside(cls, value: Any) -> Any:
-        """Cells and test sets become paths: a stranger's record must not lead out of the results folder."""
+        """Check cells and test sets, which become paths: a record must not lead out of the results folder."""
         try:
             paths = ResultsLayout(Path()).cell(value if isinstance(value, str) else "cell")
             for dataset in value if isinstance(value, dict) else ():
@@ -195,5 +195,5 @@ class Record(BaseModel):
         return value
 
     def to_json(self) -> dict[str, Any]:
-        """Return the dictionary that ``run.json`` holds."""
+        """Return the content of ``run.json`` as a dictionary."""
         return self.model_dump(mode="json", by_alias=True)

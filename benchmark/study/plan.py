@@ -226,7 +226,7 @@ def name_cells(
     info: SplitInfo | None,
     split: Split | None = None,
 ) -> list[Cell]:
-    """Return one cell per model, variant and seed; a seed that is given twice counts once.
+    """Return one cell per model, variant and seed; repeated seeds count once.
 
     Args:
         request: Variants, seeds, folder of weights.

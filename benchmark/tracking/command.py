@@ -1,4 +1,4 @@
-"""A command in progress: what it leaves on file about itself, and the MLflow mirror that follows each cell."""
+"""A command in progress: its own record, and the MLflow mirror that follows each cell."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Tracker:
     """A command in progress.
 
     Attributes:
-        notice: Told, in one line, when MLflow could not be updated.
-        files: Tables and figures that it wrote.
+        notice: Receives one line if MLflow could not be updated.
+        files: Tables and figures written.
         failed: Whether a cell of it failed.
         in_hand: The cells that have started and not finished.
     """
@@ -42,7 +42,7 @@ class Tracker:
     _mirror: Mirror | None = None
 
     def record(self, record: Record, *, kept: bool = False) -> None:
-        """Note a record; mirror it at once where it is new."""
+        """Note a record; mirror it at once if it is new."""
         self.in_hand.discard(record.cell)
         self.failed |= record.status != "ok"
         self.command = self.command.with_record(record)
@@ -53,7 +53,7 @@ class Tracker:
             self._update([record])
 
     def end(self, status: CommandStatus) -> None:
-        """Note how the command ended, and what became of the cells that it was cut off in."""
+        """Note how the command ended, and the state of the cells that were interrupted."""
         for cut_off in (self.layout.cell(cell).record for cell in sorted(self.in_hand)):
             if not cut_off.is_file():
                 continue
@@ -74,7 +74,7 @@ class Tracker:
                 self._mirror = Mirror(self.layout, checkpoints=self.checkpoints)
                 records = io.read_records(self.layout.root) if self._mirror.is_new else records
             self._mirror.sync(records, read_commands(self.layout))
-        except Exception as error:  # the store is whole; a tracking server that is away must not fail a study
+        except Exception as error:  # the store is complete; an unreachable tracking server must not fail a study
             self.track = False
             reason = (str(error) or type(error).__name__).splitlines()[0]
             self.notice(
@@ -92,7 +92,7 @@ def tracked(
     checkpoints: bool = False,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Tracker]:
-    """Keep a command on file from its start, and mirror each cell as soon as it is finished."""
+    """Record a command from its start, and mirror each cell as soon as it is finished."""
     tracker = Tracker(notice, layout, Command.start(name, asked), track, checkpoints)
     write_command(layout, tracker.command)
     try:
@@ -104,7 +104,7 @@ def tracked(
 
 
 def asked_of(request: Request) -> dict[str, Any]:
-    """The options that say what is compared; no folder of this machine."""
+    """Return the options that define the comparison; no local folder."""
     return {
         "models": [Path(name).name if ".py" in name else name for name in request.models],
         "datasets": list(request.datasets),
@@ -120,7 +120,7 @@ def asked_of(request: Request) -> dict[str, Any]:
 
 @dataclass
 class TrackedEvents:
-    """A events that also tells a tracker of every finished cell."""
+    """Events that also report every finished cell to a tracker."""
 
     inner: Events
     tracker: Tracker
@@ -147,6 +147,6 @@ class TrackedEvents:
         self.inner.phase(text, done, total)
 
     def cell_finished(self, record: Record, *, kept: bool) -> None:
-        """Pass on, note and mirror."""
+        """Pass on, note and mirror a record."""
         self.inner.cell_finished(record, kept=kept)
         self.tracker.record(record, kept=kept)

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PROBE_S = 3.0
-"""How long a server may take to answer before it counts as away."""
+"""Seconds after which a server that does not answer counts as unreachable."""
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SETTINGS = {
-    "MLFLOW_LOGGING_LEVEL": "WARNING",  # its database set-up is nobody's news
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # silence messages on its database set-up
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # its own 120 s and 7 retries would hold up a study for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # its defaults, 120 s and 7 retries, would delay a study by minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
 
@@ -50,7 +50,7 @@ class Place:
 
     @property
     def is_server(self) -> bool:
-        """Whether somebody's MLflow server listens there."""
+        """Whether it is a server."""
         return urlsplit(self.uri).scheme in ("http", "https")
 
     @property
@@ -70,7 +70,7 @@ def connect(layout: ResultsLayout) -> MlflowClient:
     """Return a client of the mirror.
 
     Raises:
-        BenchError: Nobody answers there within a few seconds.
+        BenchError: No answer within a few seconds.
     """
     place = place_of(layout)
     for name, value in _SETTINGS.items():
@@ -84,7 +84,7 @@ def connect(layout: ResultsLayout) -> MlflowClient:
 
 
 def _probe(place: Place) -> None:
-    """Fail soon where MLflow itself would retry for minutes."""
+    """Fail early where MLflow itself would retry for minutes."""
     parts = urlsplit(place.uri)
     try:
         if place.is_server:
@@ -95,11 +95,11 @@ def _probe(place: Place) -> None:
         if parts.hostname and kind in _DATABASE_PORTS:
             socket.create_connection((parts.hostname, parts.port or _DATABASE_PORTS[kind]), timeout=PROBE_S).close()
     except urllib.error.HTTPError:
-        return  # somebody answers; whether we may log in is for the client to find out
+        return  # the server answers; the client finds out whether login works
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise BenchError(
-            f"no MLflow answers at {place.shown} ({reason}); start it, or mend MLFLOW_TRACKING_URI"
+            f"no MLflow answers at {place.shown} ({reason}); start it, or correct MLFLOW_TRACKING_URI"
         ) from None
 
 
@@ -124,8 +124,8 @@ def _make_template(template: Path) -> None:
         template.parent.mkdir(parents=True, exist_ok=True)
         MlflowClient(tracking_uri=f"sqlite:///{fresh.resolve()}").search_experiments(max_results=1)
         with closing(sqlite3.connect(fresh)) as database:
-            database.execute("DELETE FROM experiments")  # the default one is made anew, with its own paths
+            database.execute("DELETE FROM experiments")  # MLflow recreates the default one, with its own paths
             database.commit()
         fresh.replace(template)
     except OSError:
-        fresh.unlink(missing_ok=True)  # no cache, no gain: MLflow makes the database where it is wanted
+        fresh.unlink(missing_ok=True)  # without a cache MLflow creates the database itself

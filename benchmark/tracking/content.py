@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
 
 FORMAT = 6
-"""Part of every digest: raised when this file writes something else, so that mirrors are brought up to date."""
+"""Part of every digest: increased when this file's output changes, so that mirrors are updated."""
 MAIN_PROTOCOL = "pranet"
 DIGITS = 3
 """Decimals of scores, as tables print them: MLflow shows all that it is given. All digits are in ``run.json``."""
 FIGURES = MEASURE_KEYS
-"""What becomes metrics; the others are in the run's ``run.json``, since MLflow draws a chart for every metric."""
+"""Scores that become metrics; the others are in the run's ``run.json``, since MLflow charts every metric."""
 _LONGEST_PARAM = 6000
 _LONGEST_TAG = 5000
 
 
 def digest(record: Record, parent: str | None) -> str:
-    """What a mirrored run is compared by: two equal digests, one run. Fields that a later version adds change none."""
+    """Return the digest of a record; equal digests mean the same run. Fields added by later versions change none."""
     return _hash([FORMAT, record.model_dump(mode="json", exclude_defaults=True), parent])
 
 
@@ -50,7 +50,7 @@ def run_name(record: Record) -> str:
 
 
 def params(record: Record) -> dict[str, str]:
-    """Everything that was set: model, switches, seed, split, protocols, and each field of the recipe."""
+    """Return all settings: model, switches, seed, split, protocols, and each field of the recipe."""
     given: dict[str, Any] = {
         "model": record.model,
         "ablation": ",".join(record.ablation) or "none",
@@ -81,7 +81,7 @@ def flatten(values: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def tags(record: Record) -> dict[str, str]:
-    """Where and how it ran, and how it ended."""
+    """Return where and how it ran, and how it ended."""
     env = record.environment
     return _texts(
         {
@@ -123,12 +123,12 @@ def _note(record: Record) -> str:
 
 
 def command_tags(command: Command) -> dict[str, str]:
-    """What a parent run bears."""
+    """Return the tags of a parent run."""
     return _texts({"bench.kind": "command", "bench.status": command.status, "bench.num_cells": len(command.cells)})
 
 
 def command_params(command: Command) -> dict[str, str]:
-    """What the command was asked for."""
+    """Return the parameters of the command."""
     return {key: str(value)[:_LONGEST_PARAM] for key, value in {"command": command.name, **command.asked}.items()}
 
 
@@ -138,7 +138,7 @@ def _texts(values: dict[str, Any]) -> dict[str, str]:
 
 
 def score_key(test: TestResult, figure: str, protocol: str = MAIN_PROTOCOL) -> str:
-    """``mDSC/Kvasir``; figures of other protocols than the printed one carry its name in front.
+    """``mDSC/Kvasir``; scores of other protocols than the printed one are prefixed with its name.
 
     MLflow's columns show about twelve characters, so the figure comes first and test sets have short names.
     """
@@ -207,7 +207,7 @@ def _rows(path: Path) -> Iterator[dict[str, float]]:
 
 
 def safe(key: str) -> str:
-    """A key with the characters that MLflow takes."""
+    """Return a key with characters that MLflow accepts."""
     return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in key)
 
 
@@ -236,7 +236,7 @@ def _input(name: str, fingerprint: str, count: int, context: str, *, split_seed:
 
 
 def files(layout: ResultsLayout, record: Record) -> list[tuple[Path, str | None]]:
-    """What is kept with a run, and in which folder."""
+    """Return the files stored with a run, and their folders."""
     paths = layout.cell(record.cell)
     plain = (paths.record, paths.history, paths.system, paths.scores, paths.curves, paths.summary)
     worst = sorted(paths.all_worst.glob("*.png"))
@@ -250,7 +250,7 @@ def started_ms(record: Record) -> int:
 
 
 def ended_ms(record: Record) -> int:
-    """When it ended, by its own clock: start plus the seconds it says it took."""
+    """Return the end time by the record's clock: start plus its seconds."""
     spent = sum(record.timing.get(name, 0.0) for name in ("train_s", "predict_s", "score_s"))
     return started_ms(record) + round(1000 * spent)
 

@@ -1,4 +1,4 @@
-"""Write commands and records as MLflow runs: each once and whole, alike from a live study and from the store."""
+"""Write commands and records as MLflow runs: each once and complete, equal from a live study and from the store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LOCK_S = 120
 
 @dataclass(frozen=True)
 class Counts:
-    """What a mirroring did: runs written anew, and runs that were right already."""
+    """Result of mirroring: runs written, and runs that were up to date."""
 
     written: int
     kept: int
@@ -49,10 +49,10 @@ class Mirror:
         checkpoints: Keep ``best.pt`` with each run.
 
     Attributes:
-        is_new: Whether MLflow knew nothing of the study.
+        is_new: Whether MLflow did not know the study.
 
     Raises:
-        BenchError: The server is away.
+        BenchError: The server is unreachable.
         Exception: Whatever MLflow raises, here and in every method; the caller decides whether that matters.
     """
 
@@ -67,7 +67,7 @@ class Mirror:
         self.experiment_id = found or self._make_experiment()
 
     def sync(self, records: Sequence[Record], commands: Sequence[Command]) -> Counts:
-        """Bring the mirror up to date with these commands and records; what is right is left alone."""
+        """Bring the mirror up to date with these commands and records; correct runs are unchanged."""
         with self._locked():
             known = self._known()
             makers: dict[tuple[str, str], str] = {}
@@ -82,7 +82,7 @@ class Mirror:
         return Counts(sum(written), len(written) - sum(written))
 
     def rebuild(self, records: Sequence[Record], commands: Sequence[Command]) -> Counts:
-        """Forget every run of this study and write all of them again."""
+        """Delete every run of this study and write all of them again."""
         with self._locked():
             for runs in self._known().values():
                 for run in runs:
@@ -90,7 +90,7 @@ class Mirror:
         return self.sync(records, commands)
 
     def run_of(self, cell: str) -> Run | None:
-        """The run of a cell, where it was mirrored."""
+        """Return the run of a cell, if it was mirrored."""
         return next(iter(self._known().get(cell, [])), None)
 
     @contextmanager
@@ -102,7 +102,7 @@ class Mirror:
             yield
 
     def _drop_misplaced(self) -> None:
-        """Start afresh where files of a lost database lie about, or the folder was moved away from its paths."""
+        """Start over if files of a lost database remain, or the folder was moved away from its paths."""
         if not place_of(self.layout).own:
             return
         database, artifacts = self.layout.mlflow_db, self.layout.mlflow_artifacts
@@ -111,8 +111,8 @@ class Mirror:
         stray = _stray_in(database, artifacts.resolve().as_uri()) if database.exists() else None
         if stray:
             raise BenchError(
-                f"{database}: a run's files are said to lie in {stray}, outside the results folder: not opened; "
-                "remove it if you do not know whose runs these are (bench track makes it anew from the records)"
+                f"{database}: a run's files are recorded in {stray}, outside the results folder: not opened; "
+                "remove it if you do not know whose runs these are (bench track rebuilds it from the records)"
             )
         if artifacts.exists() and not database.exists():
             shutil.rmtree(artifacts)
@@ -173,7 +173,7 @@ class Mirror:
         return run_id
 
     def _write_cell(self, record: Record, parent: str | None, old: Sequence[Run]) -> bool:
-        """Write a cell's run unless it is there as it should be; True where it was written."""
+        """Write a cell's run unless it is up to date; return whether it was written."""
         digest = content.digest(record, parent)
         good = next((run for run in old if run.data.tags.get("bench.digest") == digest), None)
         for run in old:
@@ -218,7 +218,7 @@ class Mirror:
         return run.info.run_id
 
     def _finish(self, run_id: str, digest: str, status: str, end_ms: int | None) -> None:
-        """The digest comes last: a run without it was cut off and is written again."""
+        """Write the digest last: a run without it was interrupted and is written again."""
         self.client.set_tag(run_id, "bench.digest", digest)
         name = _RUN_STATUS.get(status, "FAILED")
         if name == "RUNNING":
@@ -227,7 +227,7 @@ class Mirror:
             self.client.set_terminated(run_id, name, end_time=end_ms)
 
     def _delete(self, run: Run) -> None:
-        """MLflow keeps a deleted run's files; in our own folder they would pile up."""
+        """MLflow keeps a deleted run's files; in our own folder they would accumulate."""
         self.client.delete_run(run.info.run_id)
         if place_of(self.layout).own:
             shutil.rmtree(self.layout.mlflow_artifacts / run.info.run_id, ignore_errors=True)
@@ -241,14 +241,14 @@ class Mirror:
 
 
 def mirror_all(layout: ResultsLayout, *, rebuild: bool = False, checkpoints: bool = False) -> tuple[Mirror, Counts]:
-    """Mirror everything that a results folder holds; returns the open mirror and what was done."""
+    """Mirror a whole results folder; return the open mirror and the counts."""
     records, commands = io.read_records(layout.root), read_commands(layout)
     mirror = Mirror(layout, checkpoints=checkpoints)
     return mirror, (mirror.rebuild if rebuild else mirror.sync)(records, commands)
 
 
 def _stray_in(database: Path, artifacts: str) -> str | None:
-    """A local folder outside ``artifacts`` that a run claims for its files: a page would show what lies there."""
+    """A local folder outside ``artifacts`` that a run claims for its files: a page would show its content."""
     import sqlite3
     from contextlib import closing, suppress
 

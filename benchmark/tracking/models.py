@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _CODE = ("benchmark", "baselines", "bsanet")
 _NEEDS = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
 _EXAMPLE_PX = 64  # it is stored as text; the networks take every multiple of 32
-_EXAMPLE_IMAGES = 2  # PyTorch squeezes nothing away then, and batch norm has something to do
+_EXAMPLE_IMAGES = 2  # so that no dimension is squeezed and batch norm works
 
 
 def load_network(layout: ResultsLayout, record: Record) -> nn.Module:
@@ -40,7 +40,7 @@ def load_network(layout: ResultsLayout, record: Record) -> nn.Module:
     if not best.is_file():
         raise BenchError(f"{best}: no such weights (status {record.status}); run the cell again to train it")
     if record.model.startswith("file:"):
-        raise BenchError(f"{record.cell}: its network came from a file; offer it by the entry point group bench.models")
+        raise BenchError(f"{record.cell}: its network came from a file; offer it as entry point bench.models")
     recipe = validate_recipe(record.recipe, where=f"record {record.cell}")
     cell = Cell(record.cell, get_spec(record.model, files=False), recipe, record.seed, tuple(record.ablation))
     network = build_network(cell.spec, cell.recipe, drop=cell.ablation, pretrained=False)
@@ -93,7 +93,7 @@ def register(mirror: Mirror, record: Record, name: str) -> str:
                 metadata={"cell": record.cell, "recipe_hash": record.recipe_hash, "synthetic": record.synthetic},
                 **_as_pickle(mlflow.pytorch.log_model),
             )
-    finally:  # resuming a run moves its end
+    finally:  # resuming a run changes its end time
         mirror.client.set_terminated(run.info.run_id, run.info.status, end_time=ended_ms(record))
     return str(info.registered_model_version)
 

@@ -1,4 +1,4 @@
-"""What `bench track` and `bench ui` do with the mirror: bring it up to date, choose runs, stay until a signal."""
+"""The work of `bench track` and `bench ui`: update the mirror, choose runs, wait for a signal."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from benchmark.tracking.mirror import Counts, Mirror, mirror_all
 
 
 def update_mirror(layout: ResultsLayout, *, rebuild: bool = False, checkpoints: bool = False) -> tuple[Mirror, Counts]:
-    """Write to MLflow what it lacks, or everything.
+    """Write missing runs to MLflow, or all.
 
     Raises:
-        BenchError: The server is away, or MLflow refuses; nothing in the results folder has changed.
+        BenchError: The server is unreachable, or MLflow refuses; the results folder is unchanged.
     """
     with explain(layout):
         return mirror_all(layout, rebuild=rebuild, checkpoints=checkpoints)
 
 
 def run_ids(mirror: Mirror, layout: ResultsLayout, records: Sequence[Record]) -> list[str]:
-    """Return MLflow's ids of some records; one that is not there is left out."""
+    """Return MLflow's ids of some records; missing ones are omitted."""
     with explain(layout):
         return [run.info.run_id for record in records if (run := mirror.run_of(record.cell))]
 
 
 @contextmanager
 def explain(layout: ResultsLayout) -> Iterator[None]:
-    """Turn what MLflow raises, which is long, into one line with the place."""
+    """Turn MLflow's long errors into one line with the address."""
     try:
         yield
     except BenchError:
         raise
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise BenchError(f"MLflow at {place_of(layout).shown}: {reason}; the records are untouched") from error
+        raise BenchError(f"MLflow at {place_of(layout).shown}: {reason}; the records are unchanged") from error
 
 
 def choose_runs(records: Sequence[Record], compare: Sequence[str] | None) -> list[Record]:
@@ -53,7 +53,7 @@ def choose_runs(records: Sequence[Record], compare: Sequence[str] | None) -> lis
 
 
 class _StopRequest(BaseException):
-    """The user or the system asked to end."""
+    """Ctrl-C or SIGTERM."""
 
 
 @contextmanager

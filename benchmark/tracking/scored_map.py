@@ -1,4 +1,4 @@
-"""A network as one tensor in, one tensor out: what a registered model is. Imported wherever such a model is loaded."""
+"""A registered model: one tensor in, one tensor out. Imported wherever such a model is loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class ScoredMap(nn.Module):
-    """Keep of a network's outputs the map that is scored.
+    """Return of a network's outputs only the scored map.
 
     Args:
         network: Any of the harness's networks.

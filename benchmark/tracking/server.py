@@ -1,4 +1,4 @@
-"""MLflow's own server as a child process: started on a free port, watched, and stopped with all its children."""
+"""MLflow's server as a child process: started on a free port, monitored, and stopped with all its children."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmark.tracking.connect import place_of
 
 DEFAULT_PORT = 5000
 START_S = 90.0
-"""How long the server may take to answer: importing MLflow on a busy machine takes a while."""
+"""Seconds until the server must answer: importing MLflow on a busy machine takes long."""
 _STOP_S = 5.0
 
 
@@ -32,7 +32,7 @@ class Server:
     """A running server.
 
     Attributes:
-        url: Where its page is.
+        url: Address of its page.
         process: The child; it leads a process group of its own.
     """
 
@@ -41,15 +41,15 @@ class Server:
 
 
 def choose_port(host: str, wanted: int | None) -> int:
-    """Return the port that was asked for, the default one, or a free one where the default is taken.
+    """Return the requested port, the default one, or a free one if the default is in use.
 
     Raises:
-        BenchError: The host is not one of this machine, or the port that was asked for is taken.
+        BenchError: The host is not one of this machine, or the requested port is in use.
     """
     if wanted is not None:
         reason = _why_not(host, wanted)
         if reason:
-            raise BenchError(f"--port {wanted} on {host}: {reason}; leave --port out to take a free one")
+            raise BenchError(f"--port {wanted} on {host}: {reason}; omit --port to use a free one")
         return wanted
     if _why_not(host, DEFAULT_PORT) is None:
         return DEFAULT_PORT
@@ -57,7 +57,7 @@ def choose_port(host: str, wanted: int | None) -> int:
         with _bound(host, 0) as free:
             return int(free.getsockname()[1])
     except OSError as error:
-        raise BenchError(f"--host {host}: {error.strerror or error}; 127.0.0.1 is this machine alone") from None
+        raise BenchError(f"--host {host}: {error.strerror or error}; 127.0.0.1 is this machine only") from None
 
 
 def _why_not(host: str, port: int) -> str | None:
@@ -111,7 +111,7 @@ def _start(layout: ResultsLayout, host: str, port: int, log: int) -> subprocess.
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        start_new_session=True,  # a process group of its own, so that all of it can be stopped, and by us alone
+        start_new_session=True,  # a separate process group, so that all of it can be stopped, and only by us
     )
 
 
@@ -127,11 +127,11 @@ def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -
         time.sleep(0.2)
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    raise BenchError(f"MLflow's server did not start on {url}: {lines[-1].strip() if lines else 'it said nothing'}")
+    raise BenchError(f"MLflow's server did not start on {url}: {lines[-1].strip() if lines else 'no output'}")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole process group: politely, then for certain."""
+    """Stop the whole process group: SIGTERM first, then SIGKILL."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         _signal(process, sign)
         end = time.monotonic() + _STOP_S
@@ -148,7 +148,7 @@ def _signal(process: subprocess.Popen[bytes], sign: signal.Signals) -> None:
 
 
 def is_alive(process: subprocess.Popen[bytes]) -> bool:
-    """Whether anyone of the group is left, be it a grandchild."""
+    """Return whether any process of the group is left, grandchildren included."""
     try:
         os.killpg(process.pid, 0)
     except ProcessLookupError:

@@ -1,1 +1,1 @@
-"""One network's training: the loop, its steps, optimisers, losses by name, validation, states to go on from."""
+"""Training of one network: the loop, its steps, optimisers, losses by name, validation, checkpoints."""

@@ -1,4 +1,4 @@
-"""An exponential moving average of a network's weights, which stands in for them when epochs are judged and kept."""
+"""Exponential moving average of a network's weights, used for validation and for the kept checkpoint."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Average:
                 mine.copy_(theirs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that going on needs."""
+        """Return everything needed to continue."""
         return {"module": self.module.state_dict(), "num_updates": self.num_updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what ``state_dict`` gave."""
+        """Restore the state of ``state_dict``."""
         self.module.load_state_dict(state["module"])
         self.num_updates = int(state["num_updates"])
 

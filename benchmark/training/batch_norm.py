@@ -1,7 +1,7 @@
 """Batch norm over the images of all processes, so that several devices train as one would.
 
 On CUDA that is torch's SyncBatchNorm, by timm's converter, which knows timm's own layers too. It does not run on a CPU;
-there ``F.batch_norm``, which every batch norm ends in, is done by sums over all processes.
+there ``F.batch_norm``, which every batch norm calls, is computed from sums over all processes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def convert(model: nn.Module, fabric: Fabric) -> nn.Module:
-    """Put SyncBatchNorm in the place of batch norms where several CUDA devices train; parameters stay the same."""
+    """Replace batch norms by SyncBatchNorm if several CUDA devices train; parameters stay the same."""
     if fabric.world_size == 1 or fabric.device.type != "cuda":
         return model
     from timm.layers import convert_sync_batchnorm

@@ -1,4 +1,4 @@
-"""The batches of an epoch: which images, and what the network is given of them.
+"""The batches of an epoch: which images, in which form.
 
 Positions and every draw of augmentation come from names (seed, epoch, step), so all ways to prepare a batch give the
 same one: in line on a CPU; on a GPU gathered and augmented there, or cut by a thread while the step before runs.
@@ -35,10 +35,10 @@ class Batch:
     """One batch as the network takes it.
 
     Attributes:
-        step: Which of the epoch, from 0.
+        step: Step of the epoch, from 0.
         images: (B, 3, S, S) float32, normalised; masks: (B, 1, S, S) in [0, 1]; this process's share.
         num_images: Images of the whole batch.
-        generator: Where the step's own draws go on.
+        generator: Generator of the step's further draws.
     """
 
     step: int
@@ -69,7 +69,7 @@ class Batches:
         recipe: Names the augmentation.
         device: Where the network is.
         share: Which rows of each batch are this process's.
-        resident: Pixels of ``train_set`` on the device, where they lie there.
+        resident: Pixels of ``train_set`` on the device, if they are there.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Batches:
 
     @property
     def way(self) -> str:
-        """How batches come about, for the record."""
+        """Describe how batches are prepared, for the record."""
         return "resident" if isinstance(self.pixels, Resident) else "in line" if self._is_here else "ahead"
 
     def of_epoch(self, positions: Sequence[np.ndarray], *, first: int, seed: int, epoch: int) -> Iterator[Batch]:
@@ -102,7 +102,7 @@ class Batches:
                 yield self._finish(step, *ahead.next())
 
     def one(self, positions: np.ndarray, *, seed: int, epoch: int, step: int) -> Batch:
-        """A single batch, prepared in line."""
+        """Return a single batch, prepared in this thread."""
         return self._finish(step, *self._begin(positions, seed, epoch, step))
 
     @property
@@ -142,7 +142,7 @@ _Begun = tuple[Tensor, Tensor, np.ndarray, torch.Generator, Rows]
 
 
 class _Ahead:
-    """A thread that begins batches before they are asked for, some at a time."""
+    """A thread that prepares batches in advance, a few at a time."""
 
     def __init__(self, begin: Callable[[int], _Begun], steps: Sequence[int]) -> None:
         self._begin, self._steps = begin, steps
@@ -152,7 +152,7 @@ class _Ahead:
         self._thread.start()
 
     def next(self) -> _Begun:
-        """The next batch; raises what preparing it raised."""
+        """Return the next batch; raise the error of preparing it."""
         begun = self._ready.get()
         if isinstance(begun, BaseException):
             raise begun
@@ -167,7 +167,7 @@ class _Ahead:
         for step in self._steps:
             try:
                 begun: _Begun | BaseException = self._begin(step)
-            except BaseException as error:  # the loop's to raise
+            except BaseException as error:  # raised by the loop
                 begun = error
             while not self._closed.is_set():
                 try:

@@ -1,8 +1,8 @@
-"""Transforms that a recipe names beyond this package's own augmentation: albumentations' and the user's own.
+"""Transforms of a recipe beyond this package's augmentation: albumentations' and the user's.
 
 They run on 8-bit images and masks at cached size, on the CPU, before everything else. Each image and transform has a
-seed of its own out of the batch's generator, so that a cell gets the same pictures whoever prepares them and wherever
-it was interrupted. albumentations' own ``Compose`` would hand one seed to all transforms, and draw alike for all.
+separate seed from the batch's generator, so that a cell gets the same pictures whoever prepares them and wherever
+it was interrupted. albumentations' ``Compose`` would give one seed to all transforms, and equal draws to all.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ImageTransforms:
         self._steps = [(str(table["name"]), _build(table)) for table in tables]
 
     def __call__(self, images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Transform images (B, S, S, 3) and masks (B, S, S), uint8 on the CPU; those given stay as they are.
+        """Transform images (B, S, S, 3) and masks (B, S, S), uint8 on the CPU; the inputs are unchanged.
 
         Raises:
             BenchError: A transform fails, or returns another size or type of number.
@@ -67,7 +67,7 @@ class ImageTransforms:
 
 
 def _checked(name: str, made: Any, image: Pixels, mask: Pixels) -> tuple[Pixels, Pixels]:
-    """Return what a transform made, or say what is wrong with it."""
+    """Return the output of a transform, or raise what is wrong with it."""
     if not isinstance(made, tuple) or len(made) != 2:
         raise BenchError(f"transform {name}: returns a {type(made).__name__}; expected (image, mask)")
     for what, new, old in (("image", made[0], image), ("mask", made[1], mask)):
@@ -123,7 +123,7 @@ def _construct(library: ModuleType, name: str, parameters: Mapping[str, Any]) ->
         raise unknown_name("transform", name, known)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a parameter that it does not know is a warning there
+            warnings.simplefilter("error")  # albumentations only warns of unknown parameters
             return known[name](**{key: _as_tuple(value) for key, value in parameters.items()})
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
@@ -131,5 +131,5 @@ def _construct(library: ModuleType, name: str, parameters: Mapping[str, Any]) ->
 
 
 def _as_tuple(value: Any) -> Any:
-    """TOML has lists where albumentations wants tuples."""
+    """Turn TOML's lists into the tuples that albumentations expects."""
     return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

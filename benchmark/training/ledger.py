@@ -1,4 +1,4 @@
-"""Losses of steps, read from the device some steps after they were computed, so that no step waits for its own."""
+"""Losses of steps, read from the device some steps later, so that no step waits for its own."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor
 EXPLODED = 1e6
 """A finite loss above this has exploded: the losses here start below ten and grow no faster than the logits."""
 LEAST_SCALE = 1.0
-"""A loss scaler below this has halved its scale at every step: the gradients overflow half precision as they are."""
+"""A loss scaler below this has halved its scale at every step: the gradients themselves overflow half precision."""
 LAG = 16
-"""Steps between a loss and its reading on a GPU: so many are queued there at most, and none waits for Python."""
+"""Steps between a loss and its reading on a GPU: at most this many are queued there, and none waits for Python."""
 
 
 class DivergedError(Exception):
-    """The training has left the numbers; the message says what was not finite or too great.
+    """Training diverged; the message says what was not finite or too large.
 
     Attributes:
-        earlier: Whether it was the batch before that did it, which left weights that are not finite.
-        step: The step of the epoch that showed it, from 0; None: the one in hand.
+        earlier: Whether the previous batch caused it, leaving weights that are not finite.
+        step: The step of the epoch at which it showed, from 0; None: the current one.
     """
 
     def __init__(self, message: str, *, earlier: bool = False, step: int | None = None) -> None:
@@ -33,11 +33,11 @@ class DivergedError(Exception):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one optimiser step leaves on the device.
+    """Results of one optimiser step on the device.
 
     Attributes:
         passes: Per scale, the loss of each pass times its share of the images: () float64.
-        finite: () bool: whether all weights are finite after the step; None where nobody looked.
+        finite: () bool: whether all weights are finite after the step; None if not checked.
         scale: () loss scale after the step; None without a scaler.
     """
 
@@ -56,13 +56,13 @@ class StepLoss:
 
 
 class Ledger:
-    """Takes the results of an epoch's steps and gives back their losses, in order.
+    """Takes the results of an epoch's steps and returns their losses, in order.
 
-    On a CPU a result is read at once. On a GPU it is copied by itself and read ``lag`` steps later; the number is
+    On a CPU a result is read at once. On a GPU it is copied asynchronously and read ``lag`` steps later; the number is
     fixed, so that several processes stop at the same step.
 
     Args:
-        device: Where the results lie.
+        device: Device of the results.
         lag: Steps on a GPU.
     """
 
@@ -80,7 +80,7 @@ class Ledger:
         """Read the losses that are old enough.
 
         Raises:
-            DivergedError: One of them is not finite or above ``EXPLODED``, or the scaler has nothing left to halve.
+            DivergedError: One of them is not finite or above ``EXPLODED``, or the loss scale cannot be halved further.
         """
         return [self._read(self._waiting.popleft()) for _ in range(len(self._waiting) - self._lag)]
 
@@ -109,7 +109,7 @@ def has_exploded(value: float, num_passes: int) -> bool:
 
 
 class _Entry:
-    """One step's numbers on their way to the host: one copy."""
+    """One step's numbers, copied to the host at once."""
 
     def __init__(self, step: int, num_images: int, result: StepResult, cuda: bool) -> None:
         self.step, self.num_images = step, num_images
@@ -120,7 +120,7 @@ class _Entry:
         self._numbers = torch.stack(values + flags)
         self._event: Any = None
         if cuda:
-            self._numbers = self._numbers.to("cpu", non_blocking=True)  # torch takes pinned memory for it
+            self._numbers = self._numbers.to("cpu", non_blocking=True)  # torch uses pinned memory for it
             self._event = torch.cuda.Event()
             self._event.record()
 

@@ -72,12 +72,12 @@ def train(
         recipe: Resolved settings.
         data: Training and validation pixels. The checkpoint is chosen on the second, never on a test set.
         seed: The cell's seed; data order and augmentation depend on it and not on the model.
-        fabric: Launched Lightning Fabric; where it has several processes, each calls this, and the first one judges,
+        fabric: Launched Lightning Fabric; where it has several processes, each calls this, and the first one validates,
             keeps the state and returns the outcome (``share.py``).
-        keeper: Where the running state is kept while training lasts; continued from when it is there.
+        keeper: Stores the running state during training; training continues from a stored state.
         on_step: Called with epoch, step, steps per epoch, loss, images/s.
         on_epoch: Called with the new row of the history.
-        task: What is learnt: how batches are made and judged.
+        task: How batches are made and scored.
     Returns:
         The outcome; status ``diverged`` when the loss or a score was not finite, or the loss exploded.
     Raises:
@@ -95,7 +95,7 @@ def train(
     train_set, val_set = data
     val_pixels: Pool | Resident = val_set
     resident = None
-    on_cpu = recipe.noise or recipe.transforms  # these are drawn there
+    on_cpu = recipe.noise or recipe.transforms  # these draws happen on it
     if not on_cpu and fits(data, fabric.device):
         resident, val_pixels = Resident(train_set, fabric.device), Resident(val_set, fabric.device)
     batches = task.batches(train_set, recipe, fabric.device, share, resident)
@@ -142,13 +142,13 @@ def train(
                 cause = _cause(epoch, step - error.earlier, positions, train_set)
                 message = f"{error} at epoch {epoch}, step {step + 1} of {len(positions)}"
                 return _end(state, model, compute, batches, begun, diverged=cause, error=message)
-            if share.rank:  # the first process judges and keeps; this one helps with gradients only
+            if share.rank:  # the first process validates and saves; this one only contributes gradients
                 state.add_epoch({}, 0.0)
                 continue
             scores = task.validate(judged, recipe, val_pixels, fabric)
             if not all(map(math.isfinite, scores.values())):
                 cause = _cause(epoch, len(positions) - 1, positions, train_set)
-                message = f"validation output is not a number after epoch {epoch}"
+                message = f"validation output is not finite after epoch {epoch}"
                 return _end(state, model, compute, batches, begun, diverged=cause, error=message)
             row = {
                 "epoch": epoch,
@@ -173,7 +173,7 @@ def train(
 
 
 def _has_waited(recipe: Recipe, state: TrainState, fabric: Fabric, task: Task) -> bool:
-    """Whether the last ``patience`` epochs brought no new best score; the first process, which has them, tells."""
+    """Return whether the last ``patience`` epochs brought no new best score, as the first process knows it."""
     if recipe.patience is None:
         return False
     scores = [row[task.metric(recipe)] for row in state.history if row]
@@ -182,7 +182,7 @@ def _has_waited(recipe: Recipe, state: TrainState, fabric: Fabric, task: Task) -
 
 
 def _plateau(recipe: Recipe, state: TrainState, fabric: Fabric, task: Task) -> float | None:
-    """The epoch's rate where validation steers it; the first process, which alone has the scores, tells the others."""
+    """Return the epoch's rate if it depends on validation; the first process, which has the scores, broadcasts it."""
     if recipe.schedule != "plateau":
         return None
     scores = [row[task.metric(recipe)] for row in state.history if row]
@@ -190,7 +190,7 @@ def _plateau(recipe: Recipe, state: TrainState, fabric: Fabric, task: Task) -> f
 
 
 def _cause(epoch: int, step: int, batches: list[np.ndarray], train_set: Pool) -> dict[str, Any]:
-    """The batch that a training did not survive: epoch and step from 1, and its images."""
+    """Return the batch at which training diverged: epoch and step from 1, and its images."""
     return {"epoch": epoch, "step": step + 1, "images": train_set.labels(batches[step])}
 
 

@@ -1,4 +1,4 @@
-"""Map losses by name or in a file of the user's own, and how a model's outputs meet one of them."""
+"""Map losses by name or from a user's file, and their application to a model's outputs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def get_criterion(name: str, *, focal_alpha: float = 0.25, focal_gamma: float = 
         focal_alpha: Weight of the foreground in ``focal``; 1 - this of the background.
         focal_gamma: Exponent in ``focal``.
     Raises:
-        BenchError: A file or a function that is not there.
+        BenchError: A file or a function that does not exist.
     """
     if name == "native":
         return None

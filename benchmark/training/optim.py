@@ -115,6 +115,6 @@ def lr_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 def _no_group(name: str, known: Mapping[str, Any], recipe: Recipe) -> str:
     if name == "encoder" and "encoder" not in recipe.lr_factors and "encoder" not in recipe.lr_warmups:
-        return "encoder_lr_scale: this model names no encoder; leave the field at 1.0"
+        return "encoder_lr_scale: this model has no named encoder; leave the field at 1.0"
     groups = f"its groups are {', '.join(known)}" if known else "it declares none"
     return f"lr_factors, lr_warmups: this model has no group of parameters {name!r}; {groups}"

@@ -1,4 +1,4 @@
-"""Pixels of a training that lie on the GPU as bytes, where they fit: a batch is then one gather there."""
+"""Training pixels stored on the GPU as bytes, if they fit: a batch is then a single gather."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmark.data.pixels.draws import to_device
 from benchmark.data.pixels.pool import Pool
 
 SHARE_OF_CARD, SHARE_OF_FREE = 0.10, 0.30
-"""What pixels may take of the card's memory, and of what is free: the rest is the network's."""
+"""Share of the GPU's memory, and of its free memory, that pixels may use; the rest is for the network."""
 _CHUNK = 256
 
 
@@ -34,7 +34,7 @@ class Resident:
 
 
 def fits(pools: tuple[Pool, ...], device: torch.device) -> bool:
-    """Whether the pixels of some pools may lie on a device; never on a CPU, where they are mapped from disk."""
+    """Return whether the pixels of some pools fit on a device; False on a CPU, where they are mapped from disk."""
     if device.type != "cuda":
         return False
     free, total = torch.cuda.mem_get_info(device)

@@ -1,4 +1,4 @@
-"""Set a step back that ran out of memory: batch norm's statistics and the random states before it."""
+"""Undo a step that ran out of memory: restore batch norm's statistics and the random states."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class Snapshot:
     """Buffers and random states as they were at the start of a step.
 
-    Taking it costs one or two launches a step whatever the number of batch norms, and never waits for the device: the
-    copies are made once and written into, and a CUDA generator's seed and offset lie on the host.
+    Saving costs one or two launches per step whatever the number of batch norms, and never waits for the device: the
+    copies are allocated once and reused, and a CUDA generator's seed and offset are on the host.
     """
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
@@ -24,7 +24,7 @@ class Snapshot:
 
     @torch.no_grad()
     def take(self) -> None:
-        """Note how things are now."""
+        """Save the current state."""
         for buffers, copies in self._pairs:
             torch._foreach_copy_(copies, buffers)
         self._cpu = torch.get_rng_state()
@@ -32,7 +32,7 @@ class Snapshot:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Set everything back to the last ``take``."""
+        """Restore the state of the last ``take``."""
         for buffers, copies in self._pairs:
             torch._foreach_copy_(buffers, copies)
         torch.set_rng_state(self._cpu)
@@ -41,7 +41,7 @@ class Snapshot:
 
 
 def _cuda_place(device: torch.device) -> Callable[[], None] | None:
-    """What sets the device's generator back to where it is; None without a CUDA generator."""
+    """Return a function that resets the device's generator to its current state; None without a CUDA generator."""
     if device.type != "cuda" or not torch.cuda.is_initialized():
         return None
     index = device.index if device.index is not None else torch.cuda.current_device()

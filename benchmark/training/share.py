@@ -1,4 +1,4 @@
-"""What one of several processes does of a training step, so that all together do what one would.
+"""One process's share of a training step, so that all processes together do what one would.
 
 A batch is cut into runs of images of nearly equal size. DistributedDataParallel averages gradients over processes; each
 loss is therefore weighted by the process's images, and the gradient is that of the whole batch for every loss that is a
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Share:
-    """One process's part of every batch; alone it is the whole batch, and nothing here changes a number."""
+    """One process's part of every batch; a single process has the whole batch, and nothing changes a number."""
 
     rank: int = 0
     world: int = 1
 
     @classmethod
     def of(cls, fabric: Fabric) -> Share:
-        """The part of the process that calls."""
+        """Return the part of the calling process."""
         return cls(fabric.global_rank, fabric.world_size)
 
     def rows(self, count: int) -> Rows:
-        """The images of a batch that are this process's; where there is none, the first, which then weighs nothing."""
+        """The images of a batch that are this process's; if there are none, the first image with weight 0."""
         start, stop = self._bounds(count)
         return Rows(start, stop, count) if stop > start else Rows(0, 1, count)
 
     def weight(self, count: int) -> float:
-        """What to multiply a loss of ``rows`` by, so that the processes' mean is the batch's."""
+        """Return the factor for a loss of ``rows`` that makes the processes' mean the batch's."""
         start, stop = self._bounds(count)
         return self.world * (stop - start) / count
 
@@ -51,7 +51,7 @@ class Share:
         return min(least, math.ceil(most / limit)) if limit else 1
 
     def mean(self, value: Tensor, count: int) -> Tensor:
-        """The batch's mean of what each process found on its rows, () float64 each; all have to call.
+        """Return the batch mean of each process's values, () float64 each; all processes must call it.
 
         It stays on the device: nothing waits for it.
         """
@@ -62,7 +62,7 @@ class Share:
         return total
 
     def seed_noise(self, seed: int, epoch: int, step: int) -> None:
-        """Give each process draws of its own; from names, so that a continued training needs nobody's state."""
+        """Seed each process differently; by names, so that a continued training needs no saved state."""
         if self.world > 1:
             torch.manual_seed(derive_seed("noise", seed, epoch, step, self.rank))
 

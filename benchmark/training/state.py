@@ -1,4 +1,4 @@
-"""The running state of a training: what it holds, when it is written, how it is taken up again."""
+"""The checkpoint of an unfinished training: content, times of writing, resuming."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CHECKPOINT_EVERY_S = 60.0
 
 @dataclass
 class TrainState:
-    """Where a training stands; with weights, optimiser, scaler and generators all that going on needs.
+    """Progress of a training; with weights, optimiser, scaler and generators everything needed to continue.
 
     Attributes:
-        epoch: Whole epochs behind us.
-        step: Batches of the next epoch that are behind us: the sampler's position, as an epoch's order is drawn from
+        epoch: Finished epochs.
+        step: Finished batches of the next epoch: the sampler's position, as an epoch's order is drawn from
             names.
         loss_sum: Sum over those batches of loss times images.
-        best_epoch: The epoch that validation prefers so far, its score and its weights on the CPU.
+        best_epoch: The best epoch on validation so far, its score and its weights on the CPU.
         history: One row per epoch.
         seconds: Time spent training and validating, across interrupted runs.
         seen: Images that went through the network, across interrupted runs.
@@ -70,13 +70,13 @@ class TrainState:
 
 
 class Keeper:
-    """Writes and reads ``last.pt`` of one cell; a thread writes, while training goes on from what was copied for it.
+    """Writes and reads ``last.pt`` of one cell; a thread writes a copy while training continues.
 
     Args:
         path: The file.
-        owner: The cell's id; the state of another cell is never taken up.
+        owner: The cell's id; the state of another cell is never loaded.
         every_s: Seconds between two writes.
-        say: Told when a file is there that cannot be used.
+        say: Receives a warning if an existing file cannot be used.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Keeper:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let nothing be half-written; a fault of the last writing counts unless the training ends with its own."""
+        """Wait for the writer; an error of the last write is raised unless training ends with its own."""
         try:
             self.finish()
         except Exception:
@@ -110,19 +110,19 @@ class Keeper:
         fabric: Fabric,
         average: Average | None = None,
     ) -> None:
-        """Say whose state is kept."""
+        """Set the training whose state is kept."""
         self.model, self.optimizer, self.fabric, self.average = model, optimizer, fabric, average
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to write again; not while the last writing lasts. Raises what that raised."""
+        """Return whether it is time to write; False while the last write is running, whose error it raises."""
         if self._error is not None:
             self.finish()
         is_writing = self._writer is not None and self._writer.is_alive()
         return not is_writing and time.monotonic() - self._saved >= self.every_s
 
     def save(self, state: TrainState) -> None:
-        """Copy everything to the CPU and have it written, atomically."""
+        """Copy everything to the CPU and write it atomically in the background."""
         self.finish()
         payload = _on_cpu(
             {
@@ -134,13 +134,13 @@ class Keeper:
                 **({"average": self.average.state_dict()} if self.average is not None else {}),
             }
         )
-        payload["train"]["best_weights"] = state.best_weights  # on the CPU, and never written into
+        payload["train"]["best_weights"] = state.best_weights  # on the CPU, and never modified
         self._writer = threading.Thread(target=self._write, args=(payload,), name="checkpoint")
         self._writer.start()
         self._saved = time.monotonic()
 
     def finish(self) -> None:
-        """Wait until what is being written is on disk.
+        """Wait until the current write is on disk.
 
         Raises:
             BenchError: It could not be written.
@@ -154,11 +154,11 @@ class Keeper:
     def _write(self, payload: dict[str, Any]) -> None:
         try:
             save_state(self.path, payload, owner=self.owner)
-        except BaseException as error:  # raised where the training next looks
+        except BaseException as error:  # raised at the training's next check
             self._error = error
 
     def load(self) -> TrainState:
-        """Take up what is on disk; start from the beginning where there is nothing that can be trusted."""
+        """Resume from disk; start from the beginning if there is no valid state."""
         if not self.path.exists():
             return TrainState()
         try:
@@ -176,14 +176,14 @@ class Keeper:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise BenchError(
-                f"{self.path}: written by another version of the network or of this package ({reason}); "
+                f"{self.path}: written by a different version of the network or of this package ({reason}); "
                 "start again with --if-exists overwrite"
             ) from None
         return state
 
 
 class Follower(Keeper):
-    """Takes up what the first of several processes takes up, and leaves writing to it."""
+    """Resumes from the state of the first of several processes, and leaves writing to it."""
 
     @property
     def is_due(self) -> bool:
@@ -195,7 +195,7 @@ class Follower(Keeper):
 
 
 def _on_cpu(tree: Any) -> Any:
-    """A copy whose tensors lie on the CPU and share nothing with those of the training."""
+    """Return a copy with tensors on the CPU that share no memory with the training."""
     if isinstance(tree, Tensor):
         return tree.detach().to("cpu", copy=True)
     if isinstance(tree, dict):
@@ -204,7 +204,7 @@ def _on_cpu(tree: Any) -> Any:
 
 
 def _random_state(device: torch.device) -> dict[str, Any]:
-    """States of the CPU's generator and of the training's own device, by whatever number that has here."""
+    """Return the states of the CPU's generator and of the training's device, whatever its number."""
     own = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     return {"cpu": torch.get_rng_state(), "device": own}
 

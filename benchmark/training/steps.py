@@ -1,4 +1,4 @@
-"""One optimiser step, in as many passes as the memory asks for, without waiting for the device.
+"""One optimiser step, in as many passes as memory requires, without waiting for the device.
 
 A batch may be cut into micro-batches whose gradients are added up, each weighted by its share of the images, so that
 the gradient is that of the whole batch for every loss that is a mean over images (all of this package's are). Two
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = ("cpu",)
-"""Devices on which a number is read where it arises: it lies in the host's memory already."""
+"""Devices whose numbers are in host memory and can be read at once."""
 
 
 class TooLargeError(BenchError):
-    """One image at a time does not fit the memory."""
+    """Even a single image does not fit into memory."""
 
 
 @dataclass
@@ -49,8 +49,8 @@ class Stepper:
     Attributes:
         network: The model as Fabric wrapped it.
         model: The same, bare.
-        state: Its ``micro_batch`` is what fits the memory; halved here, and kept in ``last.pt``.
-        say: Told in one line when the memory is short.
+        state: Its ``micro_batch`` fits the memory; halved here, and kept in ``last.pt``.
+        say: Receives one line when memory runs out.
         share: Which images of a batch are this process's, where several train.
     """
 
@@ -82,7 +82,7 @@ class Stepper:
             generator: Draws the scale.
             count: Images of the whole batch; unset: these are all.
         Returns:
-            What is to be read of it, for the ledger.
+            Its results, for the ledger.
         Raises:
             DivergedError: On a CPU: the loss is not finite or above ``EXPLODED``. Elsewhere the ledger raises it.
             TooLargeError: One image at a time does not fit the memory.
@@ -104,7 +104,7 @@ class Stepper:
         return StepResult(losses, None if self.reads_at_once else _are_finite(self.parameters), self._scale(x))
 
     def _gradients_that_fit(self, x: Tensor, y: Tensor, count: int) -> list[Tensor]:
-        """Leave the gradients in the parameters, by smaller passes where the memory is short; return the losses."""
+        """Compute the gradients, in smaller passes if memory is short; return the losses."""
         while True:
             self.snapshot.take()
             try:
@@ -150,7 +150,7 @@ class Stepper:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         if recipe.clip_value is not None:
             nn.utils.clip_grad_value_(parameters, recipe.clip_value)
-        if recipe.clip_norm is not None:  # an infinite norm shows in the weights, or is the scaler's to skip
+        if recipe.clip_norm is not None:  # an infinite norm shows in the weights, or the scaler skips the step
             nn.utils.clip_grad_norm_(parameters, recipe.clip_norm, error_if_nonfinite=False)
 
     @property

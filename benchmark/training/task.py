@@ -1,4 +1,4 @@
-"""What a training learns: how a batch is made and judged. Segmentation is one; ``bench denoise`` has another."""
+"""The task of a training: how a batch is made and scored. Segmentation is one; ``bench denoise`` has another."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Task:
 
     Attributes:
         name: For messages.
-        validate: Validation scores by name; higher is better for the one that picks.
-        baseline: What a network that does nothing scores, added to each row of the history.
-        metric: Recipe -> name of the score that picks the checkpoint.
+        validate: Validation scores by name; higher is better for the one that selects.
+        baseline: Scores of a trivial network, added to each row of the history.
+        metric: Recipe -> name of the score that selects the checkpoint.
         batches: Makes input and target; for segmentation augmented images and their masks.
     """
 

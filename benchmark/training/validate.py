@@ -1,4 +1,4 @@
-"""Validation scores at training size: what picks the checkpoint."""
+"""Validation scores at training size, which select the checkpoint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCORES = ("val_dice_half", "val_mdsc", "val_iou_mean")
 
 @torch.no_grad()
 def validate(model: nn.Module, recipe: Recipe, val_set: Pool | Resident, fabric: Fabric) -> dict[str, float]:
-    """Score the images that pick the checkpoint at training size, on the device; three numbers an image come back.
+    """Score the images that select the checkpoint at training size, on the device; three numbers per image return.
 
     Where they are of several test sets (``select = "test:A+B"``), a score is the mean of the sets' means.
 
@@ -88,7 +88,7 @@ def dice_curve(levels: Tensor, masks: Tensor) -> Tensor:
 
 
 def baseline_dice(val_set: Pool) -> dict[str, float]:
-    """Dice of a map that calls everything foreground: what any trained model has to beat."""
+    """Return the Dice of an all-foreground map: the baseline of any trained model."""
     scores = []
     for position in range(len(val_set)):
         _, mask = val_set.batch(np.array([position]))

@@ -1,4 +1,4 @@
-"""Draw what a tuning found."""
+"""Figures of a tuning's results."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmark.tuning.result import Found
 if TYPE_CHECKING:
     from benchmark.tuning.slots import Slots
 
-_FEWEST_SCORES = 5  # fewer cannot tell what a field matters
+_FEWEST_SCORES = 5  # fewer do not show the importance of a field
 _MEASURES = {"val_dice_half": "Dice at 0.5", "val_mdsc": "mDSC", "val_iou_mean": "mean IoU"}
 
 
 def draw_tuning(
     tuning: Tuning, found: Sequence[Found], slots: Sequence[Slots], say: Callable[[str], None]
 ) -> list[Path]:
-    """Write ``history`` and, where there are trials enough, ``importance`` as PDF and PNG."""
+    """Write ``history`` and, with enough trials, ``importance`` as PDF and PNG."""
     folder, note = tuning.images.layout.tuning, _note(tuning, found)
     scores = {_name(one): [row["score"] for row in one.rows] for one in found}
     measure = _MEASURES[found[0].recipe.select_metric]
@@ -32,7 +32,7 @@ def draw_tuning(
         return written + save_figure(tuning_importance(shares, note=f"PED-ANOVA. {note}"), folder, "importance")
     for suffix in ("pdf", "png"):
         (folder / f"importance.{suffix}").unlink(missing_ok=True)  # of fewer or other trials
-    say(f"importance is not drawn: no model has {_FEWEST_SCORES} trials with scores that differ; ask for more --trials")
+    say(f"importance is not drawn: no model has {_FEWEST_SCORES} trials with different scores; increase --trials")
     return written
 
 
@@ -42,7 +42,7 @@ def _name(one: Found) -> str:
 
 
 def importances(ours: Slots) -> dict[str, float]:
-    """Share of each field in the variance of scores by PED-ANOVA; {} where the trials cannot tell."""
+    """Share of each field in the variance of scores by PED-ANOVA; {} if the trials do not determine it."""
     import optuna
 
     if len({trial.value for trial in ours.finished().values() if trial.state.name == "COMPLETE"}) < _FEWEST_SCORES:

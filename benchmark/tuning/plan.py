@@ -1,4 +1,4 @@
-"""From what the user asked for to one study per model, on training and validation images alone."""
+"""From a request to one study per model, on training and validation images only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Target:
-    """One model: its base cell and the name of its study, which says all that may change a trial."""
+    """One model: its base cell and the name of its study, which depends on everything that may change a trial."""
 
     cell: Cell
     study: str
@@ -76,7 +76,7 @@ def plan_tuning(asked: Asked, notice: Callable[[str], None] = lambda _: None) ->
         _check(recipe, space)
     split = replace(find_split(request), tests={})
     if not split.val:
-        raise BenchError(f"split {split.name}: no validation images to judge trials by; choose another --split")
+        raise BenchError(f"split {split.name}: no validation images to score trials on; choose another --split")
     notice("reading files: fingerprints of training and validation images")
     info = describe_split(split)
     cells = name_cells(replace(request, seeds=request.seeds[:1]), models, info)

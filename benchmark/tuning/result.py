@@ -1,4 +1,4 @@
-"""What a tuning found, as recipes that `bench run --recipe` takes, a table of all trials, and figures."""
+"""Results of a tuning: recipes for `bench run --recipe`, a table of all trials, and figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TrialRow = dict[str, Any]
 
 @dataclass(frozen=True)
 class Found:
-    """What one model's trials gave."""
+    """Results of one model's trials."""
 
     target: Target
     fields: dict[str, Any]
@@ -46,7 +46,7 @@ def collect(tuning: Tuning, slots: Sequence[Slots]) -> list[Found]:
     """Read the best trial of every model.
 
     Raises:
-        BenchError: No trial of a model came to a score.
+        BenchError: No trial of a model finished.
     """
     found = []
     for target, ours in zip(tuning.targets, slots, strict=True):
@@ -55,9 +55,7 @@ def collect(tuning: Tuning, slots: Sequence[Slots]) -> list[Found]:
         scored = [row for row in rows if row["score"] is not None]
         if not scored:
             reasons = "; ".join(dict.fromkeys(str(row["ended"]) for row in rows))
-            raise BenchError(
-                f"model {target.cell.spec.name}: none of its {len(rows)} trials came to a score: {reasons}"
-            )
+            raise BenchError(f"model {target.cell.spec.name}: none of its {len(rows)} trials finished: {reasons}")
         best = max(scored, key=lambda row: (row["score"], -row["slot"]))
         found.append(Found(target, best["fields"], best["score"], len(finished), rows))
     return found
@@ -70,12 +68,12 @@ def _row(tuning: Tuning, target: Target, slot: int, trial: FrozenTrial) -> Trial
         raise BenchError(f"study {target.study}: trial {trial.number} has {strange[0]!r}, which is not searched")
     try:
         fields = {f: parse_json(v) if dims[f].choices is not None else v for f, v in trial.params.items()}
-        for field, value in fields.items():  # a choice may name a file, which a stranger's study must not
+        for field, value in fields.items():  # a choice may name a file; an untrusted study must not
             if dims[field].choices is not None and value not in (dims[field].choices or ()):
-                raise ValueError(f"{field} = {value!r} is none of the choices")
+                raise ValueError(f"{field} = {value!r} is not among the choices")
         score = _finite(trial.value) if trial.state.name == "COMPLETE" else None
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
-        raise BenchError(f"study {target.study}: trial {trial.number} holds no value of ours ({error})") from None
+        raise BenchError(f"study {target.study}: trial {trial.number} holds an invalid value ({error})") from None
     return {
         "model": target.cell.spec.name,
         "slot": slot,
@@ -90,7 +88,7 @@ def _row(tuning: Tuning, target: Target, slot: int, trial: FrozenTrial) -> Trial
 
 def _finite(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"the score {value!r} is no number")
+        raise ValueError(f"the score {value!r} is not a number")
     return float(value)
 
 
@@ -101,7 +99,7 @@ def write_results(tuning: Tuning, found: Sequence[Found]) -> list[Path]:
     texts[layout.tuned(None)] = _recipe_text(tuning, found, alone=False)
     for path, text in texts.items():
         io.write_text(path, text)
-    for one in found:  # what was written is what a run will read
+    for one in found:  # check that a run can read what was written
         name = one.target.cell.spec.name
         for path in (layout.tuned(name), layout.tuned(None)):
             assert load_recipe(str(path), model=name).hash == one.recipe.hash
@@ -151,7 +149,7 @@ def _recipe_text(tuning: Tuning, found: Sequence[Found], *, alone: bool) -> str:
 
 
 def _differing(recipe: Recipe) -> dict[str, Any]:
-    """The fields that are not as a recipe has them by default."""
+    """Return the fields that differ from a recipe's defaults."""
     plain = Recipe().model_dump(mode="json")  # type: ignore[call-arg]
     fields = recipe.model_dump(mode="json", exclude={"name", "tuned_trials"})
     return {key: value for key, value in fields.items() if value != plain[key]}

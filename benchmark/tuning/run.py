@@ -1,4 +1,4 @@
-"""A whole tuning: plan it, run the trials that are missing, write the recipes and figures."""
+"""A whole tuning: plan, run missing trials, write recipes and figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.tuning.work import open_slots, work, work_together
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was found for each model, and the files that hold it."""
+    """Results for each model, and their files."""
 
     found: list[Found]
     files: list[Path]
@@ -28,7 +28,7 @@ def prepare(asked: Asked, notice: Callable[[str], None] = lambda _: None) -> Tun
     """Plan a tuning, check folder, device and weights, and try each network once; no trial runs.
 
     Raises:
-        BenchError: A mistake in what was asked, or something that is missing.
+        BenchError: A user error, or something is missing.
     """
     tuning = plan_tuning(asked, notice)
     check_writable(tuning.images.layout.root)
@@ -53,10 +53,10 @@ def finished_trials(tuning: Tuning) -> list[int]:
 
 
 def tune(tuning: Tuning, *, workers: int = 1, events: Events = SILENT) -> Tuned:
-    """Run the trials that are missing and write recipes and figures.
+    """Run missing trials and write recipes and figures.
 
     Raises:
-        BenchError: A trial could not begin at all, or no trial of a model finished.
+        BenchError: A trial could not start, or no trial of a model finished.
         KeyboardInterrupt: Stopped by a signal; finished trials are kept.
     """
     slots = open_slots(tuning)

@@ -2,11 +2,11 @@
 
 A study has N slots. A slot is taken by a trial that runs or is finished (complete or pruned). A worker takes a
 free slot in two steps: it writes (its trial runs in this slot), then it reads; when another trial that has not failed
-stands in the slot too, it withdraws and tries again later. Of two workers at least one reads what the other wrote, so
+is in the slot too, it withdraws and tries again later. Of two workers at least one reads what the other wrote, so
 no slot is ever finished twice. A running trial carries a lease: who runs it, and a heartbeat. When that process is gone
-(same machine), or its heartbeat has not moved for ``SILENCE_S`` by the observer's own clock (other machines), the trial
-is failed and its slot is free again, with the same parameters. A worker that was taken for dead and wakes finds its
-trial failed, and its result is dropped. All this lies in the storage, so a journal file and a database behave alike.
+(same machine), or its heartbeat has not moved for ``SILENCE_S`` by the observer's clock (other machines), the trial
+is failed and its slot is free again, with the same parameters. A worker that seemed dead and wakes finds its
+trial failed, and its result is dropped. All this is in the storage, so a journal file and a database behave alike.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def open_storage(place: str | None, default: Path) -> BaseStorage:
         backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
         try:
             return optuna.storages.JournalStorage(backend)
-        except Exception as error:  # whatever replaying bytes that are no journal raises
-            raise BenchError(f"--storage {path}: not a journal of optuna ({_line(error)}); name another file") from None
+        except Exception as error:  # replaying bytes that are not a journal raises anything
+            raise BenchError(f"--storage {path}: not an Optuna journal ({_line(error)}); give another file") from None
     try:
         kwargs = {"connect_args": {"timeout": 60}} if place.startswith("sqlite") else {"pool_pre_ping": True}
         return optuna.storages.RDBStorage(place, engine_kwargs=kwargs)
@@ -77,7 +77,7 @@ class Slots:
         study: Optuna's study.
         trials: Slots.
         seed: Decides the sampler's draws, together with the slot.
-        silence_s: Seconds without a heartbeat after which a worker elsewhere counts as dead.
+        silence_s: Seconds without a heartbeat after which a worker on another machine counts as dead.
     """
 
     study: optuna.Study
@@ -101,7 +101,7 @@ class Slots:
         return cls(study, trials, seed)
 
     def claim(self) -> Trial | None:
-        """Take a free slot: a running trial with ``slot`` and ``lease``, or None when there is none now."""
+        """Take a free slot: return a running trial with ``slot`` and ``lease``, or None if none is free."""
         while True:
             with _explained(self.study.study_name):
                 everything = self._bury(self.study.get_trials(deepcopy=False))
@@ -121,13 +121,13 @@ class Slots:
         return {slot: done[slot] for slot in range(self.trials) if slot in done}
 
     def failed(self, trial: Trial, why: str) -> None:
-        """Give a slot back."""
-        with contextlib.suppress(Exception):  # the storage may be what failed; the lease then runs out
+        """Release a slot."""
+        with contextlib.suppress(Exception):  # the storage itself may have failed; the lease then expires
             trial.set_user_attr("ended", why)
             self._fail(trial.number)
 
     def _take(self, slot: int, everything: list[FrozenTrial]) -> Trial | None:
-        """Begin a trial in a slot; with the parameters of the one that died in it: it is redone, not replaced."""
+        """Start a trial in a slot; with the parameters of a trial that died in it, which is repeated."""
         died = [t for t in everything if t.state.name == "FAIL" and t.user_attrs.get("slot") == slot and t.params]
         self.study.sampler = sampler(self.seed, slot, died[-1].params if died else None)
         trial = self.study.ask()
@@ -192,7 +192,7 @@ def heartbeat(trial: Trial, *, parent: int | None = None, every_s: float = HEART
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             if parent is None or number % max(1, round(every_s)) == 0:
-                with contextlib.suppress(Exception):  # the storage is away for a while; the next beat may come through
+                with contextlib.suppress(Exception):  # the storage is unreachable now; the next beat may succeed
                     trial.set_user_attr("beat", number)
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -205,7 +205,7 @@ def heartbeat(trial: Trial, *, parent: int | None = None, every_s: float = HEART
 
 
 def sampler(seed: int, slot: int, fixed: Mapping[str, Any] | None = None) -> optuna.samplers.BaseSampler:
-    """TPE, its draws a matter of the slot and the finished trials alone: ten at random first, alike for all models.
+    """Return TPE whose draws depend only on slot and finished trials: the first ten random, equal for all models.
 
     Args:
         seed: Of the tuning.
@@ -224,15 +224,15 @@ def sampler(seed: int, slot: int, fixed: Mapping[str, Any] | None = None) -> opt
 
 @contextmanager
 def _explained(study: str) -> Iterator[None]:
-    """One line for a storage that fails, or holds what no worker of ours wrote."""
+    """Turn errors of a storage that fails, or holds foreign content, into one line."""
     try:
         yield
     except BenchError:
         raise
     except Exception as error:  # optuna, SQLAlchemy and each driver raise their own
         raise BenchError(
-            f"study {study}: its storage is away, or holds what bench tune did not write "
-            f"({type(error).__name__}: {_line(error)}); mend it or name another --storage"
+            f"study {study}: its storage is unreachable, or holds what bench tune did not write "
+            f"({type(error).__name__}: {_line(error)}); fix it or give another --storage"
         ) from error
 
 

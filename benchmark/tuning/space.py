@@ -1,4 +1,4 @@
-"""What is searched: fields of a recipe, with their ranges or choices, and the pruner; from strict TOML."""
+"""The search space: fields of a recipe with their ranges or choices, and the pruner; from strict TOML."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FIXED = {"name", "tuned_trials", "image_size", "select", "select_metric", "postprocess", "model_options"}
 _FIXED |= {"max_val_images", "max_test_images"}
-"""Fields that decide how a trial is judged, or that validation cannot judge."""
+"""Fields that decide how a trial is scored, or that validation cannot score."""
 
 
 class Dimension(BaseModel):
@@ -44,7 +44,7 @@ class Dimension(BaseModel):
         return self
 
     def suggest(self, trial: Trial, field: str) -> Any:
-        """Draw a value; choices are stored as JSON, which every database holds."""
+        """Draw a value; choices are stored as JSON, which every database supports."""
         if self.choices is not None:
             return json.loads(trial.suggest_categorical(field, [json.dumps(one) for one in self.choices]))
         assert self.low is not None and self.high is not None
@@ -54,7 +54,7 @@ class Dimension(BaseModel):
 
     @property
     def corners(self) -> list[Any]:
-        """Values that must all be valid for the whole dimension to be."""
+        """Return the values that must all be valid for the dimension to be valid."""
         return [self.low, self.high] if self.choices is None else self.choices
 
 
@@ -95,7 +95,7 @@ def load_space(path: Path | None) -> Space:
     """Read a search space; the packaged one if None.
 
     Raises:
-        BenchError: No such file, not TOML, an unknown field, or a range that is none.
+        BenchError: No such file, not TOML, an unknown field, or an invalid range.
     """
     where = "search space" if path is None else f"search space {path}"
     table = _read(path, where)
@@ -110,7 +110,7 @@ def load_space(path: Path | None) -> Space:
             raise BenchError(f"{where}: {unknown_name('field', field, Recipe.model_fields)}")
         if field in _FIXED:
             raise BenchError(
-                f"{where}: {field} cannot be searched: it decides how trials are judged; use --set {field}="
+                f"{where}: {field} cannot be searched: it decides how trials are scored; use --set {field}="
             )
     dimensions = {field: _build(Dimension, one, f"{where}: search.{field}") for field, one in search.items()}
     return Space(dimensions, _build(Pruner, pruner, f"{where}: pruner"))

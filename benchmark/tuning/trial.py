@@ -1,4 +1,4 @@
-"""One trial: draw a recipe, train it, judge it by the validation images."""
+"""One trial: draw a recipe, train it, score it on the validation images."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Ended:
 
 
 def trial_recipe(tuning: Tuning, target: Target, trial: Trial) -> Recipe:
-    """Draw the searched fields; what does not apply to the model stays as the base recipe has it."""
+    """Draw the searched fields; those that do not apply to the model keep the base recipe's value."""
     base, spec = target.cell.recipe, target.cell.spec
     drawn = {f: one.suggest(trial, f) for f, one in tuning.space.of(takes_encoder=spec.takes_encoder).items()}
     return validate_recipe({**base.model_dump(), "tuned_trials": None, **drawn}, where=f"trial {trial.number}")
 
 
 def trial_seed(seed: int, slot: int) -> int:
-    """Seed of a trial's weights, order and augmentation: alike for all models."""
+    """Return the seed of a trial's weights, order and augmentation: equal for all models."""
     return derive_seed("tune", seed, slot) % 2**31
 
 
@@ -89,12 +89,12 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, events: Events) -> E
     except optuna.TrialPruned:
         path.unlink(missing_ok=True)
         return Ended(None, "pruned: below the median of the others")
-    except TooLargeError as error:  # this draw only
+    except TooLargeError as error:  # fails this draw only
         path.unlink(missing_ok=True)
         return Ended(None, f"failed: {error}")
     except (BenchError, OSError):
         raise
-    except Exception as error:  # this draw only
+    except Exception as error:  # fails this draw only
         path.unlink(missing_ok=True)
         return Ended(None, f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     path.unlink(missing_ok=True)
@@ -106,6 +106,6 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, events: Events) -> E
 
 
 def _score(history: list[dict[str, Any]], recipe: Recipe) -> float:
-    """The score of the checkpoint that the recipe would keep."""
+    """Return the score of the checkpoint that the recipe would keep."""
     scores = [float(row[recipe.select_metric]) for row in history]
     return max(scores) if recipe.select == "best" else scores[-1]

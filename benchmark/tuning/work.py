@@ -29,7 +29,7 @@ _DEATHS_PER_WORKER = 5
 
 
 def open_slots(tuning: Tuning) -> list[Slots]:
-    """Open every model's study in the storage that was asked for."""
+    """Open every model's study in the requested storage."""
     storage = open_storage(tuning.asked.storage, tuning.images.layout.tuning_journal)
     make = tuning.asked.trials
     return [
@@ -39,11 +39,11 @@ def open_slots(tuning: Tuning) -> list[Slots]:
 
 
 def work(tuning: Tuning, events: Events, *, parent: int | None = None) -> None:
-    """Run trials until every study has all of its own; slots in other hands are waited for, and taken over if need be.
+    """Run trials until every study is complete; wait for slots of other workers, and take them over if they die.
 
     Raises:
-        BenchError: A trial could not begin at all.
-        KeyboardInterrupt: Stopped by a signal; the trial in hand is given back.
+        BenchError: A trial could not start.
+        KeyboardInterrupt: Stopped by a signal; the current trial is released.
     """
     slots = open_slots(tuning)
     while True:
@@ -77,7 +77,7 @@ def _run(tuning: Tuning, target: Target, ours: Slots, trial: Trial, events: Even
 
 
 def _tell(ours: Slots, trial: Trial, ended: Ended) -> None:
-    """Finish a trial; one that was given to another worker meanwhile stays as that one makes it."""
+    """Finish a trial; one that another worker took over meanwhile keeps that worker's result."""
     from optuna.trial import TrialState
 
     if ended.score is None:
@@ -88,10 +88,10 @@ def _tell(ours: Slots, trial: Trial, ended: Ended) -> None:
 
 
 def work_together(asked: Asked, workers: int, on_look: Callable[[], None], say: Callable[[str], None]) -> None:
-    """Run some workers as processes; one that is killed is replaced, and its trial is redone.
+    """Run several workers as processes; one that is killed is replaced, and its trial is repeated.
 
     Raises:
-        BenchError: A worker ended with an error, or they die again and again.
+        BenchError: A worker ended with an error, or they die repeatedly.
     """
     crowd: list[BaseProcess] = []
     deaths = 0
@@ -109,13 +109,13 @@ def work_together(asked: Asked, workers: int, on_look: Callable[[], None], say: 
                 deaths += 1
                 if deaths > _DEATHS_PER_WORKER * workers:
                     raise BenchError(f"workers were killed {deaths} times (memory?); try fewer --workers")
-                say(f"worker {process.pid} was killed by signal {-code}: its trial is redone")
+                say(f"worker {process.pid} was killed by signal {-code}: its trial is repeated")
                 crowd[place] = _start(asked)
 
 
 @contextmanager
 def _ended(crowd: list[BaseProcess]) -> Iterator[None]:
-    """Let no worker outlive the block; each gives its trial back."""
+    """Stop all workers at the end of the block; each releases its trial."""
     try:
         yield
     finally:

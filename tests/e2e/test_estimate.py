@@ -128,7 +128,7 @@ def test_the_tables_are_markdown_and_say_what_is_assumed(bench: Bench) -> None:
     [
         (("--utilisation", "40"), "LOW,HIGH"),
         (("--grow", "many"), "MODELSxSETSxSEEDS"),
-        (("--gpus", "0"), "from 1 on"),
+        (("--gpus", "0"), "expected whole numbers from 1,"),
         (("--hardware", "absent.toml"), "absent.toml"),
         (("--device", "tpu"), "--device tpu"),
         (("--models", "unett"), "did you mean"),

@@ -181,7 +181,7 @@ def test_no_test_image_is_touched_and_a_database_serves_as_well(
         (("--trials", "0"), "at least 1"),
         (("--set", "select=last_all"), "select=best"),
         (("--storage", "nosql://here"), "cannot use this database"),
-        (("--storage", "space.toml"), "not a journal"),
+        (("--storage", "space.toml"), "not an Optuna journal"),
     ],
 )
 def test_mistakes_are_one_line(bench: Bench, options: tuple[str, ...], words: str) -> None:

@@ -85,7 +85,7 @@ def _mark(
 
 
 def leak_facts(leaks: Iterable[Leak], items: Iterable[Item]) -> dict[str, Any]:
-    """Return what a record states of the leaks of one test set: the ids by kind, their numbers and the total.
+    """Return the leaks of one test set for a record: the ids by kind, their numbers and the total.
 
     Args:
         leaks: Leaks of the whole set.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.data.audit.report import dice_of, name_of
+from benchmark.data.files.outline import draw_outline
 from benchmark.data.files.read_item import read_image, read_mask
 from benchmark.errors import BenchError
 
@@ -143,16 +144,12 @@ def _show(item: Item) -> Picture:
 
 def _outlined(item: Item) -> Picture:
     """Return the image with its mask's outline, two pixels wide at the page's size."""
-    from scipy.ndimage import binary_erosion
-
     try:
         pixels, mask = read_image(item), read_mask(item)
     except BenchError:
         return _show(item)
     if mask.shape == pixels.shape[:2]:
-        pixels = pixels.copy()
-        width = max(1, round(2 * pixels.shape[0] / _HEIGHT))
-        pixels[mask & ~binary_erosion(mask, iterations=width)] = _OUTLINE
+        pixels = draw_outline(pixels, mask, _OUTLINE, width=max(1, round(2 * pixels.shape[0] / _HEIGHT)))
     return _picture(name_of(item), pixels)
 
 

@@ -1,4 +1,4 @@
-"""The figures by name: what each shows, what it needs, and how it is drawn from the records."""
+"""The figures by name: content, required files, and how each is drawn from the records."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ DEFAULT_ROWS = ("best", "median", "worst", "disagreement")
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may set.
+    """Options of the user.
 
     Attributes:
-        reference: Model that the others are compared with; None for BSANet, else the first.
+        reference: Reference model; None for BSANet, else the first.
         rows: Rules or ids for the qualitative grid.
         wide: Grid across both columns of a page.
     """
@@ -49,11 +49,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, or the reason why there is none.
+    """A figure, or the reason why it was not drawn.
 
     Attributes:
         stem: File name without suffix.
-        title: What it shows, in words.
+        title: Title in words.
     """
 
     stem: str
@@ -73,7 +73,7 @@ class Plot:
 
 
 def draw(name: str, evidence: Evidence, pictures: Pictures, options: Options) -> Iterator[Drawn]:
-    """Draw one kind of figure, for each test set where it is about one; what cannot be drawn says why.
+    """Draw one kind of figure, once per test set if it shows one; where impossible, return the reason.
 
     Raises:
         BenchError: Unknown name.
@@ -167,10 +167,10 @@ def _training(evidence: Evidence, options: Options) -> Figure:
 
 
 def reference_of(models: Sequence[str], wanted: str | None) -> str:
-    """The model that others are compared with: the wanted one, else BSANet, else the first.
+    """Return the reference model: the given one, else BSANet, else the first.
 
     Raises:
-        BenchError: The wanted one is not there.
+        BenchError: The given one is not among them.
     """
     if wanted is not None and wanted not in models:
         raise unknown_name("model", wanted, models)
@@ -188,9 +188,9 @@ def _forest(evidence: Evidence, options: Options) -> Figure:
 
 
 def _hints(found: pd.DataFrame) -> str:
-    """What limits the intervals, said once for all test sets."""
+    """Return the limits of the intervals, once for all test sets."""
     hints = list(dict.fromkeys(part for note in found["note"] if note for part in note.split("; ")))
-    hints = [hint for hint in hints if not hint.startswith("no interval can be given")]  # stands above the panel
+    hints = [hint for hint in hints if not hint.startswith("no interval can be given")]  # printed above the panel
     seeds = found.loc[found["p"].isna() & (found["num_seeds"] < MIN_SEEDS), "num_seeds"]
     if len(seeds):
         hints = [not_tested(int(seeds.min())), *(hint for hint in hints if "seed" not in hint)]
@@ -202,7 +202,7 @@ def _ranks(evidence: Evidence, options: Options) -> Figure:
 
     blocks = evidence.blocks()
     means = {b.dataset: dict(zip(b.models, b.scores.mean(axis=(1, 2)), strict=True)) for b in blocks}
-    scores = pd.DataFrame(means).T.map(lambda value: float(printed(value)))  # ranked as the table ranks: as printed
+    scores = pd.DataFrame(means).T.map(lambda value: float(printed(value)))  # as the table ranks: on printed digits
     found = average_ranks(scores, higher_is_better=evidence.measure.higher_is_better)
     return compare_plots.ranks(found, note=f"By {evidence.measure.key}. {evidence.note()}")
 
@@ -236,9 +236,9 @@ def _latency(evidence: Evidence, dataset: str, options: Options, pictures: Pictu
 
 
 def latencies(results: Path, models: Sequence[str]) -> tuple[dict[str, float], str]:
-    """Milliseconds per image by model from ``profile.csv``, all measured alike, and how they were measured.
+    """Return milliseconds per image by model from ``profile.csv``, under one set of conditions, and the conditions.
 
-    Of several conditions (size, batch, hardware) the one that covers most models is taken; then batch 1, the larger
+    Of several conditions (size, batch, hardware) the one with most models is used; then batch 1, the larger
     size, the later line.
 
     Raises:
@@ -268,7 +268,7 @@ def latencies(results: Path, models: Sequence[str]) -> tuple[dict[str, float], s
 
 PLOTS: dict[str, Plot] = {
     "qualitative": Plot(
-        "image, truth and each model's map, with true and false pixels outlined in colour",
+        "image, mask and each model's map, with correct and wrong pixels outlined in colour",
         "maps/ beside the records, and the images (--data-root)",
         _qualitative,
     ),
@@ -290,13 +290,13 @@ PLOTS: dict[str, Plot] = {
         "score against the time per image", "scores.parquet, and profile.csv from 'bench profile'", _latency
     ),
     "forest": Plot(
-        "differences of every model from one model, with intervals",
-        "scores.parquet of two models at least",
+        "paired differences from a reference model, with intervals",
+        "scores.parquet of at least two models",
         whole=_forest,
     ),
     "ranks": Plot(
         "average ranks over test sets with the critical difference",
-        "scores.parquet of two models at least on every test set",
+        "scores.parquet of at least two models on every test set",
         whole=_ranks,
     ),
 }

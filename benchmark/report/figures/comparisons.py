@@ -1,4 +1,4 @@
-"""Figures that set models side by side: differences, cost, ranks."""
+"""Figures that compare models: differences, cost, ranks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def forest(comparisons: pd.DataFrame, *, label: str = "difference in mDSC", note
     """Draw differences from a reference model with their intervals, one panel per test set.
 
     A filled marker: the difference holds after Holm's correction at 5 %. A hollow one: it does not, or was not tested.
-    Where no interval can be given the panel's title says why.
+    If no interval can be given, the panel's title says why.
 
     Args:
         comparisons: What ``paired_comparisons`` returns.
@@ -80,7 +80,7 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, models: Sequence[str]) -> None
 
 
 def cost(rows: pd.DataFrame, *, x: str = "num_params", score: str = "mDSC", title: str = "", note: str = "") -> Figure:
-    """Draw a score against what it costs, models named at their points.
+    """Draw a score against a cost, with the models' names at their points.
 
     Args:
         rows: One row per model: model, ``x``, ``score`` and, where there are intervals, low and high. Rows with a
@@ -166,7 +166,7 @@ def _move(text: Annotation, spot: tuple[float, float]) -> Bbox:
 
 
 def ranks(found: Ranks, *, note: str = "") -> Figure:
-    """Draw average ranks on a line; a bar joins the models that are not told apart.
+    """Draw average ranks on a line; a bar joins models that do not differ significantly.
 
     The warning of ``found``, if any, is printed on the figure.
     """

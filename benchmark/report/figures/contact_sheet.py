@@ -1,4 +1,4 @@
-"""A dataset at a glance: a contact sheet with mask outlines, and statistics of sizes and polyps."""
+"""Overview of a dataset: a contact sheet with mask outlines, and statistics of sizes and polyps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.data.files.outline import draw_ring
 from benchmark.data.files.read_item import read_mask
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.data.listing.items import MASK_THRESHOLD, Item
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 TILE_PX = 220
 COLUMNS = 6
 _CAPTION_PX, _GAP_PX = 30, 8
-_LINE, _HALO = (255, 235, 0), (0, 0, 0)  # yellow on black is seen on tissue, on skin and on highlights
+_LINE, _HALO = (255, 235, 0), (0, 0, 0)  # yellow on black is visible on tissue, skin and highlights
 _PAPER, _INK = (255, 255, 255), (20, 20, 20)
 _QUANTILES = (5, 25, 50, 75, 95)
 
 
 @dataclass(frozen=True)
 class Overview:
-    """What the masks of a dataset say.
+    """Statistics of a dataset's masks.
 
     Attributes:
         name: Dataset name.
@@ -83,13 +84,13 @@ class Overview:
 
 
 def survey(name: str, items: Sequence[Item], progress: Callable[[int, int], None] = lambda *_: None) -> Overview:
-    """Read every mask of a dataset and sum up.
+    """Read every mask of a dataset and return its statistics.
 
     Raises:
         BenchError: If there is no item, or a mask cannot be read.
     """
     if not items:
-        raise BenchError(f"dataset {name!r} has no images: bench data check {name} says why")
+        raise BenchError(f"dataset {name!r} has no images: bench data check {name} shows why")
     facts: list[dict[str, Any]] = []
     with ThreadPoolExecutor(2) as pool:
         for done, one in enumerate(pool.map(lambda item: mask_facts(read_mask(item)), items), 1):
@@ -153,21 +154,16 @@ def outlined(image: Pixels, mask: NDArray[np.bool_], box: int) -> Pixels:
     The mask is shrunk by its share of each pixel, so that a thin part of it stays visible.
     """
     from PIL import Image as Pillow
-    from scipy.ndimage import binary_dilation
 
     scale = min(1.0, box / max(mask.shape))
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     small = np.array(Pillow.fromarray(image).resize(size, Pillow.Resampling.BILINEAR))
     share = Pillow.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize(size, Pillow.Resampling.BOX)
-    inside = np.asarray(share) > 64
-    line = binary_dilation(inside) & ~inside
-    halo = binary_dilation(line, iterations=1) & ~line & ~inside
-    small[halo], small[line] = _HALO, _LINE
-    return small
+    return draw_ring(small, np.asarray(share) > 64, _LINE, _HALO)
 
 
 def save_sheet(sheet: Image, path: Path) -> None:
-    """Write a picture as PNG, whole or not at all.
+    """Write a picture as PNG atomically.
 
     Raises:
         BenchError: If the name does not end in .png, or the file cannot be written.

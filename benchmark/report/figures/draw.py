@@ -1,4 +1,4 @@
-"""Draw the figures that are asked for from the records of a results folder, and write them to files."""
+"""Draw the requested figures from the records of a results folder, and write them to files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmark.store.layout import ResultsLayout
 
 @dataclass(frozen=True)
 class Drawn:
-    """The files that were written, and why each figure that is missing was skipped."""
+    """The files written, and the reason for each skipped figure."""
 
     files: list[Path] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -40,13 +40,13 @@ def draw_plots(
     cache_dir: Path | None = None,
     on_files: Callable[[Sequence[Path]], None] = lambda _: None,
 ) -> Drawn:
-    """Draw what can be drawn as PDF and PNG.
+    """Draw all possible figures as PDF and PNG.
 
     Args:
         names: Kinds of figure; all if empty.
         evidence: The chosen records.
         out: Folder for the files; RESULTS/figures if None.
-        reference: Model that others are compared with.
+        reference: Reference model.
         rows: Images of the qualitative grid.
         wide: Qualitative grid across both columns.
         dpi: Resolution of the PNG.
@@ -75,7 +75,7 @@ def draw_plots(
 
 
 def nothing_drawn(results: Path, skipped: dict[str, str]) -> BenchError:
-    """Return the error for a request none of whose figures could be drawn."""
+    """Return the error for a request without any possible figure."""
     return BenchError(f"no figure could be drawn from {results}: {next(iter(skipped.values()))}")
 
 

@@ -1,4 +1,4 @@
-"""What figures and pages are drawn from: the cells that may stand side by side, and the files beside their records."""
+"""Data of figures and pages: the comparable cells, and the files beside their records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Member:
     """One model on one test set, with its seeds.
 
     Attributes:
-        name: As figures call it: the registry name of the six, else the printed title; maps by others bear a dagger.
+        name: Name in figures: the registry name of the six, else the printed title; external maps have a dagger.
         row: Its row of the table.
         records: One per seed, in the order of the seeds.
     """
@@ -47,12 +47,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Records that were chosen, and what to read from them.
+    """The chosen records, and access to their data.
 
     Attributes:
         results: Results folder.
         records: Contents of ``run.json``, any status.
-        protocol: Whose scores.
+        protocol: Scoring protocol.
         measure: Which of the six.
         datasets: Test sets, in the paper's order.
         seeds: Seeds to average; None for all that were run.
@@ -88,7 +88,7 @@ class Evidence:
         return self._once(("rows", dataset), lambda: self._make_rows(dataset))
 
     def _once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
-        """Return what was made under a key before, also by evidence that differs in the measure alone."""
+        """Return the cached value of a key, also of evidence that differs only in the measure."""
         if key not in self._known:
             self._known[key] = make()
         return cast("T", self._known[key])
@@ -120,7 +120,7 @@ class Evidence:
         return found
 
     def images(self, dataset: str) -> pd.DataFrame:
-        """What is known of each image that was scored: index id; area_rel, group and more."""
+        """Return the facts of each scored image: index id; area_rel, group and more."""
         return self._once(("images", dataset), lambda: self._read_images(dataset))
 
     def _read_images(self, dataset: str) -> pd.DataFrame:
@@ -134,7 +134,7 @@ class Evidence:
     def block(self, dataset: str) -> Block:
         """Per-image scores of the models that scored the same images without gaps.
 
-        Models that others trained have one set of maps; it stands for every seed.
+        External models have one set of maps; it counts for every seed.
 
         Raises:
             BenchError: No model is left.
@@ -157,7 +157,7 @@ class Evidence:
         return replace(block, trained=trained, paired=self.kind == "ablation")
 
     def gaps(self, dataset: str) -> dict[str, str]:
-        """Models whose single images cannot stand beside the others', by title, and why."""
+        """Return the models whose images cannot be compared with the others', by title, with the reason."""
         return self._once(("gaps", dataset, self.measure.key), lambda: self._find_gaps(dataset))
 
     def _find_gaps(self, dataset: str) -> dict[str, str]:
@@ -209,7 +209,7 @@ class Evidence:
         return any(record.synthetic for record in self.records)
 
     def note(self, datasets: Sequence[str] = ()) -> str:
-        """What a figure must state: protocol, split, recipe, seeds, weights, who is left out, synthetic images."""
+        """Return the note of a figure: protocol, split, recipe, seeds, weights, models left out, synthetic images."""
         ours = [r for r in self.records if not is_foreign(r)]
         members = [m for d in datasets or self.datasets for m in self._quiet_rows(d)]
         shown = [m.row for m in members if m.row.reason is None]
@@ -245,7 +245,7 @@ class Evidence:
 
 
 def record_name(record: Record) -> str:
-    """What figures call the model of a record."""
+    """Return the name of a record's model in figures."""
     model = record.model
     title = str(record.model_title or model)
     if is_foreign(record):

@@ -34,7 +34,7 @@ def gather(
     Args:
         results: Their folder.
         records: ``run.json`` contents.
-        protocol: Whose scores.
+        protocol: Scoring protocol.
         measure: One of the six, as in ``run.json``.
         models: Registry names or titles; None for all.
         datasets: Test sets; None for every one that a record scored.

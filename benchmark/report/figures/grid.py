@@ -1,4 +1,4 @@
-"""The qualitative grid: image, truth and every model's map, its right and wrong pixels outlined in colour."""
+"""The qualitative grid: image, mask and every model's map, with correct and wrong pixels outlined in colour."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from benchmark.data.files.outline import draw_outline
 from benchmark.errors import BenchError, unknown_name
+from benchmark.metrics.aggregate import worst_first
 from benchmark.report.figures.pictures import Mask, Pixels, fitted
 from benchmark.report.figures.style import COLUMN_IN, NOTE_PT, PAGE_IN, add_note, new_figure, styled, titles
 from benchmark.report.records.blocks import Block
@@ -42,7 +43,7 @@ class Case:
         id: Its name.
         image: (H, W, 3). mask: (H, W).
         maps: (H, W) of 255 x probability by model, stretched already where the protocol stretches.
-        scores: Of these very maps, by model.
+        scores: Scores of these maps, by model.
     """
 
     label: str
@@ -61,14 +62,14 @@ def choose_images(block: Block, wanted: Sequence[str], *, higher_is_better: bool
         wanted: Rules of ``RULES``, ``rule:k`` for the first k by that rule, or ids of images.
         higher_is_better: Which end is best.
     Returns:
-        Image ids in the order wanted, each with the rules that chose it. One model cannot disagree with itself: that
-        rule is left out then.
+        Image ids in the given order, each with the rules that chose it. With one model the rule ``disagreement``
+        is ignored.
     Raises:
         BenchError: Neither a rule nor an image, or a bad count.
     """
     by_model = block.scores.mean(axis=1)
-    mean = by_model.mean(axis=0) * (1 if higher_is_better else -1)
-    order = np.argsort(-mean, kind="stable")
+    mean = by_model.mean(axis=0)
+    order = worst_first(mean, higher_is_better=not higher_is_better)  # best first
     middle = len(order) // 2
     by_rule = {
         "best": order,
@@ -92,7 +93,7 @@ def choose_images(block: Block, wanted: Sequence[str], *, higher_is_better: bool
 
 def _count(name: str, count: str) -> int:
     if count and not (count.isdecimal() and int(count) > 0):
-        raise BenchError(f"--rows {name}: expected RULE:COUNT with a count from 1 on, for example worst:3")
+        raise BenchError(f"--rows {name}: expected RULE:COUNT with a count from 1, for example worst:3")
     return int(count or 1)
 
 
@@ -111,7 +112,7 @@ def qualitative(
         cases: Images; columns of a narrow grid, rows of a wide one.
         models: Names, each with a map in every case.
         title: Of the figure, for instance the test set.
-        threshold: A pixel is called polyp where its map is above this.
+        threshold: A pixel is polyp where its map is above this.
         wide: Two columns of a page (7 in) with a row per image, instead of one column with a row per model.
         note: Small lines below.
     Raises:
@@ -181,21 +182,12 @@ def outlined(image: Pixels, mask: Mask, pred: Mask) -> Pixels:
     Args:
         image: (H, W, 3). mask: (H, W). pred: (H, W).
     """
-    from scipy.ndimage import binary_erosion
-
-    picture = image.astype(np.float32)
     thick = max(1, round(max(mask.shape) / 110))
     regions = (mask & pred, ~mask & pred, mask & ~pred)
     for region, colour in zip(regions, OUTLINES.values(), strict=True):
-        rgb = _rgb(colour)
-        edge = region & ~binary_erosion(region, iterations=thick, border_value=0)
-        picture[region] = 0.8 * picture[region] + 0.2 * rgb
-        picture[edge] = rgb
-    return np.round(picture).astype(np.uint8)
-
-
-def _rgb(colour: str) -> npt.NDArray[np.float32]:
-    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float32)
+        red, green, blue = bytes.fromhex(colour[1:])
+        image = draw_outline(image, region, (red, green, blue), width=thick, fill=0.2)
+    return image
 
 
 def _legend(figure: Figure, title: str) -> None:

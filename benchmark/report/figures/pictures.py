@@ -1,4 +1,4 @@
-"""Images, masks and maps of a results folder, where the data they were made from is at hand."""
+"""Images, masks and maps of a results folder, if its datasets are on disk."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Pictures:
         """The images that were scored, by id.
 
         Raises:
-            BenchError: They are not at hand, or they are others than those that were scored.
+            BenchError: They are not on disk, or differ from those that were scored.
         """
         if dataset not in self._items:
             ids = set(map(str, self.evidence.images(dataset).index))
             try:
                 found = {i.id: i for i in list_dataset(dataset, self.data_root, cache_dir=self.cache_dir)}
             except BenchError as error:
-                raise BenchError(f"images of {dataset} are not at hand ({error})") from None
+                raise BenchError(f"images of {dataset} are not on disk ({error})") from None
             chosen = {key: item for key, item in found.items() if key in ids}
             scored = self.evidence.members(dataset)[0].records[0].tests[dataset].fingerprint
             if len(chosen) < len(ids) or fingerprint(chosen.values()) != scored:
@@ -66,7 +66,7 @@ class Pictures:
         return image, grey > MASK_THRESHOLD
 
     def with_maps(self, dataset: str) -> list[Member]:
-        """The models whose maps lie in the results folder, all of them.
+        """Return the models whose maps are all in the results folder.
 
         Raises:
             BenchError: There is none.
@@ -78,7 +78,7 @@ class Pictures:
         return found
 
     def path(self, member: Member, dataset: str, image_id: str) -> Path:
-        """Where the map of a model's first seed lies."""
+        """Return the path of a map of a model's first seed."""
         return self.evidence.paths(member.records[0]).map(dataset, image_id)
 
     def map(self, member: Member, dataset: str, image_id: str) -> Pixels:
@@ -87,7 +87,7 @@ class Pictures:
 
 
 def stretches(protocol: str) -> bool:
-    """Whether a protocol stretches each map to [0, 1] before it is cut; False for one that is not known here."""
+    """Return whether a protocol stretches each map to [0, 1] before thresholding; False for an unknown one."""
     try:
         return get_protocol(protocol).stretch
     except BenchError:
@@ -95,7 +95,7 @@ def stretches(protocol: str) -> bool:
 
 
 def stretched(prob: Pixels) -> Pixels:
-    """Min-max stretch of an 8-bit map; a constant one stays as it is."""
+    """Min-max stretch of an 8-bit map; a constant one is unchanged."""
     low, high = int(prob.min()), int(prob.max())
     if low == high:
         return prob

@@ -28,7 +28,7 @@ def training(histories: Mapping[str, Sequence[pd.DataFrame]], *, score: str = "v
 
     Args:
         histories: One ``history.csv`` per seed for each model; columns epoch, train_loss, ``score`` and, where there
-            is one, val_dice_all_foreground, which is drawn as the level to beat.
+            is one, val_dice_all_foreground, which is drawn as the baseline.
         score: Column of the lower panel.
         note: Small line below.
     Raises:

@@ -1,4 +1,4 @@
-"""The one look of all figures: readable at the width of a column, safe for colour-blind eyes, the same every time."""
+"""Common style of all figures: readable at column width, safe for colour-blind eyes, reproducible."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _RC: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.06,
     "figure.dpi": 100,
     "savefig.dpi": 300,
-    "pdf.fonttype": 42,  # text stays text
+    "pdf.fonttype": 42,  # keep text as text
     "axes.axisbelow": True,
 }
 # Okabe and Ito's palette; the paper's network has the strongest colour. Dashes and markers tell models apart in grey.
@@ -114,7 +114,7 @@ def new_figure(
 
 
 def add_note(figure: Figure, note: str) -> None:
-    """Write small grey lines below a figure, for what a reader must not miss (synthetic images, few sets).
+    """Write small grey lines below a figure, for essential caveats (synthetic images, few sets).
 
     The figure grows by their height, so that the axes keep theirs.
     """
@@ -138,7 +138,7 @@ def plain_log_ticks(axes: Axes) -> None:
 
 
 def _settle(figure: Figure) -> None:
-    """Lay the figure out once for all: laying out again would move things by fractions of a point."""
+    """Fix the layout: repeated layout would move things by fractions of a point."""
     engine = figure.get_layout_engine()
     if engine is None:
         return
@@ -149,7 +149,7 @@ def _settle(figure: Figure) -> None:
 
 
 def svg(figure: Figure) -> str:
-    """Return a figure as SVG text, letters as outlines, the same every time."""
+    """Return a figure as reproducible SVG text, letters as outlines."""
     import matplotlib
 
     _settle(figure)

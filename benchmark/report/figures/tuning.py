@@ -1,4 +1,4 @@
-"""Figures of a tuning: best validation score by trial, and what the searched fields matter."""
+"""Figures of a tuning: best validation score by trial, and importance of the searched fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture of the test images that came out worst: image, truth, map, side by side."""
+"""A picture of the worst test images: image, mask and map, side by side."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from benchmark.data.files.maps import read_map
 from benchmark.data.files.read_item import read_image, read_mask
 from benchmark.data.listing.items import Item
+from benchmark.metrics.aggregate import worst_first
 from benchmark.store import io
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ def draw_worst(path: Path, rows: pd.DataFrame, items: Sequence[Item], map_of: Ca
 
     Args:
         path: The file.
-        rows: Per-image rows of one test set; those of the first protocol are taken.
+        rows: Per-image rows of one test set; those of the first protocol are used.
         items: Its images.
-        map_of: Where the map of an image lies.
+        map_of: Path of an image's map.
     """
     from PIL import Image, ImageDraw
 
     by_id = {item.id: item for item in items}
     first = rows[rows["protocol"] == rows["protocol"].iloc[0]]
-    worst = first.nsmallest(NUM_WORST, "dice")
+    worst = first.iloc[worst_first(first["dice"])[:NUM_WORST]]
     sheet = Image.new("RGB", (3 * _SIDE_PX, len(worst) * (_SIDE_PX + _LINE_PX)), "white")
     pen = ImageDraw.Draw(sheet)
     for number, (image_id, dice) in enumerate(zip(worst["id"], worst["dice"], strict=True)):

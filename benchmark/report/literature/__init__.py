@@ -1,1 +1,1 @@
-"""Printed numbers: read, audited by arithmetic, set beside ours."""
+"""Published numbers: read, audited by arithmetic, compared with ours."""

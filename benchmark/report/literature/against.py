@@ -1,4 +1,4 @@
-"""Our numbers beside those that papers print: difference and verdict, or why the two do not compare."""
+"""Our numbers compared with published ones: difference and verdict, or why they are not comparable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Match:
 
     Attributes:
         index: Of the row in its table.
-        reasons: Why the two do not compare, such as ``split: pranet there, paper here``; empty if they do.
+        reasons: Why the two are not comparable, such as ``split: pranet there, paper here``; empty if they do.
     """
 
     index: int
@@ -53,7 +53,7 @@ def against_published(
         records: The records that they were made from.
         published: Printed rows; ``read_published``.
     Raises:
-        BenchError: No printed number is of a model and a test set that the tables hold.
+        BenchError: No published number is of a model and a test set in the tables.
     """
     by_cell = {record.cell: record for record in records}
     sheets = []
@@ -67,7 +67,7 @@ def against_published(
     if not sheets:
         have = ", ".join(table.title for table in tables)
         raise BenchError(
-            f"--published: no printed number for the models on {have}; the papers print "
+            f"--published: no published number for the models on {have}; the papers report "
             f"{', '.join(dict.fromkeys(one.dataset for one in published))}"
         )
     return sheets
@@ -104,9 +104,9 @@ def verdict(ours: float, published: Any, interval: tuple[float, float] | None) -
 def differences(
     published: PublishedRow, record: Record, row: Row, *, protocol: str, incomplete: Mapping[str, str]
 ) -> list[str]:
-    """Return why a printed number and one of ours do not compare.
+    """Return why a published number and one of ours are not comparable.
 
-    Maps and checkpoints by a model's authors count as trained in their way: with their split, recipe and weights.
+    Maps and checkpoints by a model's authors count as trained by them: with their split, recipe and weights.
     """
     theirs = is_foreign(record)
     split = "pranet" if theirs else record.split.name

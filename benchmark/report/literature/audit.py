@@ -1,4 +1,4 @@
-"""An audit of printed numbers by arithmetic alone."""
+"""An audit of published numbers by arithmetic alone."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from benchmark.report.literature.rules import check_across, check_row
 
 
 def audit_published(paths: Sequence[Path], *, notes: bool = False) -> list[Finding]:
-    """Check printed tables: ranges, Dice against IoU, claims of being best, the same number across papers.
+    """Check published tables: ranges, Dice against IoU, claims of being best, equal numbers across papers.
 
     A file ``x.claims.toml`` beside ``x.csv`` holds what the paper's text says about its tables. A file of the user's
     own that repeats a table which comes with the package is held against that table's claims.
 
     Args:
         paths: CSV files; numbers are compared across papers among the files given.
-        notes: Also report what may well be so but should be known: rows possible only at the very edge of the
+        notes: Also report what is plausible but notable: rows possible only at the very edge of the
             arithmetic, loose words of the text, numbers of other setups.
     Returns:
-        Findings by file and row, then claims, then comparisons. Empty: nothing to object to.
+        Findings by file and row, then claims, then comparisons; empty if there are none.
     Raises:
         BenchError: A file is missing or malformed.
     """

@@ -1,4 +1,4 @@
-"""What a paper's text says about its tables, counted again."""
+"""Claims of a paper's text about its tables, checked against them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Claim:
     """One sentence about one model on one test set.
 
     Attributes:
-        location: Where the sentence stands. quote: Its words.
+        location: Place of the sentence. quote: Its words.
         kind: ``best`` or ``second`` in every one of ``measures``; ``num_best`` or ``num_second`` in exactly
             ``count`` of them. Equal printed values share their place.
         loose: The sentence can be read so that it holds; a contradiction is then a note, not an error.

@@ -1,4 +1,4 @@
-"""Numbers that papers print, read from CSV."""
+"""Published numbers, read from CSV."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PublishedRow:
     """One model on one test set as printed.
 
     Attributes:
-        table: Where it stands, such as "Table 1"; the file's name where the file has no such column.
+        table: Its table, such as "Table 1"; the file's name where the file has no such column.
         values: Printed numbers with their printed digits; a blank cell has no entry.
         paper: Which paper printed it. setup: Split, protocol and size; rows are comparable where it is equal.
         protocol, split, pretrained, recipe, n: The same in our own terms, for a comparison with records: names of a
@@ -59,12 +59,12 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that does not hold.
+    """One finding of an audit.
 
     Attributes:
         rule: ``range``, ``iou-above-dice``, ``iou-below-bound``, ``claim``, ``across-papers`` or ``edge``.
         severity: ``error`` for the impossible and the false, ``warning`` for a disagreement between papers that
-            state one setup, ``note`` for what may well be so but should be known.
+            state one setup, ``note`` for what is plausible but notable.
     """
 
     table: str
@@ -76,9 +76,9 @@ class Finding:
 
 
 def published_folder() -> Path:
-    """Return the folder of the numbers that come with this package, wherever it is called from.
+    """Return the folder of the packaged numbers, whatever the working folder.
 
-    In an installed package it lies inside; in a source tree it is ``results/published``.
+    In an installed package it is inside; in a source tree it is ``results/published``.
     """
     package = Path(__file__).resolve().parents[2]
     inside = package / "published"
@@ -93,7 +93,7 @@ def published_files(folder: Path) -> list[Path]:
     """
     files = sorted(folder.glob("*.csv"))
     if not files:
-        raise BenchError(f"{folder}: no CSV of published numbers; name a CSV file with the columns {_columns()}")
+        raise BenchError(f"{folder}: no CSV of published numbers; give a CSV file with the columns {_columns()}")
     return files
 
 
@@ -101,7 +101,7 @@ def read_published(path: Path) -> list[PublishedRow]:
     """Read a table of printed numbers.
 
     The columns ``dataset`` and ``model`` and at least one measure are needed; the other fields of ``PublishedRow`` are
-    taken where present, any other column is left alone.
+    read if present, any other column is ignored.
 
     Raises:
         BenchError: Not a readable CSV, a needed column or name is missing, or a cell is not a number.
@@ -116,14 +116,14 @@ def read_published(path: Path) -> list[PublishedRow]:
         _check_header(path, reader.fieldnames or [])
         rows = [_read_row(path, reader.line_num, cells) for cells in reader]
     except csv.Error as error:
-        raise BenchError(f"{path}, line {reader.line_num}: no CSV ({error}); expected {_columns()}") from None
+        raise BenchError(f"{path}, line {reader.line_num}: not a CSV file ({error}); expected {_columns()}") from None
     if not rows:
         raise BenchError(f"{path}: no rows below the header; expected one row per dataset and model")
     return rows
 
 
 def unread_columns(path: Path) -> list[str]:
-    """Return the columns of a CSV that are not read, each with the column that it probably stands for."""
+    """Return the ignored columns of a CSV, each with the column that it probably means."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file), [])
     known = {*REQUIRED, *MEASURE_KEYS, *(f.name for f in fields(PublishedRow)), "note", "notes"}

@@ -1,4 +1,4 @@
-"""What must hold between printed numbers, whoever measured them."""
+"""Constraints between published numbers, whoever measured them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def least_iou(dice: Fraction) -> Fraction:
 
 
 def dice_iou_fault(dice: Decimal, iou: Decimal) -> str | None:
-    """Return why two printed means cannot belong together, None if they can.
+    """Return why two printed means are inconsistent, None if they are consistent.
 
     For the foreground of one binary map, IoU is a function of Dice: j = f(d) = d / (2 - d) on [0, 1]. (With overlap
     I and areas A, B: d = 2I / (A + B), j = I / (A + B - I).) f is increasing and convex, f(0) = 0, f(1) = 1.
@@ -68,7 +68,7 @@ def dice_iou_fault(dice: Decimal, iou: Decimal) -> str | None:
 
 
 def check_row(row: PublishedRow, *, notes: bool) -> Iterator[Finding]:
-    """Yield what is wrong with one printed row by itself."""
+    """Yield the errors of one printed row."""
     outside = [key for key, value in row.values.items() if not 0 <= value <= 1]
     if outside:
         shown = ", ".join(f"{key} {row.values[key]}" for key in outside)
@@ -86,7 +86,7 @@ def check_row(row: PublishedRow, *, notes: bool) -> Iterator[Finding]:
 
 
 def _edges(row: PublishedRow, dice: Decimal, iou: Decimal) -> Iterator[Finding]:
-    """Yield a note where the pair is possible only for a very odd set of images."""
+    """Yield a note if the pair is possible only for a very unusual set of images."""
     (dice_low, dice_high), (iou_low, iou_high) = interval(dice), interval(iou)
     if iou_high >= dice_low:
         text = "possible only if nearly every map is either perfect or without any overlap"
@@ -97,7 +97,7 @@ def _edges(row: PublishedRow, dice: Decimal, iou: Decimal) -> Iterator[Finding]:
 
 
 def check_across(rows: Sequence[PublishedRow]) -> list[Finding]:
-    """Compare what papers print for one model on one test set.
+    """Compare the numbers of several papers for one model on one test set.
 
     Returns:
         One finding per pair of papers, model and test set that differ by more than rounding explains.

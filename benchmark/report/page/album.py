@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import BenchError
+from benchmark.metrics.aggregate import worst_first
 from benchmark.metrics.measures import MEASURES
 from benchmark.report.figures.evidence import Evidence, Member
 from benchmark.report.figures.pictures import Pictures, Pixels, fitted, stretches
@@ -20,7 +21,7 @@ from benchmark.report.records.blocks import Block
 from benchmark.report.records.select import set_title
 
 MAX_IMAGES = 40
-"""Images embedded per test set, whatever is asked for."""
+"""Maximum number of embedded images per test set."""
 
 BOX_PX = 192
 """Longer side of the copies."""
@@ -36,7 +37,7 @@ def album(evidence: Evidence, pictures: Pictures | None, *, worst: int) -> dict[
             list's worst, then every list's second, and so on.
     Returns:
         By test set: title, models (name, title), worst (model -> measure -> ids, worst first), images (id -> scores
-        and, where embedded, width, height, image, truth, maps as data addresses), why (no pictures, in words).
+        and, where embedded, width, height, image, truth, maps as data URLs), why (reason for missing pictures).
     """
     sets: dict[str, Any] = {}
     for dataset in evidence.datasets:
@@ -77,8 +78,7 @@ def _one_set(
 
 def _worst(block: Block, model: str, higher_is_better: bool, number: int) -> list[str]:
     means = block.scores[block.index(model)].mean(axis=0)
-    order = np.argsort(means if higher_is_better else -means, kind="stable")
-    return [block.ids[i] for i in order[:number]]
+    return [block.ids[i] for i in worst_first(means, higher_is_better=higher_is_better)[:number]]
 
 
 def _scores(blocks: dict[str, Block], models: Sequence[str], image_id: str) -> dict[str, dict[str, float]]:
@@ -123,7 +123,7 @@ def _copies(pictures: Pictures, members: Sequence[Member], dataset: str, image_i
 
 
 def _address(pixels: Pixels, kind: str) -> str:
-    """An image as a data address."""
+    """Return an image as a data URL."""
     from PIL import Image
 
     buffer = io.BytesIO()

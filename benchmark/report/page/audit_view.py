@@ -1,4 +1,4 @@
-"""What the records say of data, cells and machines, as rows for a page."""
+"""Data, cells and machines of the records, as rows for a page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT_EPOCHS = 20
 
 
 def study_labels(records: Sequence[Record]) -> dict[str, Any]:
-    """Heading, facts and warnings of records that may stand side by side."""
+    """Return heading, facts and warnings of comparable records."""
     ours = [r for r in records if not is_foreign(r)]
     if not ours:
         return {"heading": "Maps and checkpoints by others", "facts": [], "warnings": []}
@@ -68,7 +68,7 @@ def data_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
             test = record.tests.get(name)
             if test is not None:
                 row |= {"n": test.n, "of": test.of, "fingerprint": test.fingerprint[:8]}
-                if "leaks" not in row or test.leaked is not None:  # older records counted less
+                if "leaks" not in row or test.leaked is not None:  # older records counted fewer kinds
                     row["leaks"] = _leaks(test, foreign=is_foreign(record))
             notes = row.setdefault("notes", {})
             for key, found in (("missing", record.missing), ("partial", record.partial)):
@@ -82,7 +82,7 @@ def _split(record: Record) -> str:
 
 
 def _leaks(test: TestResult, *, foreign: bool) -> str:
-    """Leaked images in words: nobody knows what others trained on."""
+    """Describe the leaked images; for external models they are unknown."""
     if foreign:
         return "unknown"
     kinds = {kind: number for kind, number in test.num_leaked_by_kind().items() if number is not None}
@@ -99,7 +99,7 @@ def cell_states(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def environments(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Each environment once, with its cells and what they cost."""
+    """Return each environment once, with its cells and their cost."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(json.dumps(record.environment, sort_keys=True), []).append(record)

@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_SVG = 300_000  # bytes; a larger drawing is embedded as a bitmap
-_KINDS = tuple(name for name in PLOTS if name != "qualitative")  # the gallery shows what the grid would
+_KINDS = tuple(name for name in PLOTS if name != "qualitative")  # the gallery replaces the grid
 
 
 @dataclass(frozen=True)
 class PageOptions:
-    """What a user may set.
+    """Options of the user.
 
     Attributes:
         title: Heading of the page.
-        protocol: Whose scores.
-        images: Embed images and maps where the data is at hand.
+        protocol: Scoring protocol.
+        images: Embed images and maps if the data is on disk.
         worst: Images per test set, model and measure in the gallery.
         data_root: Folder with the datasets. cache_dir: Where phantom images are drawn.
     """
@@ -55,12 +55,12 @@ class PageOptions:
 
 
 def build_page(results: Path, records: Sequence[Record], options: PageOptions) -> str:
-    """Return the page as HTML text; it asks for nothing from any network.
+    """Return the page as HTML text; it loads nothing from the network.
 
     Args:
         results: Folder of the records.
         records: ``run.json`` contents, any status.
-        options: What to show.
+        options: Options of the page.
     Raises:
         BenchError: No record, or the protocol is in none of them.
     """
@@ -106,7 +106,7 @@ def build_page(results: Path, records: Sequence[Record], options: PageOptions) -
 def _study(
     results: Path, records: Sequence[Record], number: int, protocol: str, options: PageOptions
 ) -> dict[str, Any]:
-    """Tables, figures and gallery of records that may stand side by side."""
+    """Return tables, figures and gallery of comparable records."""
     kinds = ["main"] * any(not r.ablation for r in records) + ["ablation"] * any(r.ablation for r in records)
     made: dict[str, Any] = {
         "number": number,
@@ -166,7 +166,7 @@ def _figures(evidence: Evidence, pictures: Pictures) -> tuple[list[dict[str, str
 
 
 def _address(figure: Figure) -> str:
-    """A figure as a data address: SVG, or PNG where that would be large."""
+    """Return a figure as a data URL: SVG, or PNG if that would be large."""
     text = svg(figure).encode()
     if len(text) <= _MAX_SVG:
         return f"data:image/svg+xml;base64,{base64.b64encode(text).decode()}"

@@ -1,4 +1,4 @@
-"""The exact commands that made a results folder, rebuilt from its records."""
+"""The exact commands that made a results folder, reconstructed from its records."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Command:
     """One command.
 
     Attributes:
-        text: As typed in a shell.
+        text: The shell command.
         cells: The cells that it makes.
-        notes: What it needs that no command can hold.
-        recipe: TOML text of a recipe that the package does not hold, to be saved under the name in ``text``.
+        notes: Requirements outside the command.
+        recipe: TOML text of a recipe that is not packaged, to be saved under the name in ``text``.
     """
 
     text: str
@@ -43,7 +43,7 @@ def commands(records: Sequence[Record]) -> list[Command]:
 
 
 def checkouts(records: Sequence[Record]) -> list[str]:
-    """Return the lines that bring the code to the state that made the records; a warning where nobody can."""
+    """Return the commands that check out the code of the records; a warning if that is impossible."""
     lines: dict[str, None] = {}
     for environment in (record.environment for record in records):
         if commit := environment.get("commit"):
@@ -79,7 +79,7 @@ def _command(records: Sequence[Record]) -> Command:
         models = ["all"]
     words = ["bench", "ablate", "--model", *models] if ablated else ["bench", "run", "--models", ",".join(models)]
     if ablated:
-        variants = list(dict.fromkeys(tuple(record.ablation) for record in records))  # a set's order is by chance
+        variants = list(dict.fromkeys(tuple(record.ablation) for record in records))  # the order of a set is random
         parts = list(dict.fromkeys(part for variant in variants for part in variant))
         words += ["--drop", ",".join(parts), *(["--factorial"] if _is_factorial(variants, parts) else [])]
     split = first.split
@@ -114,7 +114,7 @@ def _recipe(record: Record) -> tuple[str, list[tuple[str, Any]], str]:
 
 
 def _typed(model: str) -> str:
-    """What to type for a model: ``file:my_net:build`` came from ``./my_net.py:build``."""
+    """Return the option value of a model: ``file:my_net:build`` came from ``./my_net.py:build``."""
     kind, _, rest = model.partition(":")
     file, _, function = rest.partition(":")
     return f"./{file}.py:{function}" if kind == "file" else model
@@ -128,7 +128,7 @@ def _sets(names: Sequence[str]) -> list[str]:
 
 
 def _is_factorial(variants: Sequence[tuple[str, ...]], parts: Sequence[str]) -> bool:
-    """Whether every proper subset is there, which a plain ablation of three parts or more lacks."""
+    """Return whether every proper subset is present, which a plain ablation of three parts or more lacks."""
     if len(parts) < 3:
         return False
     pairs = {frozenset(pair) for pair in combinations(parts, 2)}

@@ -1,1 +1,1 @@
-"""Records selected for one table or figure, and the per-image scores behind them."""
+"""Records selected for one table or figure, and their per-image scores."""

@@ -44,9 +44,9 @@ class Block:
         scores: (M, S, n), one score per image.
         groups: (n,) integers from 0; images of one sequence or duplicate cluster share theirs.
         ids: n image names.
-        trained: (M,) whether a row was trained with these seeds; fixed maps stand once for every seed. Empty: all were.
-        paired: Whether seed k stands for the same initial values in every trained row, as in an ablation.
-        word: What the groups are, in the plural: sequences, scenes.
+        trained: (M,) whether a row was trained with these seeds; fixed maps count once for every seed. Empty: all were.
+        paired: Whether seed k means the same initial values in every trained row, as in an ablation.
+        word: Kind of the groups, in the plural: sequences, scenes.
     """
 
     dataset: str

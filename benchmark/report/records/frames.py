@@ -20,7 +20,7 @@ def load_results(results: str | Path = "results", *, protocol: str = "pranet", p
 
     Args:
         results: Results folder.
-        protocol: Whose scores.
+        protocol: Scoring protocol.
         per_image: One row per cell and test image (columns of scores.parquet) instead of one per cell and test set.
     Returns:
         Cell, model, title, ablation, recipe, split, seed, status, synthetic, dataset, then n, num_leaked (every kind),

@@ -1,4 +1,4 @@
-"""Groups of images as they are known today: what records hold is what was known when they were scored."""
+"""Current groups of images: records hold the groups known when they were scored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def regrouped(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return per-image rows (columns dataset, id, group) with today's groups."""
+    """Return per-image rows (columns dataset, id, group) with current groups."""
     known = rows["dataset"].isin(REGROUPED)
     if not known.any():
         return rows

@@ -1,4 +1,4 @@
-"""What makes two records rows of their own: title and origin of foreign maps, weights, options, setting."""
+"""What puts two records into separate rows: title and origin of external maps, weights, options, setting."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class RowKey(NamedTuple):
 
     Attributes:
         model: Registry name. ablation: Parts left out.
-        foreign: The maps or the weights were made by others.
-        title: Printed name of foreign maps, which may share a registry name; empty for what was trained here.
-        setting: What tells the row from others of the same model: weights, options, checkpoint, recipe. Mostly empty.
+        foreign: The maps or the weights are external.
+        title: Printed name of external maps, which may share a registry name; empty for models trained here.
+        setting: What distinguishes the row from others of the model: weights, options, checkpoint, recipe. Often empty.
     """
 
     model: str
@@ -41,7 +41,7 @@ def row_keys(records: Sequence[Record], *, by_recipe: bool = False) -> dict[str,
 
     Args:
         records: Of one table.
-        by_recipe: Records of several recipes are rows of their own.
+        by_recipe: Records of several recipes are separate rows.
     """
     groups: dict[RowKey, list[Record]] = {}
     for record in records:
@@ -58,22 +58,22 @@ def row_keys(records: Sequence[Record], *, by_recipe: bool = False) -> dict[str,
 
 
 def same_cell(record: Record) -> str:
-    """Return what two records share that differ in nothing but the code that made them."""
+    """Return the key that is equal for two records that differ only in the code that made them."""
     key = _plain_key(record)
     settings = [record.recipe_name, record.recipe_hash, record.split.model_dump(), record.seed]
     return json.dumps([*key, *settings, sorted(_facts(record).items())], sort_keys=True)
 
 
 def digest(record: Record) -> str:
-    """Return the first digits of the weight file's sha256, in brackets; the record holds them all."""
+    """Return the first digits of the weight file's sha256, in brackets; the record has all of them."""
     found = str(record.pretrained.get("sha256") or "")
     return f" (sha256 {found[:DIGEST_DIGITS]})" if found else ""
 
 
 def start_of(record: Record) -> str:
-    """Say from which cells or checkpoint a training went on; empty where it began with random or ImageNet weights.
+    """Return the cells or checkpoint that a training continued; empty for a start from random or ImageNet weights.
 
-    Seeds of one row that go on each from its own cell say the same.
+    Seeds of one row that each continue their own cell give the same text.
     """
     start = record.pretrained.get("start")
     if start is None:
@@ -91,7 +91,7 @@ def _plain_key(record: Record) -> RowKey:
 
 
 def _facts(record: Record) -> dict[str, str]:
-    """What may differ between two rows of one model, in the words of a table."""
+    """Return what may differ between two rows of one model, as a table prints it."""
     if is_foreign(record):
         places = [str(record.pretrained[what]) for what in ("key", "strip_prefix") if record.pretrained.get(what)]
         return {"origin": ", ".join([f"{record.origin}{digest(record)}", *places])}
@@ -103,7 +103,7 @@ def _facts(record: Record) -> dict[str, str]:
 
 
 def changed_fields(record: Record) -> dict[str, Any] | None:
-    """Return the recipe fields that differ from the packaged recipe's; None for a recipe of the user's own."""
+    """Return the recipe fields that differ from the packaged recipe's; None for a user's recipe."""
     base = packaged_fields(record.recipe_name, record.model)
     if base is None:
         return None
@@ -118,12 +118,12 @@ _authors_selection = lru_cache(maxsize=512)(authors_selection)
 
 @lru_cache(maxsize=512)
 def packaged_fields(name: str, model: str) -> dict[str, Any] | None:
-    """Return the packaged recipe's fields, None for a recipe from a file of the user's own."""
+    """Return the packaged recipe's fields, None for a recipe from a user's file."""
     return load_recipe(name, model=model).model_dump(mode="json") if name in recipe_names() else None
 
 
 def _recipe_settings(records: Sequence[Record]) -> dict[str, str]:
-    """Return, by cell, what tells its recipe from those of the other records, as short as can be."""
+    """Return, by cell, the shortest text that distinguishes its recipe from the others."""
     changes = {record.cell: changed_fields(record) or {} for record in records}
     fields = list(dict.fromkeys(field for one in changes.values() for field in one))
     varying = [f for f in fields if len({_shown(record.recipe.get(f)) for record in records}) > 1]

@@ -1,4 +1,4 @@
-"""How models and test sets are called and ordered in a table: as in the paper."""
+"""Printed names and order of models and test sets: as in the paper."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def model_order(name: str) -> tuple[int, int, str]:
 
 
 def dataset_order(name: str) -> int:
-    """Sort key: the paper's Tables 1 to 4, then the rest in the order in which they come."""
+    """Sort key: the paper's Tables 1 to 4, then the rest in the given order."""
     return _rank(name, DATASET_TITLES)
 
 

@@ -1,4 +1,4 @@
-"""Which of the protocols in the records the user means: by name, or by a TOML file of one's own."""
+"""The protocol in the records that the user means: by name, or by a TOML file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def resolve_protocol(records: Sequence[Record], wanted: str) -> str:
 
     Args:
         records: ``run.json`` contents.
-        wanted: A name, or the path of a TOML file; a file's scores are found by its hash, whatever they are called.
+        wanted: A name, or the path of a TOML file; a file's scores are found by its hash, whatever its name.
     Raises:
-        BenchError: No record has scores of it (the message says how to get them), it was scored in another version,
+        BenchError: No record has scores of it (the message says how to get them), it was scored in a different version,
             or the name or file is wrong.
     """
     check_records(records)
@@ -37,7 +37,7 @@ def resolve_protocol(records: Sequence[Record], wanted: str) -> str:
 
 
 def rules_of(records: Sequence[Record], name: str) -> Protocol | None:
-    """Return the protocol that a name stands for in these records; None for a file's in records of older versions."""
+    """Return the protocol of a name in these records; None for a file's protocol in older records."""
     own = next((r.own_protocols[name] for r in records if name in r.own_protocols), None)
     if own is None:
         return PROTOCOLS.get(name)
@@ -45,7 +45,7 @@ def rules_of(records: Sequence[Record], name: str) -> Protocol | None:
 
 
 def require_image_means(records: Sequence[Record], protocol: str, what: str) -> None:
-    """Refuse what rests on the scores of single images where a protocol counts the pixels of all images together.
+    """Refuse outputs based on per-image scores under a protocol that counts the pixels of all images together.
 
     Raises:
         BenchError: It does.

@@ -1,4 +1,4 @@
-"""Which records may stand in one table: one protocol, one recipe, one split, the same test images."""
+"""Which records may share a table: one protocol, one recipe, one split, the same test images."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def check_records(records: Sequence[Record]) -> None:
 def concerning(records: Sequence[Record], dataset: str, protocol: str) -> list[Record]:
     """Return the records that belong to the table of a test set.
 
-    These are the ones that scored it or say why they could not, and cells of the same split and recipe that failed
-    before they came to any test set. Of foreign maps that were scored several times, the latest scores count.
+    These scored it or give a reason why not, and cells of the same split and recipe that failed
+    before any test set. Of external maps that were scored several times, the latest scores count.
     """
     named = [r for r in records if dataset in r.tests or dataset in r.missing]
     studies = {(split_label(r), recipe_label(r)) for r in named if not is_foreign(r)}
@@ -34,7 +34,7 @@ def concerning(records: Sequence[Record], dataset: str, protocol: str) -> list[R
 
 
 def superseded(records: Sequence[Record], dataset: str, protocol: str) -> list[Record]:
-    """Return the records of foreign maps that another repeats: same name, origin and test set, scored later."""
+    """Return the records of external maps that another repeats: same name, origin and test set, scored later."""
     latest: dict[str, Record] = {}
     older = []
     scored = (r for r in records if is_foreign(r) and dataset in r.tests)
@@ -53,7 +53,7 @@ def recipe_label(record: Record) -> str:
     """Return ``quick``, or ``quick[epochs=5]`` where fields were set on the command line.
 
     A recipe may give each model its own fields, so hashes differ between models that share a recipe. What
-    must be equal is the name and what was changed from the packaged file.
+    must be equal is the name and the changes to the packaged file.
     """
     changed = changed_fields(record)
     inside = ",".join(f"{k}={json.dumps(v)}" for k, v in sorted((changed or {}).items()))
@@ -61,7 +61,7 @@ def recipe_label(record: Record) -> str:
 
 
 def picked_on(record: Record) -> tuple[str, ...]:
-    """Return the test sets by whose images a record's checkpoint was picked; mostly none."""
+    """Return the test sets whose images selected a record's checkpoint; usually none."""
     kind, _, sets = str(record.recipe.get("select", "")).partition(":")
     return tuple(sets.split("+")) if kind == "test" else ()
 
@@ -75,7 +75,7 @@ def split_label(record: Record) -> str:
 def matches_recipe(record: Record, wanted: str) -> bool:
     """Return whether ``wanted`` is the record's recipe name, its label, its hash, ``name-hash``, or ``name[field]``.
 
-    The last names the fields that were changed, whatever their values.
+    The last gives the fields that were changed, whatever their values.
     """
     name, digest = record.recipe_name, record.recipe_hash
     fields = f"{name}[{','.join(sorted(changed_fields(record) or {}))}]"
@@ -92,7 +92,7 @@ def choose(records: Sequence[Record], *, recipe: str | None, split: str | None) 
     """Keep the records of the wanted recipe and split; maps made by others pass, ensembles where their cells do.
 
     Raises:
-        BenchError: Nothing is left; the message lists what there is.
+        BenchError: Nothing is left; the message lists the available ones.
     """
     kept = list(records)
     for option, wanted, match, label in (
@@ -117,12 +117,12 @@ def require_one(
     """Refuse records that disagree.
 
     Raises:
-        BenchError: Two labels or more; the message names them and the option that chooses.
+        BenchError: Two labels or more; the message gives them and the option to choose one.
     """
     labels = sorted({label(r) for r in records if not is_foreign(r)})
     if len(labels) > 1:
         shown = " and ".join(labels) if len(labels) == 2 else ", ".join(labels)
-        hint = ", or tell them apart in a column with --settings" if option == "--recipe" else ""
+        hint = ", or show them in a column with --settings" if option == "--recipe" else ""
         raise BenchError(
             f"{dataset}: records of {len(labels)} {what} cannot share a table: {shown}; "
             f"choose one with {option} {labels[0]!r}{hint}"
@@ -137,12 +137,12 @@ def check_comparable(
     Args:
         records: Of the table.
         dataset: Test set.
-        protocol: Whose scores.
-        by_recipe: Several recipes may share the table, told apart by their settings.
+        protocol: Scoring protocol.
+        by_recipe: Several recipes may share the table, distinguished by their settings.
     Returns:
         The row of each record, by cell.
     Raises:
-        BenchError: They differ in split, recipe, protocol version or test images, or one cell is there twice.
+        BenchError: They differ in split, recipe, protocol version or test images, or one cell occurs twice.
     """
     require_one(records, split_label, what="splits", option="--split", dataset=dataset)
     if not by_recipe:
@@ -183,7 +183,7 @@ def _check_images(records: Sequence[Record], dataset: str) -> None:
 
 
 def newest(records: Sequence[Record]) -> tuple[list[Record], dict[str, list[str]]]:
-    """Keep the newest of our records that differ in nothing but the code that made them; foreign ones all stay.
+    """Keep the newest of our records that differ only in the code that made them; external ones all stay.
 
     Returns:
         The records kept, in order, and by model the cells left out.
@@ -217,7 +217,7 @@ def _check_twice(records: Sequence[Record], keys: Mapping[str, RowKey], dataset:
 
 
 def group_studies(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
-    """Group records by (split label, recipe label): what may stand in one table; maps by others join every group."""
+    """Group records by (split label, recipe label): what may share a table; external maps join every group."""
     foreign = [r for r in records if is_foreign(r)]
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from benchmark.errors import BenchError
-from benchmark.metrics.aggregate import MISS_BELOW
+from benchmark.metrics.aggregate import MISS_BELOW, worst_first
 from benchmark.report.sheets.escape import label
 from benchmark.report.sheets.listing import Field, listing
 from benchmark.report.sheets.sheet import Sheet
@@ -58,7 +58,8 @@ def _build(found: Sequence[ImageRows], k: int) -> Sheet:
 def _lines(one: ImageRows, k: int) -> list[dict[str, Any]]:
     if one.images is None:
         return []
-    ordered = one.images.reset_index().sort_values(["dice", "id"], kind="stable").head(k)
+    by_id = one.images.reset_index().sort_values("id", kind="stable")
+    ordered = by_id.iloc[worst_first(by_id["dice"])[:k]]
     facts, row = one.table.facts, one.row
     return [
         {

@@ -120,7 +120,7 @@ def test_names_in_papers_are_understood_and_papers_stay_apart(root: Path) -> Non
 
 def test_no_number_to_set_beside_is_refused_in_one_line(make_results: Callable[..., Path], tmp_path: Path) -> None:
     root = make_results({"mynet": 0.7}, sets={"phantom": 10})
-    with pytest.raises(BenchError, match="no printed number") as caught:
+    with pytest.raises(BenchError, match="no published number") as caught:
         _sheets(root, _rows(tmp_path, "Kvasir,PraNet,0.8,0.7,T,pranet,pranet,no,mine,40"))
     assert "\n" not in str(caught.value)
 
