@@ -49,7 +49,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         (["run", "--datasets", "polyp", "--data-root", "nowhere"], ["nowhere", "does not exist"]),
         (["run", "--datasets", "kvasir", "--data-root", "."], ["kvasir", "datasets.simula.no", "--allow-missing"]),
         (["run", "--datasets", "phantom", "--split", "papr"], ["paper"]),
-        (["run", "--datasets", "phantom", "--device", "tpu"], ["--device tpu"]),
+        (["run", "--datasets", "phantom", "--recipe", "smoke", "--device", "tpu"], ["--device tpu"]),
         (["run", "--models", "", "--datasets", "phantom"], ["nothing to run"]),
         (["run", "--datasets", "phantom", "--device", "cpu:3", "--models", "unet"], ["--device cpu:3"]),
         (["run", "--datasets", "phantom", "--set", "name=../../evil"], ["name"]),

@@ -13,7 +13,7 @@ from harness import TINY, Bench
 from benchmark.cli.tree import command_tree, leaves
 from benchmark.store.layout import ResultsLayout
 
-NO_JSON = {"bench ui": "prints an address"}
+NO_JSON = {"bench ui": "prints an address", "bench serve": "prints an address"}
 
 
 def completions(bench: Bench, line: str) -> list[str]:
@@ -31,7 +31,7 @@ def completions(bench: Bench, line: str) -> list[str]:
         ("bench run --datasets phantom-e", ["phantom-etis", "phantom-endoscene"]),
         ("bench data check kva", ["kvasir", "kvasir-sessile"]),
         ("bench ablate --recipe s", ["smoke"]),
-        ("bench tables --protocol ha", ["half"]),
+        ("bench tables --protocol ha", ["half", "half-mean", "half-pixels"]),
         ("bench data split pap", ["paper", "paper-skin"]),
         ("bench doc", ["doctor"]),
         ("bench run --data", ["--datasets", "--data-root"]),
