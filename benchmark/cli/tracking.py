@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,9 @@ from benchmark.cli.app import RESULTS, app, names
 from benchmark.cli.options import CELL_HELP, Json, LogCheckpoints, Results
 from benchmark.cli.printing import print_json, say, tell
 from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    from benchmark.store.layout import ResultsLayout
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -21,12 +24,16 @@ def track(
     log_checkpoints: LogCheckpoints = False,
     register: Annotated[str | None, typer.Option(help="Register the best checkpoint of --run under this name.")] = None,
     run: Annotated[str | None, typer.Option(help=CELL_HELP)] = None,
+    to: Annotated[
+        Literal["mlflow", "tensorboard", "wandb"], typer.Option(help="Where to; the last two are extras.")
+    ] = "mlflow",
     as_json: Json = False,
 ) -> None:
     """Bring MLflow up to date with the records: what it missed while the server was down, or everything.
 
     Writes to RESULTS/mlflow.db, or to the server in MLFLOW_TRACKING_URI. The records are authoritative: whatever is
-    lost in MLflow is restored by --rebuild.
+    lost in MLflow is restored by --rebuild. --to writes history, scores and settings to RESULTS/tensorboard, or through
+    Weights & Biases (its own settings, such as WANDB_MODE=offline, say where to).
 
     Example: bench track --register polyp-unet --run unet/quick
     """
@@ -40,6 +47,11 @@ def track(
     if (register is None) != (run is None):
         raise BenchError("--register NAME and --run CELL go together: give the cell and the name to register")
     layout = ResultsLayout(results)
+    if to != "mlflow":
+        if register is not None or log_checkpoints:
+            raise BenchError(f"--to {to}: takes no checkpoints; --register and --log-checkpoints are for MLflow")
+        _write_elsewhere(layout, to, rebuild=rebuild, as_json=as_json)
+        return
     record = find_record(io.read_records(results), run) if run is not None else None
     mirror, counts = update_mirror(layout, rebuild=rebuild, checkpoints=log_checkpoints)
     facts: dict[str, object] = {"written": counts.written, "kept": counts.kept, "where": place_of(layout).shown}
@@ -52,6 +64,20 @@ def track(
     print(f"{counts.written} runs written, {counts.kept} already up to date: {facts['where']}")
     if "version" in facts:
         print(f"registered models:/{register}/{facts['version']}")
+
+
+def _write_elsewhere(
+    layout: ResultsLayout, place: Literal["tensorboard", "wandb"], *, rebuild: bool, as_json: bool
+) -> None:
+    from benchmark.store import io
+    from benchmark.tracking.elsewhere import write_elsewhere
+
+    counts = write_elsewhere(layout, io.read_records(layout.root), place, rebuild=rebuild)
+    where = str(layout.root / place)
+    if as_json:
+        print_json({"written": counts.written, "kept": counts.kept, "where": where})
+    else:
+        print(f"{counts.written} runs written, {counts.kept} already up to date: {where}")
 
 
 @app.command(rich_help_panel=RESULTS)

@@ -192,6 +192,11 @@ def metrics(layout: ResultsLayout, record: Record) -> list[Metric]:
     return [*final, *epochs, *system]
 
 
+def history_rows(layout: ResultsLayout, record: Record) -> Iterator[dict[str, float]]:
+    """Yield the rows of a cell's history: ``epoch`` and the values that are there."""
+    return _rows(layout.cell(record.cell).history)
+
+
 def _num_epochs(history: Path) -> int:
     return sum(1 for _ in _rows(history))
 
