@@ -1,4 +1,4 @@
-"""Finished cells in TensorBoard or Weights & Biases, written from the records as MLflow's mirror is; both are extras."""
+"""Finished cells in TensorBoard or Weights & Biases, written from the records like MLflow's runs; both are extras."""
 
 from __future__ import annotations
 
