@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchError
-from benchmark.prediction.sources import IMAGES, read_upright
+from benchmark.prediction.sources import IMAGES, MAX_PREDICTED, read_upright
 from benchmark.serve import dicom_read
 
 Pixels = NDArray[np.uint8]
@@ -23,6 +24,8 @@ MAX_UPLOAD_MB = 200
 MAX_FRAMES = 300
 """Frames of a video, DICOM object or zip that are predicted; of a longer video every k-th, of the others the first."""
 MAX_UNPACKED_MB = 500
+MAX_SECONDS = 600
+"""For all pictures of one upload, the networks' time included."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,25 @@ class Upload:
     note: str = ""
 
     def frames(self) -> Iterator[Frame]:
-        """Its pictures, one after the other; nothing is decoded ahead."""
+        """Its pictures, one after the other; nothing is decoded ahead.
+
+        Raises:
+            BenchError: A picture cannot be decoded, is larger than is predicted, or time is up.
+        """
+        end = time.monotonic() + MAX_SECONDS
+        for frame in self._decoded():
+            if frame.image is not None and frame.image.shape[0] * frame.image.shape[1] > MAX_PREDICTED:
+                size = f"{frame.image.shape[1]} x {frame.image.shape[0]} px"
+                raise BenchError(
+                    f"{frame.name}: {size}, more than the {MAX_PREDICTED // 10**6} million that are predicted"
+                )
+            yield frame
+            if time.monotonic() > end:
+                raise BenchError(
+                    f"stopped after {MAX_SECONDS} s, at {frame.name or 'this picture'}; send a shorter file"
+                )
+
+    def _decoded(self) -> Iterator[Frame]:
         if self.kind == "picture":
             yield Frame(0, "", read_upright(self.path))
         elif self.kind == "dicom":
