@@ -30,3 +30,23 @@ def test_where_training_takes_the_validation_images_too_all_of_them_count(shared
         plan(shared_cache, select="last_all", max_train_images=10).leaks
         == plan(shared_cache, max_train_images=None, max_val_images=None).leaks
     )
+
+
+def test_weights_of_an_encoder_that_is_an_option_are_part_of_the_hash(shared_cache: Path, tmp_path: Path) -> None:
+    """BSANet takes two files of --weights-dir with ResNeXt-50's first layers, one without."""
+    (tmp_path / "bsanet.pth").write_bytes(b"swin")
+    encoder = tmp_path / "resnext50_32x4d.safetensors"
+
+    def cell(**overrides: object) -> str:
+        request = Request(
+            models=("bsanet",), datasets=("phantom-kvasir",), recipe="smoke", weights_dir=tmp_path,
+            overrides={"pretrained": True, **overrides}, cache_dir=shared_cache,
+        )  # fmt: skip
+        return plan_study(request).cells[0].id
+
+    found = []
+    for content in (b"one", b"two"):
+        encoder.write_bytes(content)
+        found.append((cell(), cell(model_options={"encoder": "resnext50_32x4d"})))
+    (plain, first), (same, second) = found
+    assert plain == same and first != second and plain not in (first, second)
