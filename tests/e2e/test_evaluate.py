@@ -340,6 +340,10 @@ def test_weights_anywhere_in_a_file_are_found_or_named(bench: Bench, tmp_path: P
     records = [json.loads(p.read_text()) for p in (tmp_path / "results" / "runs").rglob("run.json")]
     assert len(records) == 6, "another place in one file is another record"
     assert {r["pretrained"].get("key") for r in records} == {None, "averaged.shadow"}
+    score("raw.pt", "--name", "Mine")
+    table = bench("tables").stdout
+    assert "Left out" not in table and "Mine" in table
+    assert all(words in table for words in ("raw.pt", "ema.pt", "averaged.shadow", "t.")), "each is a row of its own"
     wrong = bench(*fixed, "--checkpoint", "both.ckpt", "--key", "model_ema", code=2).stderr.splitlines()[-1]
     assert "no 'model_ema' in it (--key); at 'model_ema' it holds state_dict, averaged, epoch" in wrong
 
