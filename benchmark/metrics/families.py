@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.metrics.calibration import BAND_SHARE, NUM_BINS, calibration_counts, calibration_figures
 from benchmark.metrics.engine import score
-from benchmark.metrics.lesions import MIN_IOU, check_overlap, lesion_counts, lesion_figures
+from benchmark.metrics.lesions import LEAST_SHARE, MIN_IOU, check_overlap, lesion_counts, lesion_figures
 from benchmark.metrics.levels import Levels, Mask
 from benchmark.metrics.measures import BOUNDARY, CALIBRATION, LESIONS, PRECISION, Measure
 from benchmark.metrics.protocol import Protocol
@@ -60,12 +60,14 @@ def lesions(min_iou: float = MIN_IOU) -> Family:
     check_overlap(min_iou)
     rule = (
         "Maps are cut at p >= 0.5 as they are, not stretched, whatever the protocol. Lesions and the map's parts are "
-        f"8-connected; a part finds a lesion at IoU >= {min_iou:g}, one to one, other parts are false. Image FPR: "
-        "share of the images without a polyp in which any pixel is called"
+        f"8-connected, from {LEAST_SHARE:.2%} of the image on; a part finds a lesion at IoU >= {min_iou:g}, one to one, "
+        "other parts are false. Image FPR: share of the images without a polyp with a false part"
     )
     of_image = partial(lesion_counts, min_iou=min_iou)
     counted = (("num_negative", "No polyp"), ("num_lesions", "Lesions"))
-    return Family("lesions", "Lesions", LESIONS, rule, _code(1, min_iou), of_image, lesion_figures, counted)
+    return Family(
+        "lesions", "Lesions", LESIONS, rule, _code(1, min_iou, LEAST_SHARE), of_image, lesion_figures, counted
+    )
 
 
 def calibration() -> Family:

@@ -14,13 +14,18 @@ from benchmark.metrics.levels import Levels, Mask, check_mask
 MIN_IOU: Final = 0.5
 """A part of the map finds a lesion from this overlap on, unless told otherwise."""
 
+LEAST_SHARE: Final = 1e-4
+"""Parts below this share of the image are specks, no lesions and no alarms: 1 px beside outlines in JPEG masks."""
+
 _EIGHT: Final = np.ones((3, 3), int)
 
 
 def count_lesions(pred: NDArray[np.bool_], mask: NDArray[np.bool_], *, min_iou: float = MIN_IOU) -> dict[str, int]:
     """Match the parts of a binarised map to lesions, one to one.
 
-    Lesions and parts are 8-connected components, however small. A part finds a lesion where their IoU is at least
+    Lesions and parts are 8-connected components of at least ``LEAST_SHARE`` of the image, in the mask as in the map:
+    12 of the 132 components in the masks of Kvasir's 100 test images are single pixels beside an outline, left there by
+    JPEG; the smallest lesion has 637 px. A part finds a lesion where their IoU is at least
     ``min_iou``; pairs are taken from the greatest IoU down, and no part or lesion twice. A part without a lesion is
     false; two parts on one lesion are one found lesion and one false part.
 
@@ -33,15 +38,13 @@ def count_lesions(pred: NDArray[np.bool_], mask: NDArray[np.bool_], *, min_iou: 
     Raises:
         BenchError: An input is not a boolean (H, W) array, the shapes differ, or ``min_iou`` is out of range.
     """
-    from scipy.ndimage import label
-
     pred = check_mask(pred)
     mask = check_mask(mask, pred.shape)
     check_overlap(min_iou)
-    lesions, num_lesions = label(mask, structure=_EIGHT)
-    parts, num_parts = label(pred, structure=_EIGHT)
-    found = len(_matched(lesions, parts, min_iou)) if num_lesions and num_parts else 0
-    return {"num_lesions": int(num_lesions), "num_found": found, "num_parts": int(num_parts)}
+    (lesions, lesion_px), (parts, part_px) = _parts_of(mask), _parts_of(pred)
+    num_lesions, num_parts = (int(np.count_nonzero(sizes)) for sizes in (lesion_px, part_px))
+    found = len(_matched(lesions, parts, lesion_px, part_px, min_iou)) if num_lesions and num_parts else 0
+    return {"num_lesions": num_lesions, "num_found": found, "num_parts": num_parts}
 
 
 def check_overlap(min_iou: float) -> None:
@@ -85,13 +88,31 @@ def _share(part: float, whole: float) -> float | None:
     return float(part) / float(whole) if whole else None
 
 
-def _matched(lesions: NDArray[np.int32], parts: NDArray[np.int32], min_iou: float) -> dict[int, int]:
+def _parts_of(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the number of each pixel's component, and the components' sizes by number; 0 for background and specks."""
+    from scipy.ndimage import label
+
+    numbers, _ = label(mask, structure=_EIGHT)
+    sizes = np.bincount(numbers.ravel())
+    sizes[0] = 0
+    sizes[sizes < LEAST_SHARE * mask.size] = 0
+    return numbers, sizes
+
+
+def _matched(
+    lesions: NDArray[np.int32],
+    parts: NDArray[np.int32],
+    lesion_px: NDArray[np.int64],
+    part_px: NDArray[np.int64],
+    min_iou: float,
+) -> dict[int, int]:
     """Return the part that finds each lesion found, in order of their IoU, greatest first; equal ones by number."""
-    lesion_px, part_px = np.bincount(lesions.ravel()), np.bincount(parts.ravel())
     both = np.flatnonzero(lesions.astype(bool) & parts.astype(bool))
     codes = lesions.flat[both].astype(np.int64) * len(part_px) + parts.flat[both]
     codes, shared = np.unique(codes, return_counts=True)
     pairs = np.stack(np.divmod(codes, len(part_px)))
+    kept = (lesion_px[pairs[0]] > 0) & (part_px[pairs[1]] > 0)
+    pairs, shared = pairs[:, kept], shared[kept]
     iou = shared / (lesion_px[pairs[0]] + part_px[pairs[1]] - shared)
     taken: dict[int, int] = {}
     for i in np.argsort(-iou, kind="stable")[: np.count_nonzero(iou >= min_iou)]:
