@@ -111,7 +111,7 @@ def structure_loss(logits: Tensor, mask: Tensor, *, legacy_bce: bool = False, we
         mask: Ground truth in [0, 1], (B, 1, H, W).
         legacy_bce: Average the BCE before weighting, as the released training code does: the weights then
             cancel, and the term is the plain mean over batch and pixels.
-        weight: ``edge_weight(mask)``, if it is at hand already.
+        weight: ``edge_weight(mask)``, if already computed.
     Returns:
         Scalar >= 0, unitless.
     Raises:

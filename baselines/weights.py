@@ -45,7 +45,7 @@ def read_state_dict(
         path: Local file.
         key: Where in the file the state dict is, parts separated by dots (``ema.model``); None: under one of
             ``WRAPPERS`` or bare.
-        say: Told in one line of other weights in the file, such as averaged ones (EMA).
+        say: Receives one line on other weights in the file, such as averaged ones (EMA).
     Returns:
         Key -> tensor, on the CPU, in the file's order.
     Raises:
@@ -93,7 +93,7 @@ def load_checkpoint(
         path: Local file, see ``read_state_dict``.
         key: Where in the file the state dict is; see ``read_state_dict``.
         strip_prefix: Take the keys that begin so, without it, and leave the others; None: found where it is plain.
-        say: Told in one line each of what was forgiven.
+        say: Receives one line per tolerated deviation.
     Returns:
         Name and sha256 of the file.
     Raises:

@@ -101,7 +101,7 @@ class ARM(nn.Module):
         return torch.cat((chosen, uniform), dim=1)
 
     def refine(self, fine: Tensor, decoded: Tensor, coarse: Tensor) -> Tensor:
-        """Subdivide twice: double the map, predict its most uncertain points anew. Returns (B, 1, H, W)."""
+        """Subdivide twice: double the map, predict its most uncertain points again. Returns (B, 1, H, W)."""
         logits = coarse
         for _ in range(2):
             logits = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)

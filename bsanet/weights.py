@@ -125,7 +125,7 @@ def load_checkpoint(
         path: Local file.
         key: Where in the file the state dict is, parts separated by dots.
         strip_prefix: Take the keys that begin so, without it; None: a wrapper's name before every key is taken off.
-        say: Told what was taken off.
+        say: Receives a line on what was stripped.
     Raises:
         ValueError: If the file cannot be read, belongs to another variant, or its shapes differ.
     """

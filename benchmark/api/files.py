@@ -184,7 +184,7 @@ def export(
 
 
 def import_export(source: str | Path, results: str | Path = "results") -> Imported:
-    """Check somebody's export and bring its cells into a results folder, as ``bench import`` does.
+    """Check an export and add its cells to a results folder, as ``bench import`` does.
 
     Raises:
         BenchError: What is wrong with it, in one line.

@@ -1,4 +1,4 @@
-"""Score what is there already: maps by others, released checkpoints, finished cells on corrupted images."""
+"""Score existing results: external maps, released checkpoints, finished cells on corrupted images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def evaluate_maps(
     quiet: bool = True,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Score maps that others made, as ``bench evaluate --predictions`` does; they become a record.
+    """Score maps of other methods, as ``bench evaluate --predictions`` does; they become a record.
 
     Args:
         predictions: Folder of maps, one per image, or nested by dataset.
@@ -111,7 +111,7 @@ def robust(
     Returns:
         Summaries, tables and the files written.
     Raises:
-        BenchError: A mistake, told before anything is measured; or weights or images that cannot be used.
+        BenchError: A user error, raised before anything is measured; or weights or images that cannot be used.
     """
     from benchmark.robustness.cells import Asked
     from benchmark.robustness.study import robustness

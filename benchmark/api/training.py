@@ -45,7 +45,7 @@ def run(
     Returns:
         One record per cell, in the study's order; a cell that failed has ``status`` and ``error``.
     Raises:
-        BenchError: A mistake, told before anything is trained.
+        BenchError: A user error, raised before anything is trained.
     """
     from benchmark.execution.study import check_study, fold_requests, train_study, try_study
     from benchmark.study import plan

@@ -53,7 +53,7 @@ def _rank_rows(gap, x0, rank_of, rank):  # type: ignore[no-untyped-def]
 
     The parabola of column a is (x - a)^2 + gap^2 = x^2 - 2 a x + top, top = gap^2 + a^2. Column q > a wins
     from x = ceil((top_q - top_a) / (2 (q - a))) on; a double's quotient of such integers never rounds across
-    an integer. Foreground pixels with foreground on both sides are nobody else's nearest and are left out.
+    an integer. Foreground pixels with foreground on both sides are nearest to no other pixel and are omitted.
     """
     height, width, columns = rank.shape[0], rank.shape[1], gap.shape[1]
     last = len(rank_of) - 1

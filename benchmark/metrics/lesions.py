@@ -12,7 +12,7 @@ from benchmark.errors import BenchError
 from benchmark.metrics.levels import Levels, Mask, check_mask
 
 MIN_IOU: Final = 0.5
-"""A part of the map finds a lesion from this overlap on, unless told otherwise."""
+"""Default overlap from which a part of the map detects a lesion."""
 
 LEAST_SHARE: Final = 1e-4
 """Parts below this share of the image are specks, no lesions and no alarms: 1 px beside outlines in JPEG masks."""

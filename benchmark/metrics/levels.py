@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 
 
 def quantise(prob: NDArray, rule: str = "round") -> Levels:
-    """Return a map as 8-bit levels; 8-bit maps stay as they are.
+    """Return a map as 8-bit levels; 8-bit maps are unchanged.
 
     Args:
         prob: (H, W), uint8 in 0..255, or float in [0, 1], or boolean.
@@ -78,7 +78,7 @@ def resize_mask(mask: Mask, size_px: int) -> Mask:
 
 
 def stretch_to_8bit(levels: Levels) -> Levels:
-    """Stretch a map to its own [0, 255] and round; a constant map stays as it is."""
+    """Stretch a map to its own [0, 255] and round; a constant map is unchanged."""
     low, high = int(levels.min()), int(levels.max())
     if low == high:
         return levels
@@ -107,7 +107,7 @@ class LevelTable:
 def level_table(low: int, high: int, protocol: Protocol) -> LevelTable:
     """Return the table for a map whose levels run from ``low`` to ``high``."""
     if not protocol.stretch or low == high:
-        low, high = 0, 255  # both leave the values as they are
+        low, high = 0, 255  # both leave the values unchanged
     return _level_table(low, high, protocol.variant)
 
 

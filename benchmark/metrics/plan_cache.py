@@ -32,7 +32,7 @@ def mask_digest(mask: Mask) -> bytes:
 class PlanCache:
     """Plans of masks in a directory, one file each (about two bytes per pixel), by the mask's hash.
 
-    Safe for several processes: files appear whole or not at all, and a damaged one is made anew. When the
+    Safe for several processes: files appear complete or not at all, and a damaged one is rebuilt. When the
     directory outgrows its bound, the files unused for longest go first.
 
     Args:

@@ -51,14 +51,14 @@ class Protocol:
         name: Short name, as on the command line and in tables. Not hashed.
         description: One paragraph in words. Not hashed.
         quantise: How a float map in [0, 1] becomes 8-bit: "round": round(255 p), half to even; "truncate":
-            floor(255 p), as a plain cast does. 8-bit maps stay as they are.
+            floor(255 p), as a plain cast does. 8-bit maps are unchanged.
         resize: "native": maps have the mask's own size, any other size is refused. "square": maps and
             masks are resized to ``size_px`` x ``size_px`` first (Pillow, bilinear, antialiased when
             shrinking, on 8-bit values; the resized mask is foreground from 128 on).
         size_px: Side in pixels for "square"; 0 for "native".
         postprocess: "minmax": stretch the map to its own [0, 1] and round to 8 bit once more before
             anything else, as PraNet's test script does before it writes its maps.
-        stretch: Per-image min-max stretch inside the scoring (a constant map stays as it is).
+        stretch: Per-image min-max stretch inside the scoring (a constant map is unchanged).
         mask_threshold: A grey mask's pixel is foreground above this value (0..255). Applied where masks
             are decoded; the functions here take masks that are boolean already.
         thresholds: "all": the 256 levels k = 255..0, a pixel is foreground from its level on. Or a tuple
@@ -66,7 +66,7 @@ class Protocol:
         compare: ">" or ">=": how a pixel passes 0.5 (columns ``*_half``) and explicit thresholds.
         variant: "pysod": floor(255 p) >= k. "matlab": p >= the list 1:-1/255:0, whose rounding makes 14
             levels fail their own threshold; stretch by multiplication; centroid rounded half away from 0.
-        zero_tp: An image without a true positive: "formula" (each ratio as it is, 0/0 = 0), "zero"
+        zero_tp: An image without a true positive: "formula" (each ratio by its formula, 0/0 = 0), "zero"
             (specificity 0 too), "one" (the count is replaced by 1 before every ratio).
         iou: "foreground", or "mean" of foreground and background IoU.
         dice: "foreground", or "mean" of foreground and background Dice.

@@ -1,6 +1,6 @@
 """The reference engine: py_sod_metrics, with its traps taken out of the way.
 
-It silently empties a mask that is not 0..255 and gives NaN for S if the mask's centroid lies in the last row or
+It silently empties a mask that is not 0..255 and gives NaN for S if the mask's centroid is in the last row or
 column; both are handled here. Everything else is the package's own arithmetic.
 """
 

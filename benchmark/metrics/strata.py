@@ -58,5 +58,5 @@ def count_components(mask: Mask) -> int:
 
 
 def touches_border(mask: Mask) -> bool:
-    """Tell whether a foreground pixel lies in the first or last row or column."""
+    """Return whether a foreground pixel is in the first or last row or column."""
     return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())

@@ -30,7 +30,7 @@ class Asked:
         models: Ids of the loaded networks to use, at least one.
         threshold: A pixel is polyp where its probability is above.
         flips: Also predict mirror images, for their disagreement.
-        denoise: Front end in front of the networks; "none" leaves the picture as it is.
+        denoise: Front end in front of the networks; "none" leaves the picture unchanged.
         picture: Whether the picture itself is sent back, for browsers that cannot decode the file.
     """
 

@@ -29,7 +29,7 @@ from benchmark.serve.turns import BusyError, Turns
 
 HERE = Path(__file__).parent
 MAX_OPEN = 8
-"""Uploads that may be in hand at once."""
+"""Maximum number of simultaneous uploads."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Served:
         models: Loaded networks by id.
         facts: What is known of each, by id.
         turns: Gives the networks to one picture at a time.
-        open: Uploads in hand.
+        open: Number of uploads in progress.
     """
 
     models: Mapping[str, LoadedModel]

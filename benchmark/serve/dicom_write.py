@@ -67,7 +67,7 @@ def dicom_objects(image: Pixels, mask: Pixels, stated: Stated, *, source: Any | 
 
 
 def _secondary_capture(image: Pixels, source: Any | None) -> Any:
-    """The picture as an object of its own: in the study of ``source``, or in a new one that names nobody."""
+    """Return the picture as a separate object: in the study of ``source``, or in a new anonymous one."""
     from highdicom import UID
     from highdicom.sc import SCImage
 

@@ -28,7 +28,7 @@ def load_cells(runs: list[str], *, model: str | None, results: Path, device: str
     """Load the best weights of cells.
 
     Raises:
-        BenchError: A cell is not found, stands there twice, or holds no weights.
+        BenchError: A cell is not found, occurs twice, or has no weights.
     """
     from benchmark.prediction.network import cell_of
     from benchmark.store import io

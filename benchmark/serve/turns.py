@@ -42,5 +42,5 @@ class Turns:
             self._count -= 1
 
     def close(self) -> None:
-        """Let the picture in hand end; what is in line is dropped."""
+        """Finish the current picture; queued ones are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -53,7 +53,7 @@ def _colour_jitter(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor,
 def _enhance(images: Tensor, masks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
     on = draws.uniform(3) < 0.5
     drawn = torch.tensor([_between(row, *ENHANCE) for row in draws.uniform(3)]).view_as(on)
-    factors = torch.where(on, drawn, 1.0).tolist()  # a factor of 1 leaves the image as it is
+    factors = torch.where(on, drawn, 1.0).tolist()  # a factor of 1 leaves the image unchanged
     return _in_random_order(images, [TF.adjust_contrast, TF.adjust_sharpness, TF.adjust_brightness], factors, draws), (
         masks
     )

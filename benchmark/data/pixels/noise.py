@@ -16,7 +16,7 @@ _SEEDS = 2**31
 def draw_noise(images: Tensor, names: Sequence[str], draws: Draws, *, share: float = 0.5) -> Tensor:
     """Corrupt a share of the images, each by one of the corruptions at a severity from 1 to 5.
 
-    An image that the corruption drawn does not apply to (colour or grey) stays as it is.
+    An image to which the drawn corruption does not apply (colour or grey) is unchanged.
 
     Args:
         images: (B, S, S, 3) uint8 at network size, on the CPU.
@@ -24,7 +24,7 @@ def draw_noise(images: Tensor, names: Sequence[str], draws: Draws, *, share: flo
         share: Probability that an image gets noise.
         draws: Random numbers; which image gets what depends on nothing else.
     Returns:
-        (B, S, S, 3) uint8; the images given stay as they are.
+        (B, S, S, 3) uint8; the inputs are unchanged.
     """
     chosen = [get_corruption(name) for name in names]
     coins, which = draws.uniform() < share, draws.integers(len(chosen))

@@ -22,7 +22,7 @@ class Pixels(Protocol):
 
 @dataclass
 class Subset:
-    """Some rows of a pixel cache, with the ids of their images where somebody asks for them."""
+    """Some rows of a pixel cache, with the ids of their images on request."""
 
     pixels: Pixels
     rows: np.ndarray

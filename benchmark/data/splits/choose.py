@@ -36,8 +36,8 @@ def make_split(
             ClinicDB train whatever is tested.
         root: Data root; None takes BENCH_DATA_ROOT.
         seed: Decides every random choice.
-        allow_missing: Go on without absent datasets, and under published lists with incomplete ones as they are.
-            A split drawn at random takes an incomplete dataset as it is and notes it in ``partial``.
+        allow_missing: Continue without absent datasets, and with incomplete ones under published lists.
+            A random split uses an incomplete dataset and notes it in ``partial``.
         cache_dir: Where phantom images are written; None for the user's cache folder.
         listing: How a dataset becomes items.
     Raises:

@@ -103,7 +103,7 @@ def load_split(
 
 
 def parse_split(path: Path) -> dict[str, Any]:
-    """Read a split file as it is: rows of dataset, id and content hash under ``train``, ``val`` and each test set.
+    """Read a split file unchecked: rows of dataset, id and content hash under ``train``, ``val`` and each test set.
 
     Raises:
         BenchError: It cannot be read, or is no split file.

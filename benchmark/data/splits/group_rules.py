@@ -19,7 +19,7 @@ GROUPED = frozenset({"kvasir", "clinicdb", "colondb", "cvc300", "endoscene", "et
 def grouped(plan: Draft, names: list[str]) -> None:
     """As ``paper``, but sequences and duplicates stay on one side.
 
-    CVC-ColonDB's sequences are not published, so it is not divided: it tests wholly, and CVC-300, which lies in it,
+    CVC-ColonDB's sequences are not published, so it is not divided: all of it tests, and CVC-300, a part of it,
     with it.
     """
     found = _merge_by_audit(plan, {name: plan.items(name) for name in names})

@@ -53,7 +53,7 @@ def read_signatures(
     """Return the signatures of image files; a content that was decoded once is not decoded again.
 
     Args:
-        paths: Image files; one may stand there twice.
+        paths: Image files; one may occur twice.
         cache_dir: Where signatures are kept; None for the user's cache folder. Its loss or damage costs time only.
         progress: Called with files done and in all.
     Raises:

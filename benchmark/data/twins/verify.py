@@ -51,7 +51,7 @@ def verify(thumbs: NDArray[np.uint8], candidate: Candidate) -> Match:
 
 
 def _turned(window: Window, flip: tuple[bool, bool]) -> Window:
-    """The window as it lies in the mirrored picture."""
+    """Return the window in the mirrored picture."""
     top, bottom, left, right = window
     if flip[0]:
         left, right = 1 - right, 1 - left
@@ -64,7 +64,7 @@ def detail(grey: NDArray[np.uint8]) -> tuple[Floats, Mask]:
     """Return a picture without its light, each neighbourhood scaled to equal contrast, and where it shows anything.
 
     The black frame that all pictures of one endoscope share, and its overlay's neighbourhood, are left out: they
-    would make strangers agree.
+    would make unrelated pictures agree.
     """
     from scipy.ndimage import binary_erosion, gaussian_filter
 

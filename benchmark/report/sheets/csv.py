@@ -33,6 +33,6 @@ def _csv_value(value: Any) -> Any:
 
 
 def as_text(text: str) -> str:
-    """Return one line, with an apostrophe before what a spreadsheet would run: names come from strangers."""
+    """Return one line, with an apostrophe before what a spreadsheet would execute: names may be untrusted."""
     text = escape.one_line(text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) and not _NUMBER.fullmatch(text) else text

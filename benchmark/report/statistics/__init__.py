@@ -1,1 +1,1 @@
-"""How sure a mean is: intervals, paired comparisons, ranks, parts of variance."""
+"""Uncertainty of means: intervals, paired comparisons, ranks, components of variance."""

@@ -71,7 +71,7 @@ def paired_comparisons(blocks: Sequence[Block], *, reference: str) -> pd.DataFra
 
 
 def honest(found: Estimates, fit: Fit, word: str, *, against: int | None = None) -> Estimates:
-    """Return the estimates without what the design cannot carry: intervals of few groups, tests of few seeds."""
+    """Return the estimates that the design supports: no intervals of few groups, no tests of few seeds."""
     reason = not_estimable(fit.sizes, word)
     moved = fit.trained if against is None else fit.trained | fit.trained[against]
     untested = moved & (fit.num_seeds < MIN_SEEDS)

@@ -1,4 +1,4 @@
-"""How much of a mean's variance the choice of images is, where images come in groups."""
+"""Variance of a mean due to the choice of images, where images come in groups."""
 
 from __future__ import annotations
 

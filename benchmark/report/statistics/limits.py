@@ -1,4 +1,4 @@
-"""What a design can carry: where no interval is given, where nothing is tested, and the words that say so."""
+"""Limits of a design: when no interval is given, when nothing is tested, and the texts for both."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def not_tested(num_seeds: int) -> str:
 
 
 def caution(sizes: Floats, num_seeds: int, word: str = "groups of images") -> str:
-    """Return what to know before leaning on an interval; empty if nothing stands against it."""
+    """Return the caveats of an interval; empty if there are none."""
     notes = []
     reason = not_estimable(sizes, word)
     if reason:

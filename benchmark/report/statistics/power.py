@@ -1,4 +1,4 @@
-"""The smallest difference that a design could have shown."""
+"""The smallest difference that a design can detect."""
 
 from __future__ import annotations
 

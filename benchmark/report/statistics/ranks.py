@@ -1,4 +1,4 @@
-"""Average ranks over test sets, and when they say nothing."""
+"""Average ranks over test sets, and when they are uninformative."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Ranks:
 
     Attributes:
         average: Average rank by model, best first.
-        critical_difference: Two average ranks that differ by less are not told apart.
+        critical_difference: Two average ranks that differ by less are not distinguished.
         friedman_p: p-value of Friedman's test that all models rank alike; NaN for fewer than three models.
-        warning: Why not to lean on it, empty if nothing stands against it.
+        warning: Why it is unreliable; empty if it is reliable.
     """
 
     average: dict[str, float]

@@ -1,4 +1,4 @@
-"""How much of a mean's variance the choice of seeds is: own, pooled over the models of a table, or between the two."""
+"""Variance of a mean due to the choice of seeds: own, pooled over the models of a table, or between the two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of the spread of single scores is the image, how much the seed."""
+"""Components of the variance of single scores: image, seed, remainder."""
 
 from __future__ import annotations
 

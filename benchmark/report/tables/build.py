@@ -1,4 +1,4 @@
-"""One table per test set, in the paper's form. What was not run is a visible blank."""
+"""One table per test set, in the paper's form. Cells that were not run are visible blanks."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def build_tables(
         ci: Print the 95 % interval below each mean.
         significance: Mark what differs from this model (in an ablation: from the full form of the same model); the
             empty text stands for BSANet, None for no marks.
-        settings: Let several recipes share a table, told apart in a column.
+        settings: Let several recipes share a table, shown in a column.
         titles: Printed names by model, instead of the usual ones.
         primary: The measure that is tested, over all test sets together; the others are descriptive.
         signed_rank: Also Wilcoxon's signed-rank test of the primary measure, for these trainings alone.
@@ -245,7 +245,7 @@ def _without_polyp(records: Sequence[Record], dataset: str, protocol: str) -> li
 
 
 def _incomplete(records: Sequence[Record]) -> list[str]:
-    """One note on the datasets of which only a part was at hand, for training as for testing."""
+    """Return a note on the datasets of which only a part was on disk, for training as for testing."""
     parts = {name: what for r in records for name, what in r.partial.items()}
     if not parts:
         return []

@@ -1,4 +1,4 @@
-"""What a caption must state, so that a table can be judged without its author."""
+"""Required content of a caption, so that a table is self-explanatory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Facts:
 
     Attributes:
         n: Images scored. of: Images that the set holds, where fewer were scored.
-        leaked: Leaked test images by kind; older records know the exact copies alone; empty where nobody counted.
+        leaked: Leaked test images by kind; older records count exact copies only; empty if not counted.
         weights: What the networks started from, with names where they differ.
         commit: Of the code that made the records.
         picked: Test sets by whose images checkpoints were picked, with names where they differ; mostly empty.

@@ -1,4 +1,4 @@
-"""Two sets of records side by side: what changed in the configuration, in the numbers, and on which images."""
+"""Two sets of records compared: changes of the configuration, of the numbers, and of single images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmark.report.statistics.model import fit_measures, means
 from benchmark.report.tables.rows import row_title
 from benchmark.store.schema import Record
 
-Key = tuple[str, tuple[str, ...], bool, int]  # model, parts left out, maps by others, seed
+Key = tuple[str, tuple[str, ...], bool, int]  # model, parts left out, external maps, seed
 _CONFIG = (
     "model_options",
     "recipe_name",
@@ -49,13 +49,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Compared:
-    """What changed from A to B.
+    """The changes from A to B.
 
     Attributes:
         config: One entry per changed field and pair of values: ``field``, ``a``, ``b``, ``cells``.
         numbers: One entry per test set, model and measure: ``a``, ``b``, ``difference`` (B less A), ``low``, ``high``,
             ``p_holm`` (of mDSC, where it is tested), ``n`` (images in common), ``seeds``, ``note``.
-        images: The images that moved most in Dice: ``dataset``, ``model``, ``id``, ``a``, ``b``, ``difference``.
+        images: Images with the largest change in Dice: ``dataset``, ``model``, ``id``, ``a``, ``b``, ``difference``.
         only_a, only_b: Cells without a partner.
     """
 
@@ -76,7 +76,7 @@ def compare_results(a: Side, b: Side, *, protocol: str = "pranet", top: int = 10
     Args:
         a: Before. b: After.
         protocol: Whose scores.
-        top: Images to name per model and test set.
+        top: Images to list per model and test set.
     Raises:
         BenchError: A side has no finished cell or several of one model and seed, or none in common.
     """
@@ -224,7 +224,7 @@ def _weighed(pairs: Sequence[_Pair], members: Sequence[int]) -> dict[tuple[int, 
 
 
 def _moved(pair: _Pair, top: int) -> list[dict[str, Any]]:
-    """Name the images that moved most in Dice."""
+    """Return the images with the largest changes in Dice."""
     a, b = (scores[MEASURE_KEYS.index("mDSC")].mean(axis=0) for scores in pair.scores)
     order = sorted(np.flatnonzero(np.abs(b - a) > 0), key=lambda i: (-abs(b[i] - a[i]), pair.ids[i]))[:top]
     return [

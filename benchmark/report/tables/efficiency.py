@@ -1,4 +1,4 @@
-"""What the networks cost, from `bench profile` and from the records: one table per input size and hardware."""
+"""Cost of the networks, from `bench profile` and from the records: one table per input size and hardware."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def efficiency_sheets(
     """Build one table per input size and hardware that was profiled.
 
     A model that has a record but was not profiled there is a row with what its record tells: parameters and time of
-    training. Maps by others cost nothing that we could measure and have no row.
+    training. External maps have no measurable cost and no row.
 
     Args:
         records: Finished cells; those of full models count.

@@ -1,4 +1,4 @@
-"""The smallest difference that each test set could have shown, with the seeds at hand and with more of them."""
+"""The smallest detectable difference on each test set, with the present seeds and with more of them."""
 
 from __future__ import annotations
 

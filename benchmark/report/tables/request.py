@@ -1,4 +1,4 @@
-"""The tables that a request asks for, built from the records of a results folder alone."""
+"""The requested tables, built from the records of a results folder alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Records = Sequence["Record"]
 
 @dataclass(frozen=True, kw_only=True)
 class TableRequest:
-    """What the user asks of `bench tables`; every field is one of its options."""
+    """Request of `bench tables`; every field is one of its options."""
 
     results: Path
     kind: str = "main"
@@ -115,7 +115,7 @@ def _check_options(request: TableRequest) -> None:
 
 
 def build(request: TableRequest) -> list[Printable]:
-    """Build the tables that a request asks for; nothing is written."""
+    """Build the requested tables; nothing is written."""
     from benchmark.report.records.protocols import require_image_means, resolve_protocol
 
     _check_options(request)
@@ -234,7 +234,7 @@ def _worst(request: TableRequest, records: Records) -> list[Printable]:
 
 
 def _efficiency(request: TableRequest, records: Records) -> list[Printable]:
-    """What the networks cost."""
+    """Return the cost of the networks."""
     from benchmark.report.records.select import choose
     from benchmark.report.tables.efficiency import efficiency_sheets, read_profile
 
@@ -244,7 +244,7 @@ def _efficiency(request: TableRequest, records: Records) -> list[Printable]:
 
 
 def _published(request: TableRequest, records: Records) -> list[Printable]:
-    """Our numbers beside those that papers print."""
+    """Compare our numbers with published ones."""
     from benchmark.report.literature.against import against_published
     from benchmark.report.literature.published import published_files, published_folder, read_published
     from benchmark.report.records.set_scores import score_reader

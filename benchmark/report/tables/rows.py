@@ -48,7 +48,7 @@ class Row:
         by_seed: The scores themselves, in the order of ``seeds``.
         std: Standard deviation over the seeds (N - 1); None for one seed.
         n: Images scored; None for a blank row. of: Images that the set holds, where fewer were scored.
-        foreign: The maps or the weights were made by others, or are the mean of several cells'.
+        foreign: The maps or the weights are external, or are the mean of several cells'.
         ensemble: The latter.
         gap: How much less mDSC it has on a part that was left out than on those that trained; None elsewhere.
         of_mean: A fold or a part whose mean with others is a row, too: that one is ranked.
@@ -57,7 +57,7 @@ class Row:
         num_leaked: Leaked test images of every kind; None where not counted. leaked: By kind, where counted.
         cells: The records that the row averages, in the order of ``seeds``.
         clean: The row without leaked test images, where that was asked for.
-        setting: What tells it from other rows of the same model; mostly empty.
+        setting: What distinguishes it from other rows of the same model; often empty.
         fingerprint: Of the images that were scored.
         other_images: They are not the images of the other rows, so the row is not ranked.
     """

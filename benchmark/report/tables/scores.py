@@ -100,7 +100,7 @@ def score_sheet(table: Table) -> Sheet:
 
 
 def _no_spread(table: Table) -> list[str]:
-    """Say why no standard deviation stands there, where one was asked for."""
+    """Return why a requested standard deviation is missing."""
     single = [row.title for row in table.rows if row.n is not None and len(row.seeds) == 1 and not row.foreign]
     if not table.show_std or not single or table.aside:
         return []
@@ -277,7 +277,7 @@ def _clean_columns(table: Table, row: Row) -> dict[str, Any]:
 
 
 def _uncertain(table: Table, i: int) -> dict[str, Any]:
-    """Columns that stand there only where intervals or comparisons were asked for."""
+    """Return the columns that exist only if intervals or comparisons were requested."""
     found: dict[str, Any] = {}
     if table.show_ci:
         for key in MEASURE_KEYS:

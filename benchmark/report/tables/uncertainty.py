@@ -1,4 +1,4 @@
-"""How sure the numbers of a table are: an interval for each, and a paired comparison with a reference row."""
+"""Uncertainty of a table's numbers: an interval for each, and a paired comparison with a reference row."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """What per-image scores say of one table.
+    """Uncertainty of one table from per-image scores.
 
     Attributes:
         intervals: Ends of the 95 % interval by row and measure; absent where none can be given.
@@ -69,7 +69,7 @@ class Uncertainty:
         family: How many comparisons Holm's correction counts, over all tables of the command; and over how many sets.
         shares: Parts of the variance of single scores of the primary measure by row: image, seed, rest.
         designs: Of the primary measure's comparisons.
-        notes: What to know before leaning on them.
+        notes: Caveats.
     """
 
     intervals: Mapping[Key, tuple[float, float]] = field(default_factory=dict)
@@ -108,7 +108,7 @@ def reference_row(rows: Sequence[Row], model: str, *, ablation: bool) -> Callabl
 
     Args:
         rows: Rows of one table.
-        model: The model that all others are compared with; a row trained here goes before maps by others.
+        model: The model that all others are compared with; a row trained here is preferred to external maps.
         ablation: Compare each variant with the full form of its own model instead.
     """
     full = sorted((i for i, row in enumerate(rows) if not row.ablation), key=lambda i: rows[i].foreign)

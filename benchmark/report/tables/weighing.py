@@ -1,4 +1,4 @@
-"""Weigh the numbers of a table: intervals, comparisons with reference rows, Holm's correction over a command."""
+"""Compute the uncertainty of a table: intervals, comparisons with reference rows, Holm's correction over a command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def weigh(
     ablation: bool = False,
     signed_rank: bool = False,
 ) -> Uncertainty:
-    """Weigh the numbers of a table; p-values are not yet corrected (``correct``).
+    """Compute intervals and comparisons of a table; p-values are not yet corrected (``correct``).
 
     Args:
         dataset: Test set.
@@ -129,7 +129,7 @@ class _Cohort:
 
     @property
     def num_seeds(self) -> int:
-        """Seeds of what was trained here; 0 where all maps are by others."""
+        """Seeds of rows trained here; 0 if all maps are external."""
         return max((len(self.rows[i].seeds) for i in self.members if not self.rows[i].foreign), default=0)
 
     def stack(self) -> Floats:

@@ -1,4 +1,4 @@
-"""The clean figure beside the usual one: the same cells over the test images that are not leaked."""
+"""Scores without leaked test images beside the usual ones: the same cells over the other images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def with_clean(
 ) -> list[Table]:
     """Add to every row its figures over the test images that are not leaked.
 
-    Maps that others made are measured on the same images as ours. Dice, IoU, S, weighted F and MAE are means over
+    External maps are measured on the same images as ours. Dice, IoU, S, weighted F and MAE are means over
     images. ``E_phi_max`` is the peak of the remaining images' own mean curve, which may lie at another threshold
     than before; it is left blank where a record holds no curve per image.
 

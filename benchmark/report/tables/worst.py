@@ -1,4 +1,4 @@
-"""The images that each model does worst on, per test set."""
+"""The worst images of each model, per test set."""
 
 from __future__ import annotations
 
