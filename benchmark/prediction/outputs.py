@@ -23,7 +23,8 @@ _FILL = 0.25
 
 def cut(prob: Pixels, threshold: float) -> Pixels:
     """Mask of an 8-bit map: 255 where the probability is above ``threshold``, else 0."""
-    return np.where(prob.astype(np.float64) / 255 > threshold, 255, 0).astype(np.uint8)
+    table = np.where(np.arange(256) / 255 > threshold, 255, 0).astype(np.uint8)
+    return table[prob]
 
 
 def overlay(image: Pixels, mask: Pixels) -> Pixels:

@@ -88,7 +88,7 @@ def check_out(out: Path, inputs: Sequence[Path], sources: Sequence[Source]) -> N
 
 
 MAX_PREDICTED = 40_000_000
-"""Pixels of an image; a frame of 8K video has 33 million. Its map takes some 70 bytes of memory for each."""
+"""Pixels of an image; a frame of 8K video has 33 million. What is made of it takes some 12 bytes of memory for each."""
 
 
 def read_upright(path: Path) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from benchmark.errors import BenchError
-from benchmark.prediction.outputs import cut, figures
+from benchmark.prediction.outputs import cut, figures, overlay
 from benchmark.prediction.sources import find_sources, read_upright
 from benchmark.prediction.video import count_frames
 
@@ -55,3 +56,27 @@ def test_a_file_of_sound_alone_is_told_as_a_video_without_frames(tmp_path: Path)
         file.mux(stream.encode(None))
     with pytest.raises(BenchError, match=r"video .*sound\.mkv: contains no frames"):
         count_frames(tmp_path / "sound.mkv")
+
+
+def test_overlay_and_mask_are_their_formulas_whatever_the_values() -> None:
+    rng = np.random.default_rng(0)
+    image, prob = rng.integers(0, 256, (64, 48, 3), np.uint8), rng.integers(0, 256, (64, 48), np.uint8)
+    for threshold in (0.0, 0.1, 0.5, 128 / 255, 1.0):
+        assert (cut(prob, threshold) == 255 * (prob / 255 > threshold)).all()
+    mask = np.zeros((64, 48), np.uint8)
+    mask[10:50, 5:40] = 255
+    painted = overlay(image, mask)
+    inner = image[11:49, 6:39].astype(np.float32)
+    assert (painted[11:49, 6:39] == np.round(inner + (np.array([240, 228, 66]) - inner) / 4)).all()
+    assert (painted[10, 5:40] == (240, 228, 66)).all() and (painted[:10] == image[:10]).all()
+
+
+def test_pictures_of_a_large_image_take_few_bytes_a_pixel() -> None:
+    image, prob = np.full((1500, 1500, 3), 90, np.uint8), np.full((1500, 1500), 200, np.uint8)
+    tracemalloc.start()
+    mask = cut(prob, 0.5)
+    figures(prob, mask)
+    overlay(image, mask)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * prob.size, f"{peak / prob.size:.1f} bytes a pixel"
