@@ -121,7 +121,8 @@ def prepare(study: Study, events: Events, *, here: bool = True) -> None:
         BenchError: The device does not exist, or an image or mask, which is named, cannot be used.
     """
     todo = [cell for cell in study.cells if not is_finished(study, cell)]
-    _tell_of_other_code(study, [cell for cell in study.cells if cell not in todo], events)
+    unfinished = {cell.id for cell in todo}
+    _tell_of_other_code(study, [cell for cell in study.cells if cell.id not in unfinished], events)
     if here:
         check_devices(study.request.device, study.request.devices, todo)
     for cell in todo if here else ():
@@ -154,9 +155,10 @@ def check_weights(study: Study, *, here: bool = True) -> None:
 def _tell_of_other_code(study: Study, kept: Sequence[Cell], events: Events) -> None:
     """Report which kept cells were trained by a different version of the code."""
     titles: dict[str, None] = {}
+    stamps = {name: code_stamp(spec) for name, spec in {cell.spec.name: cell.spec for cell in kept}.items()}
     for cell in kept:
         then = io.read_record(study.layout.cell(cell.id).record).environment.get("code")
-        if then is not None and then != code_stamp(cell.spec):
+        if then is not None and then != stamps[cell.spec.name]:
             titles[cell.spec.title] = None
     if titles:
         events.notice(

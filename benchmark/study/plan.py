@@ -240,11 +240,12 @@ def name_cells(
         picked = fingerprint(picking_items(split, recipe)) if recipe.test_selection and split is not None else ""
         wanted = info is not None and starts is None
         weights = weights_file(request.weights_dir, spec, recipe) if wanted else None
+        code = code_hash(spec) if info is not None else None  # once: the files that it imports are looked for
         for ablation in request.ablations:
             for seed in dict.fromkeys(request.seeds):
                 if info is not None:
                     start = starts.of(spec, seed) if starts is not None else None
-                    files: dict[str, Any] = {"weights": weights, "start": start, "picked": picked}
+                    files: dict[str, Any] = {"code": code, "weights": weights, "start": start, "picked": picked}
                     cells.append(make_cell(spec, recipe, info, seed=seed, ablation=ablation, **files))
                 else:
                     cells.append(Cell("/".join([spec.name, *ablation, str(seed)]), spec, recipe, seed, ablation))
@@ -283,18 +284,20 @@ def make_cell(
     *,
     seed: int,
     ablation: tuple[str, ...],
+    code: str | None,
     weights: Path | None = None,
     picked: str = "",
     start: Start | None = None,
 ) -> Cell:
     """Name a cell. Its hash covers all that can change a number, and nothing else (no paths, no device).
 
-    ``picked`` is the fingerprint of the test images that pick the checkpoint, where they do.
+    ``code`` is ``code_hash`` of the model; ``picked`` is the fingerprint of the test images that pick the checkpoint,
+    where they do.
     """
     payload = {
         "model": spec.name,
         "options": spec.options,
-        "code": code_hash(spec),  # of a user's file only: editing it makes another model
+        "code": code,  # of a user's file only: editing it makes another model
         "ablation": sorted(ablation),  # the order of --drop changes nothing
         "recipe": recipe.hash,
         "split": info.model_dump(),

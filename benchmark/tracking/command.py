@@ -42,14 +42,14 @@ class Tracker:
     _mirror: Mirror | None = None
 
     def record(self, record: Record, *, kept: bool = False) -> None:
-        """Note a record; mirror it at once if it is new."""
+        """Note a record; write and mirror it at once if it is new."""
         self.in_hand.discard(record.cell)
         self.failed |= record.status != "ok"
         self.command = self.command.with_record(record)
-        write_command(self.layout, self.command)
-        if kept:
+        if kept:  # the end writes all that were there already, once
             self._kept.append(record)
         else:
+            write_command(self.layout, self.command)
             self._update([record])
 
     def end(self, status: CommandStatus) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from benchmark.config import Recipe, derive_seed
 from benchmark.errors import BenchError
-from benchmark.recipes.explain import field_rows
+from benchmark.recipes.explain import field_rows, recipe_rows
 from benchmark.recipes.meanings import MEANINGS
 from benchmark.recipes.read import load_recipe, parse_overrides, recipe_names
 
@@ -150,3 +151,10 @@ def test_every_field_is_explained_with_values_and_default() -> None:
     assert all(row["what"] and row["values"] and row["default"] for row in rows.values())
     assert rows["epochs"]["values"].startswith("whole number >= 1") and rows["epochs"]["default"] == "120"
     assert "adam, adamw, sgd" in rows["optimizer"]["values"]
+
+
+def test_every_packaged_recipe_is_listed_with_its_first_line() -> None:
+    rows = {row["recipe"]: row["what"] for row in recipe_rows()}
+    assert {"paper", "quick", "smoke"} <= set(rows) and all(rows.values()), rows
+    smoke = resources.files("benchmark.recipes") / "smoke.toml"
+    assert smoke.read_text(encoding="utf-8").startswith(f"# {rows['smoke']}\n")

@@ -268,27 +268,32 @@ def copy_tree(target: Path) -> None:
 
 
 def judge(copy: Path, mutant: Mutant, log: Path, *, e2e: bool) -> tuple[str, str, float]:
-    """Return killed, survived or untested, the tests that failed, and the seconds it took."""
-    path = copy / mutant.file
+    """Return killed or survived, the test that failed or why none did, and the seconds it took."""
+    taken = 0.0
+    for files in stages(copy, mutant.file, e2e=e2e):
+        with _changed(copy / mutant.file, mutant):
+            code, seconds = run_tests(copy, files, timeout_s=TIMEOUT_S, log=log)
+        taken += seconds
+        failed = re.findall(r"^(?:FAILED|ERROR) ([^ \n]+)", log.read_text(errors="replace"), re.MULTILINE)
+        if code in (1, 2, 3) and failed:
+            return "killed", failed[0], taken
+        if code == -1 and run_tests(copy, files, timeout_s=TIMEOUT_S, log=log)[0] in (0, 5):
+            return "killed", "tests never end", taken
+        if code not in (0, 5):
+            return "survived", f"tests ended with {code}", taken
+    return "survived", "", taken
+
+
+@contextlib.contextmanager
+def _changed(path: Path, mutant: Mutant) -> Iterator[None]:
     whole = path.read_text(encoding="utf-8")
     lines = whole.splitlines(keepends=True)
     lines[mutant.line - 1] = mutant.new + "\n"
     path.write_text("".join(lines), encoding="utf-8")
-    taken = 0.0
     try:
-        for files in stages(copy, mutant.file, e2e=e2e):
-            code, seconds = run_tests(copy, files, timeout_s=TIMEOUT_S, log=log)
-            taken += seconds
-            failed = re.findall(r"^(?:FAILED|ERROR) ([^ \n]+)", log.read_text(errors="replace"), re.MULTILINE)
-            if code in (1, 2, 3) and failed:
-                return "killed", failed[0], taken
-            if code == -1:
-                return "survived", f"no test failed within {TIMEOUT_S:.0f} s", taken
-            if code not in (0, 5):
-                return "survived", f"tests ended with {code}", taken
+        yield
     finally:
         path.write_text(whole, encoding="utf-8")
-    return ("survived" if taken else "untested"), "", taken
 
 
 def false_alarms(copy: Path, failed: list[str], log: Path) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from benchmark.display.many_cells import LiveCells, PlainCells
 from benchmark.errors import BenchError
 from benchmark.execution.driver import Spread, ready
-from benchmark.execution.job import PATIENCE_S, Job, Told
+from benchmark.execution.job import PATIENCE_S, Job, Relay, Told
 from benchmark.execution.order import longest_first
 from benchmark.store import io
 from benchmark.store.locks import Lock
@@ -163,3 +164,14 @@ def test_every_cell_in_hand_has_a_bar_of_its_own(study: Study) -> None:
     assert shown[0] == "cells" and all(cell.id in text for cell, text in zip(study.cells, shown[1:], strict=False))
     crowd.gone(study.cells[0].id)
     assert len(crowd.progress.tasks) == 2
+
+
+def test_the_first_step_is_told_at_once_and_further_ones_now_and_then() -> None:
+    told: list[Told] = []
+    relay = Relay("cell", told.append)
+    relay._last = time.monotonic()  # something was told just now
+    for step in range(1, 4):
+        relay.step(1, step, 3, 0.5, 10.0)
+    relay._last -= 2.0
+    relay.step(2, 1, 3, 0.4, 10.0)
+    assert [(one["what"], one["args"][:2]) for one in told] == [("step", [1, 1]), ("step", [2, 1])]

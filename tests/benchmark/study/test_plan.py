@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from benchmark.errors import BenchError
 from benchmark.study.images import subset
-from benchmark.study.plan import Request, Study, plan_study
+from benchmark.study.plan import Request, Study, plan_study, resolve_models
 
 
 def plan(cache: Path, **overrides: object) -> Study:
@@ -50,3 +54,10 @@ def test_weights_of_an_encoder_that_is_an_option_are_part_of_the_hash(shared_cac
         found.append((cell(), cell(model_options={"encoder": "resnext50_32x4d"})))
     (plain, first), (same, second) = found
     assert plain == same and first != second and plain not in (first, second)
+
+
+@pytest.mark.parametrize("empty", ["models", "datasets", "seeds"])
+def test_a_request_without_models_sets_or_seeds_is_refused(empty: str) -> None:
+    asked: dict[str, Any] = {"models": ["unet"], "datasets": ["phantom-kvasir"], "seeds": [0], empty: []}
+    with pytest.raises(BenchError, match="nothing to run"):
+        resolve_models(Request(recipe="smoke", **asked))

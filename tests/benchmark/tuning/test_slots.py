@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from postgres import postgres  # noqa: F401 (fixture)
 
+from benchmark.errors import BenchError
 from benchmark.tuning.slots import Slots, heartbeat, open_storage
 from benchmark.tuning.space import Pruner
 
@@ -95,3 +96,9 @@ def test_who_looked_before_another_took_the_slot_steps_back(tmp_path: Path) -> N
     assert second._take(0, seen) is None
     states = [(t.state.name, t.user_attrs.get("ended")) for t in first.study.trials]
     assert states == [("RUNNING", None), ("FAIL", "withdrawn: the slot was taken")]
+
+
+def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
+    (tmp_path / "other.journal").write_text("[1]\n")
+    with pytest.raises(BenchError, match=r"--storage .*other\.journal: not a journal of optuna"):
+        open_storage(str(tmp_path / "other.journal"), Path("unused"))
