@@ -81,7 +81,7 @@ def evaluate_checkpoint(
         weights=weights,
     ).model_copy(
         update={
-            "recipe": recipe.model_dump(mode="json"),
+            "recipe": recipe.to_record(),
             "timing": timing,
             "environment": run_environment(fabric, spec),
         }

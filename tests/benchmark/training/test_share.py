@@ -52,6 +52,9 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
             },
         ),
         Case("group", 18, {"loss": "bce_dice", "micro_batch": 2, "optimizer": "adam", "lr": 0.01}),
+        Case(
+            "batch", 18, {"loss": "focal", "epochs": 6, "patience": 1, "ema_decay": 0.8, "transforms": ["RandomGamma"]}
+        ),
         Case("group", 18, {"loss": "native", "micro_batch": 1, "multi_scale": "draw", "scales": (1.0, 2.0)}),
     ]
     for case, several in zip(cases, together(cases, 2, tmp_path), strict=True):
