@@ -16,7 +16,7 @@ from benchmark.report.records import select
 from benchmark.report.records.blocks import Block, SetScores, stack_block
 from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.identity import is_foreign
-from benchmark.report.records.names import MODEL_TITLES
+from benchmark.report.records.names import MODEL_TITLES, seed_words
 from benchmark.report.records.set_scores import lenient_reader
 from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, mark_other_images, row_title
 from benchmark.store import io
@@ -220,7 +220,7 @@ class Evidence:
             name, seed, *_ = select.split_label(ours[0]).split(":")
             parts += [f"Split {name} (seed {seed})", f"Recipe {select.recipe_label(ours[0]).replace(',', ', ')}"]
         if seeds:
-            parts.append(f"Seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
+            parts.append(f"Seed{'s' if len(seeds) > 1 else ''} {seed_words(seeds)}")
         weights = {row.weights for row in shown if not row.foreign and row.weights}
         parts += [text[0].upper() + text[1:] for text in sorted(weights)] if len(weights) == 1 else []
         left_out = {m.row.title: m.row.reason for m in members if m.row.reason}

@@ -26,6 +26,8 @@ DATASET_TITLES = {
     "ph2": "PH2",
 }
 
+_FEW_SEEDS, _FEW_RUNS = 8, 3
+
 
 def _rank(name: str, known: Iterable[str]) -> int:
     order = list(known)
@@ -54,3 +56,19 @@ def dataset_title(name: str, recorded: str | None = None) -> str:
     if recorded is None and mirrored != name:
         return f"Phantom-{DATASET_TITLES.get(mirrored, mirrored).removeprefix('CVC-')} (synthetic)"
     return recorded or DATASET_TITLES.get(name, name)
+
+
+def seed_words(seeds: Iterable[int]) -> str:
+    """Return seeds for a note: up to eight one by one, more as ranges, and of those the first three and a count."""
+    found = list(dict.fromkeys(seeds))
+    if len(found) <= _FEW_SEEDS:
+        return ", ".join(map(str, found))
+    ordered, runs = sorted(found), list[list[int]]()
+    for seed in ordered:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    words = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
+    more = sum(map(len, runs[_FEW_RUNS:]))
+    return ", ".join(words[:_FEW_RUNS]) + (f" and {more} more" if more else "")

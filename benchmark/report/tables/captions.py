@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.report.records import select
 from benchmark.report.records.identity import is_foreign
-from benchmark.report.records.names import dataset_title
+from benchmark.report.records.names import dataset_title, seed_words
 from benchmark.report.tables.leaks import count_kinds, describe_leaks
 from benchmark.report.tables.rows import Row
 from benchmark.store.schema import Record
@@ -137,7 +137,7 @@ def _seeds(seeds: Sequence[int], with_std: bool) -> str:
     if len(seeds) == 1:
         return f"Seed {seeds[0]}"
     spread = " and standard deviation" if with_std else ""
-    return f"Seeds {', '.join(map(str, seeds))} (mean{spread})"
+    return f"Seeds {seed_words(seeds)} (mean{spread})"
 
 
 def _join_recipes(records: Sequence[Record]) -> str:

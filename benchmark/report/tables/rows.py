@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from benchmark.metrics.measures import MEASURE_KEYS, Measure
 from benchmark.report.records.identity import RowKey, digest, is_foreign, row_keys, start_of
-from benchmark.report.records.names import MODEL_TITLES, model_order, model_title
+from benchmark.report.records.names import MODEL_TITLES, model_order, model_title, seed_words
 from benchmark.report.sheets.sheet import Mark
 from benchmark.report.tables.leaks import count_kinds, total_leaked
 from benchmark.report.tables.numerals import PLAIN, Numerals
@@ -218,7 +218,7 @@ def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str
 def _why_blank(records: Sequence[Record], dataset: str, protocol: str, seeds: Sequence[int]) -> str | None:
     """Return why a row has no numbers, None when every seed has them."""
     if not records:
-        return "not run" + (f" with seed {', '.join(map(str, seeds))}" if seeds else "")
+        return "not run" + (f" with seed {seed_words(seeds)}" if seeds else "")
     for record in records:
         missing = record.missing.get(dataset)
         if missing:
@@ -232,8 +232,8 @@ def _why_blank(records: Sequence[Record], dataset: str, protocol: str, seeds: Se
             return f"seed {record.seed} {scored}"
     absent = sorted(set(seeds) - {r.seed for r in records})
     if absent:
-        have = ", ".join(str(r.seed) for r in records)
-        return f"only seed {have} of {', '.join(map(str, seeds))} was run; --seeds chooses which to average"
+        have = seed_words(r.seed for r in records)
+        return f"only seed {have} of {seed_words(seeds)} was run; --seeds chooses which to average"
     return None
 
 

@@ -14,6 +14,7 @@ from made_results import changed, with_test
 
 from benchmark.errors import BenchError
 from benchmark.metrics.measures import MEASURES
+from benchmark.report.records.names import seed_words
 from benchmark.report.records.select import choose, recipe_label
 from benchmark.report.sheets.files import write_tables
 from benchmark.report.sheets.sheet import said_once
@@ -461,3 +462,14 @@ def test_the_caption_says_what_was_tuned_and_with_how_many_trials(make_record: A
     assert "Recipe tuned on validation images with 20 trials." in caption(tuned("unet", 20), tuned("pranet", 20))
     mixed = caption(tuned("unet", 20), tuned("pranet", 1), tuned("bsanet", None))
     assert "with 20 trials: U-Net; with 1 trial: pranet; not at all: BSANet." in mixed
+
+
+def test_hundreds_of_seeds_stay_one_short_line(make_record: Any) -> None:
+    every = [make_record("bsanet", seed=s) for s in range(300)]
+    few = [make_record("unet", seed=s) for s in range(0, 300, 3)]
+    (table,) = build_tables([*every, *few])
+    assert "Seeds 0 to 299 (mean" in table.sheet.caption
+    (note,) = (note for note in table.notes if "U-Net" in note)
+    assert "only seed 0, 3, 6 and 97 more of 0 to 299 was run" in note and len(note) < 150
+    assert seed_words([0, 1, 2, 3, 4, 5, 6, 7]) == "0, 1, 2, 3, 4, 5, 6, 7"
+    assert seed_words([9, *range(8), 8, 20]) == "0 to 9, 20"
