@@ -46,6 +46,12 @@ def test_costs_stand_by_model_batch_and_hardware(tmp_path: Path, make_record: An
     assert [cell.below for cell in sheet.rows[1]] == ["", "", "", "12.5 FPS", "13.3 FPS", "", ""]
     assert "at 256 px" in sheet.caption and "Fast CPU (cpu, 1 CPU thread, torch 2.6)" in sheet.caption
     assert sheet.frame["latency_p95_ms_batch16"][1] == 1300
+    assert "latency" not in sheet.frame
+    plain = sheet.frame[["model", "num_params", "gmacs", "peak_memory_mb", "size_px", "device_name"]]
+    assert plain.to_numpy().tolist() == [
+        ["unet", 14300000, 15.0, 600.0, 256, "Fast CPU"],
+        ["bsanet", 31500000, 10.5, 700.0, 256, "Fast CPU"],
+    ]
 
 
 def test_two_machines_do_not_share_a_table(tmp_path: Path) -> None:
