@@ -276,7 +276,7 @@ def judge(copy: Path, mutant: Mutant, log: Path, *, e2e: bool) -> tuple[str, str
         taken += seconds
         failed = re.findall(r"^(?:FAILED|ERROR) ([^ \n]+)", log.read_text(errors="replace"), re.MULTILINE)
         if code in (1, 2, 3) and failed:
-            return "killed", failed[0], taken
+            return "killed", failed[0].partition("[")[0], taken  # a parameter may hold anything
         if code == -1 and run_tests(copy, files, timeout_s=TIMEOUT_S, log=log)[0] in (0, 5):
             return "killed", "tests never end", taken
         if code not in (0, 5):
@@ -298,14 +298,16 @@ def _changed(path: Path, mutant: Mutant) -> Iterator[None]:
 
 def false_alarms(copy: Path, failed: list[str], log: Path) -> set[str]:
     """Which of the tests fail on the unchanged copy too."""
-    nodes = sorted({node for node in failed if "::" in node or node.endswith(".py")})
+    nodes = sorted({node for node in failed if ".py" in node})
     if not nodes:
         return set()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", "-rf", *nodes]
     with log.open("w") as file:
-        subprocess.run(command, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, stdout=file, stderr=file)
-    found = re.findall(r"^(?:FAILED|ERROR) ([^ \n]+)", log.read_text(errors="replace"), re.MULTILINE)
-    return set(found)
+        done = subprocess.run(command, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, stdout=file, stderr=file)
+    text = log.read_text(errors="replace")
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"the tests that failed cannot be run on the unchanged copy: see {log}")
+    return {node.partition("[")[0] for node in re.findall(r"^(?:FAILED|ERROR) ([^ \n]+)", text, re.MULTILINE)}
 
 
 def main() -> None:
@@ -360,8 +362,8 @@ def _kept_first(sample: list[Mutant], kept: dict[tuple[str, str, str], dict[str,
 
 def _report(copy: Path, sample: list[Mutant], kept: dict[tuple[str, str, str], dict[str, object]], log: Path) -> None:
     done = [kept[k] for m in sample if (k := (m.file, m.old, m.new)) in kept]
-    alarms = false_alarms(copy, [str(r["by"]) for r in done if r["state"] == "killed"], log)
-    killed = [r for r in done if r["state"] == "killed" and r["by"] not in alarms]
+    alarms = false_alarms(copy, [str(r["by"]).partition("[")[0] for r in done if r["state"] == "killed"], log)
+    killed = [r for r in done if r["state"] == "killed" and str(r["by"]).partition("[")[0] not in alarms]
     for row in done:
         if row not in killed:
             what = "not shown to be killed, its test fails anyway" if row["state"] == "killed" else row["state"]
