@@ -147,6 +147,8 @@ def test_pretraining_alone_is_dropped_with_weights_from_a_folder(bench: Bench, t
     used = {tuple(r["ablation"]): r["pretrained"] for r in records}
     assert set(used) == {(), ("pretraining",)}
     assert len(used[()]["sha256"]) == 64 and not used[("pretraining",)]["used"]
+    parts = {tuple(r["ablation"]): "pretraining" in r["parts"] for r in records}
+    assert parts == {(): True, ("pretraining",): False}
 
 
 def test_a_record_lists_pretraining_only_where_weights_were_loaded(bench: Bench, tmp_path: Path) -> None:
