@@ -18,6 +18,7 @@ def test_plots_from_a_run(bench: Bench, tiny: Bench, tmp_path: Path) -> None:
     assert lines[0] == "name\tshows\tneeds" and all(len(line.split("\t")) == 3 for line in lines)
     needs = {line.split("\t")[0]: line.split("\t")[2] for line in lines[1:]}
     files = {"qualitative": "maps/", "curves": "curves.npz", "training": "history.csv", "latency": "profile.csv"}
+    files["reliability"] = "metrics/"
     assert all(files.get(name, "scores.parquet") in text for name, text in needs.items())
     assert all("two models" in needs[name] for name in ("forest", "ranks")), needs
     refused = bench("plots", code=2)

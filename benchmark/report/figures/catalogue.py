@@ -282,7 +282,7 @@ PLOTS: dict[str, Plot] = {
     "size": Plot("score against the size of the polyp", "scores.parquet beside the records", _size),
     "reliability": Plot(
         "how often pixels are polyp, by the probability that a network gives them",
-        "the values that 'bench tables --calibration' leaves beside the records",
+        "metrics/ beside the records, from 'bench tables --calibration'",
         lambda evidence, dataset, *_: reliability_figure(evidence, dataset),
     ),
     "parameters": Plot("score against the number of parameters", "scores.parquet; num_params in run.json", _parameters),
