@@ -16,7 +16,7 @@ from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.summary import live_parameters
 from benchmark.runtime.device import make_fabric
-from benchmark.study.plan import Cell
+from benchmark.study.cells import Cell
 
 _FORWARD_REPEATS = 2
 

@@ -20,7 +20,8 @@ from benchmark.report.tables.efficiency import read_profile
 from benchmark.runtime import environment as env
 from benchmark.runtime.device import make_fabric
 from benchmark.store.layout import ResultsLayout
-from benchmark.study.plan import Cell, Request, name_cells, resolve_models
+from benchmark.study.cells import Cell
+from benchmark.study.plan import Request, name_cells, resolve_models
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from benchmark.costs.training_step import affordable_batch, measure_step
 from benchmark.models.build import build_network
 from benchmark.runtime.device import make_fabric
 from benchmark.runtime.memory import give_back
-from benchmark.study.plan import Cell, Study
+from benchmark.study.cells import Cell
+from benchmark.study.plan import Study
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.summary import live_parameters
 from benchmark.store.schema import PRETRAINING
-from benchmark.study.plan import Cell
+from benchmark.study.cells import Cell
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,9 +23,10 @@ from benchmark.store import io
 from benchmark.store.checkpoint import load_weights, save_weights
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import PRETRAINING, Record, Status
+from benchmark.study.cells import Cell, own_code_hashes
 from benchmark.study.events import Events
 from benchmark.study.images import TestImages, TrainingImages
-from benchmark.study.plan import Cell, Study, own_code_hashes
+from benchmark.study.plan import Study
 from benchmark.study.reuse import agrees, covers, is_trained, old_record, refreshed
 from benchmark.study.scoring import Scoring
 

@@ -30,8 +30,8 @@ from benchmark.errors import BenchError
 from benchmark.execution.process_group import check_devices, group_fabric, leave_group
 from benchmark.models.build import build_network
 from benchmark.runtime.determinism import deterministic
+from benchmark.study.cells import Cell
 from benchmark.study.images import TrainingImages
-from benchmark.study.plan import Cell
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess

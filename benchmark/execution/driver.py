@@ -26,8 +26,9 @@ from benchmark.study.reuse import is_finished
 
 if TYPE_CHECKING:
     from benchmark.execution.placement import Placement
+    from benchmark.study.cells import Cell
     from benchmark.study.events import Events, ManyEvents
-    from benchmark.study.plan import Cell, Study
+    from benchmark.study.plan import Study
 
 RETRIES = 3
 _SECONDS_TO_STOP = 90.0

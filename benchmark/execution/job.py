@@ -26,8 +26,8 @@ from benchmark.study.plan import Request, Study, plan_study
 
 if TYPE_CHECKING:
     from benchmark.store.schema import Record
+    from benchmark.study.cells import Cell
     from benchmark.study.events import Started
-    from benchmark.study.plan import Cell
 
 Told = dict[str, Any]
 """A message of a job: ``cell``, ``what`` (a method of events, or busy, lost, refused, stopped) and ``args``."""

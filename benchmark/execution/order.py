@@ -12,7 +12,8 @@ from benchmark.costs.time_ahead import study_work
 from benchmark.models.build import build_network
 
 if TYPE_CHECKING:
-    from benchmark.study.plan import Cell, Study
+    from benchmark.study.cells import Cell
+    from benchmark.study.plan import Study
 
 
 def longest_first(study: Study, cells: Sequence[Cell]) -> list[Cell]:

@@ -18,7 +18,7 @@ from lightning_fabric.strategies import DDPStrategy
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
 from benchmark.runtime.compute import resolve, set_kernels
-from benchmark.study.plan import Cell
+from benchmark.study.cells import Cell
 
 
 def check_devices(device: str, count: int, cells: Iterable[Cell]) -> None:

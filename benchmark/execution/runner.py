@@ -19,8 +19,9 @@ from benchmark.runtime.memory import give_back
 from benchmark.store import io
 from benchmark.store.locks import Lock
 from benchmark.store.schema import Record
+from benchmark.study.cells import Cell
 from benchmark.study.events import Events
-from benchmark.study.plan import Cell, Study
+from benchmark.study.plan import Study
 from benchmark.study.reuse import is_finished
 
 SECONDS_BETWEEN_LOOKS = 2.0

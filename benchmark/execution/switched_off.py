@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.store.schema import Record
-    from benchmark.study.plan import Cell, Study
+    from benchmark.study.cells import Cell
+    from benchmark.study.plan import Study
 
 
 @dataclass(frozen=True)

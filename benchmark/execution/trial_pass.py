@@ -12,7 +12,7 @@ from benchmark.errors import BenchError
 from benchmark.models.build import build_network
 from benchmark.models.known import FIELD, MODELS, VARIANTS
 from benchmark.models.registry import check_pretrained
-from benchmark.study.plan import Cell
+from benchmark.study.cells import Cell
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -11,8 +11,9 @@ from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
 from benchmark.store.schema import Record, TestResult
+from benchmark.study.cells import Cell
 from benchmark.study.images import TestImages
-from benchmark.study.plan import Cell, IfExists, Study
+from benchmark.study.plan import IfExists, Study
 from benchmark.study.scoring import Scoring
 
 

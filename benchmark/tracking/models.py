@@ -15,7 +15,7 @@ from benchmark.recipes.read import validate_recipe
 from benchmark.store.checkpoint import load_weights
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
-from benchmark.study.plan import Cell
+from benchmark.study.cells import Cell
 from benchmark.tracking.connect import place_of
 from benchmark.tracking.content import ended_ms
 

@@ -10,7 +10,8 @@ from benchmark.config import Recipe, config_hash
 from benchmark.data.listing.datasets import dataset_info
 from benchmark.errors import BenchError
 from benchmark.store.layout import ResultsLayout
-from benchmark.study.plan import Cell, Request, Study, describe_split, find_split, name_cells, resolve_models
+from benchmark.study.cells import Cell
+from benchmark.study.plan import Request, Study, describe_split, find_split, name_cells, resolve_models
 from benchmark.tuning.space import Space, load_space
 
 

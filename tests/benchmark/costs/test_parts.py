@@ -21,7 +21,8 @@ from benchmark.data.listing.stand_ins import list_or_count, stand_ins
 from benchmark.data.splits.choose import make_split
 from benchmark.errors import BenchError
 from benchmark.models.registry import get_spec
-from benchmark.study.plan import Cell, Request
+from benchmark.study.cells import Cell
+from benchmark.study.plan import Request
 
 SIDE = 32
 
