@@ -288,7 +288,11 @@ def judge(copy: Path, mutant: Mutant, log: Path, *, e2e: bool) -> tuple[str, str
 def _changed(path: Path, mutant: Mutant) -> Iterator[None]:
     whole = path.read_text(encoding="utf-8")
     lines = whole.splitlines(keepends=True)
-    lines[mutant.line - 1] = mutant.new + "\n"
+    places = [i for i, line in enumerate(lines) if line.rstrip("\n") == mutant.old]
+    if not places:
+        raise SystemExit(f"{mutant}: the line is not there any more; begin again with another --out")
+    nearest = min(places, key=lambda i: abs(i - mutant.line + 1))  # lines above it may have come or gone since
+    lines[nearest] = mutant.new + "\n"
     path.write_text("".join(lines), encoding="utf-8")
     try:
         yield
