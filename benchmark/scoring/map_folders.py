@@ -6,7 +6,7 @@ silently: maps that are missing, surplus, of a wrong size, coloured, NaN or out 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -76,12 +76,15 @@ class MapSet:
         return np.clip(values.astype(np.float64) / scale, 0, 1)
 
 
-def find_folder(predictions: Path, names: Iterable[str]) -> Path:
+def find_folder(predictions: Path, names: Iterable[str], ids: Collection[str] = ()) -> Path:
     """Return the folder with a dataset's maps: one named so at or below ``predictions``, or the only one with maps.
+
+    Clips in folders of their own, which repeat names, are one folder of maps where their names begin the images' ids.
 
     Args:
         predictions: The folder that the user gave.
         names: Names of the dataset.
+        ids: Of its images.
     Raises:
         BenchError: No such folder, or more than one.
     """
@@ -100,10 +103,18 @@ def find_folder(predictions: Path, names: Iterable[str]) -> Path:
     if _holds_maps(base):
         return base
     below = [p for p in folders if base in p.parents and _holds_maps(p)]
+    if below and all(_is_clip(p.relative_to(base), ids) for p in below):
+        return base
     if len(below) == 1 and (named or not _bears_other_name(below[0])):
         return below[0]
     found = f", several folders hold maps: {', '.join(map(str, below))}; name one" if len(below) > 1 else ""
     raise BenchError(f"--predictions {predictions}: no maps and no folder named {' or '.join(sorted(known))}{found}")
+
+
+def _is_clip(folder: Path, ids: Collection[str]) -> bool:
+    """Return whether some image's id begins with the folder's path, joined by hyphens."""
+    start = composed("-".join(folder.parts)) + "-"
+    return any(one.startswith(start) for one in ids)
 
 
 def _holds_maps(folder: Path) -> bool:
@@ -119,20 +130,22 @@ def collect(folder: Path, items: Sequence[Item]) -> MapSet:
     """Match maps to images by name and check every map and its mask.
 
     Args:
-        folder: One file per image, named as the image.
+        folder: One file per image, named as the image; ``clip/frame.png`` is the map of ``clip-frame``.
         items: The images of the test set.
     Raises:
         BenchError: Two files for one image.
     """
     found: dict[str, Path] = {}
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")):
-        first = found.setdefault(composed(path.stem), path)
+    wanted = {item.id for item in items}
+    listed = folder.iterdir() if _holds_maps(folder) else folder.rglob("*")
+    for path in sorted(p for p in listed if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")):
+        name = composed("-".join(path.relative_to(folder).with_suffix("").parts))
+        first = found.setdefault(name, path)
         if first is not path:
             raise BenchError(f"{folder}: two maps for {path.stem}: {first.name} and {path.name}; remove one")
     maps = MapSet()
-    wanted = {item.id for item in items}
     for name in sorted(set(found) - wanted):
-        maps.add_fault("surplus", found[name].name)
+        maps.add_fault("surplus", found[name].relative_to(folder).as_posix())
     looks = ahead(lambda item: _look(item, found.get(item.id)), items)
     seen = {item.id: _note(maps, item, look) for item, look in zip(items, looks, strict=True)}
     for kind in {look.number for look in seen.values() if look.usable}:

@@ -171,7 +171,7 @@ def _sound_maps(predictions: Path, one: TestSet, allow_partial: bool, events: Ev
     Raises:
         BenchError: Maps are missing, surplus or unusable, as for ``evaluate_maps``.
     """
-    folder = find_folder(predictions, one.folders)
+    folder = find_folder(predictions, one.folders, [item.id for item in one.items])
     maps = collect(folder, one.items)
     for line in maps.describe():
         events.notice(f"{one.name}: {line}")

@@ -61,3 +61,40 @@ def test_a_manifest_stands_where_a_name_does(bench: Bench, shared_cache: Path, t
     shutil.rmtree(tmp_path / "site" / "labels")
     error = bench(*run, "--datasets", "site/clinic.toml", code=2).stderr
     assert error.startswith("error: manifest ") and "no image file matches" in error
+
+
+CLIPS = """
+name = "clips"
+images = "frames/*/*.png"
+masks = "labels/*/*.png"
+match = "path"
+image_id = "frames/(?P<prefix>[^/]+)/(?P<id>.+)"
+mask_id = "labels/(?P<prefix>[^/]+)/(?P<id>.+)"
+"""
+
+
+def test_maps_in_clips_that_repeat_names(bench: Bench, tmp_path: Path) -> None:
+    """Frames v1/f1 and v2/f1: their maps lie as they do, or flat under the images' ids; a clip too many is named."""
+    rng = np.random.default_rng(0)
+    for clip in ("v1", "v2"):
+        for name in ("f1", "f2"):
+            for folder, pixels in (
+                ("frames", rng.integers(0, 255, (16, 20, 3), dtype=np.uint8)),
+                ("labels", np.where(rng.random((16, 20)) < 0.4, 255, 0).astype(np.uint8)),
+            ):
+                (tmp_path / "site" / folder / clip).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(tmp_path / "site" / folder / clip / f"{name}.png")
+    (tmp_path / "site" / "clips.toml").write_text(CLIPS)
+    shutil.copytree(tmp_path / "site" / "labels", tmp_path / "maps" / "clips")
+    call = ("evaluate", "--dataset", "site/clips.toml", "-q")
+    for given in ("maps", "maps/clips"):
+        scored = bench(*call, "--predictions", given, "--name", given.replace("/", "-"))
+        assert "on clips (4 images" in scored.stdout and "dice_half 1.0000" in scored.stdout
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in (tmp_path / "maps" / "clips").rglob("*.png"):
+        shutil.copy(path, flat / f"{path.parent.name}-{path.name}")
+    assert "dice_half 1.0000" in bench(*call, "--predictions", "flat", "--name", "flat").stdout
+    shutil.copytree(tmp_path / "maps" / "clips" / "v2", tmp_path / "maps" / "clips" / "v2" / "again")
+    done = bench(*call, "--predictions", "maps/clips", "--name", "more", code=2)
+    assert "several folders hold maps" in done.stderr and "v2/again" in done.stderr
