@@ -289,8 +289,6 @@ def _changed(path: Path, mutant: Mutant) -> Iterator[None]:
     whole = path.read_text(encoding="utf-8")
     lines = whole.splitlines(keepends=True)
     places = [i for i, line in enumerate(lines) if line.rstrip("\n") == mutant.old]
-    if not places:
-        raise SystemExit(f"{mutant}: the line is not there any more; begin again with another --out")
     nearest = min(places, key=lambda i: abs(i - mutant.line + 1))  # lines above it may have come or gone since
     lines[nearest] = mutant.new + "\n"
     path.write_text("".join(lines), encoding="utf-8")
@@ -343,6 +341,10 @@ def main() -> None:
         for mutant in sample:
             key = (mutant.file, mutant.old, mutant.new)
             if key in kept and not (args.again and kept[key]["state"] != "killed"):
+                continue
+            if mutant.old not in (copy / mutant.file).read_text(encoding="utf-8").splitlines():
+                print(f"left out, the line is not there any more: {mutant}")
+                kept.pop(key, None)
                 continue
             if time.monotonic() > end:
                 print("time is up; the same command goes on from here")
