@@ -41,5 +41,5 @@ def test_fields_that_change_nothing_are_named() -> None:
     assert idle_fields(Recipe(momentum=0.5), ["momentum", "lr"]) == {"momentum": "optimizer = sgd"}
     assert idle_fields(Recipe(momentum=0.5, optimizer="sgd"), ["momentum"]) == {}
     assert idle_fields(Recipe(select="last"), ["select_metric"]) == {
-        "select_metric": "select = best or schedule = plateau"
+        "select_metric": "select = best, schedule = plateau or patience"
     }

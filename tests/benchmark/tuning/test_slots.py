@@ -100,5 +100,5 @@ def test_who_looked_before_another_took_the_slot_steps_back(tmp_path: Path) -> N
 
 def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.journal").write_text("[1]\n")
-    with pytest.raises(BenchError, match=r"--storage .*other\.journal: not a journal of optuna"):
+    with pytest.raises(BenchError, match=r"--storage .*other\.journal: not an Optuna journal"):
         open_storage(str(tmp_path / "other.journal"), Path("unused"))
