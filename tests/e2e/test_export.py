@@ -64,7 +64,7 @@ def test_compact_keeps_the_figures_and_halves_the_rows(bench: Bench, tmp_path: P
                     "pranet/kvasir/n"
                 ]
                 assert (rounded["pranet/kvasir/em"] == curve.astype("float32")).all()
-        elif path.is_file():
+        elif path.is_file() and path.name != "SHA256SUMS":
             assert path.read_bytes() == other.read_bytes(), path.name
 
 
