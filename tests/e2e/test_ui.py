@@ -130,4 +130,4 @@ def test_a_registered_checkpoint_comes_back_with_equal_outputs(
 def test_a_run_that_does_not_exist_is_one_line(six_models: Path, environment: dict[str, str]) -> None:
     command = [bench_executable(), "track", "--register", "polyp", "--run", "une"]
     done = subprocess.run(command, cwd=six_models, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 2 and re.search(r"--run une: fits \d+ cells: unet/.*name one", done.stderr)
+    assert done.returncode == 2 and re.search(r"--run une: matches \d+ cells: unet/.*name one", done.stderr)
