@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, File, Form, Request, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -86,6 +86,7 @@ async def _refused(status: int, _: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": " ".join(str(error).split())}, status, headers)
 
 
+@cache
 def _templates() -> Any:
     import jinja2
 
@@ -120,7 +121,27 @@ async def _sample(name: str) -> Response:
     return Response(await asyncio.to_thread(lambda: png(sample_picture(name))), media_type="image/png")
 
 
-Sent = Annotated[UploadFile, File(description="Picture, DICOM object, zip or video.")]
+async def _received(
+    request: Request, file: Annotated[UploadFile, File(description="Picture, DICOM object, zip or video.")]
+) -> AsyncIterator[Upload]:
+    """An uploaded file in a temporary folder, which goes when the answer was sent, or nobody waits for it any more."""
+    served = request.app.state.served
+    if served.open >= MAX_OPEN:
+        raise BusyError(f"busy: {served.open} uploads are being answered; try again in a few seconds")
+    served.open += 1
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-serve-") as name:
+            folder = Path(name)
+            await asyncio.to_thread(_store, file, folder / "upload")
+            try:
+                yield await asyncio.to_thread(open_upload, folder / "upload")
+            except BenchError as error:
+                raise BenchError(_hidden(error, folder)) from None
+    finally:
+        served.open -= 1
+
+
+Sent = Annotated[Upload, Depends(_received)]
 Models = Annotated[str, Form(description="Ids of networks, comma-separated; empty: the first.")]
 Threshold = Annotated[float, Form(ge=0, le=1, description="Polyp where the probability is above.")]
 Flips = Annotated[bool, Form(description="Also predict mirror images, for their disagreement.")]
@@ -131,7 +152,7 @@ Number = Annotated[int, Form(ge=0, description="Which picture of the file, from 
 
 async def _segment(
     request: Request,
-    file: Sent,
+    upload: Sent,
     models: Models = "",
     threshold: Threshold = 0.5,
     flips: Flips = False,
@@ -141,16 +162,14 @@ async def _segment(
 ) -> dict[str, Any]:
     served = request.app.state.served
     asked = _asked(served, models, threshold, flips, denoise, picture)
-    async with _received(served, file) as upload:
-        frame = await asyncio.to_thread(_nth, upload, number)
-        seen = await served.turns.take(partial(look, served.models, frame, asked))
-        found = await asyncio.to_thread(answer, seen, served.models, asked)
-        return {"kind": upload.kind, "count": upload.count, "note": upload.note, **found}
+    frame = await asyncio.to_thread(_nth, upload, number)
+    found = await _one(served, frame, asked)
+    return {"kind": upload.kind, "count": upload.count, "note": upload.note, **found}
 
 
 async def _frames(
     request: Request,
-    file: Sent,
+    upload: Sent,
     models: Models = "",
     threshold: Threshold = 0.5,
     flips: Flips = False,
@@ -158,33 +177,27 @@ async def _frames(
 ) -> StreamingResponse:
     served = request.app.state.served
     asked = _asked(served, models, threshold, flips, denoise, True)
-    holder = _received(served, file)
-    upload = await holder.__aenter__()
 
     async def lines() -> AsyncIterator[bytes]:
+        yield _line({"kind": upload.kind, "count": upload.count, "step": upload.step, "note": upload.note})
+        frames = iter(upload.frames())
         try:
-            yield _line({"kind": upload.kind, "count": upload.count, "step": upload.step, "note": upload.note})
-            frames = iter(upload.frames())
             while (frame := await asyncio.to_thread(next, frames, None)) is not None:
-                yield _line(await _one(served, frame, asked))
+                yield _line(unreadable(frame) if frame.image is None else await _one(served, frame, asked))
         except (BenchError, BusyError) as error:
             yield _line({"error": _hidden(error, upload.path.parent)})
-        finally:
-            await holder.__aexit__(None, None, None)
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
 async def _one(served: Served, frame: Frame, asked: Asked) -> dict[str, Any]:
-    if frame.image is None:
-        return unreadable(frame)
     seen = await served.turns.take(partial(look, served.models, frame, asked))
     return await asyncio.to_thread(answer, seen, served.models, asked)
 
 
 async def _export(
     request: Request,
-    file: Sent,
+    upload: Sent,
     kind: Annotated[str, Form(description=f"One of {', '.join(exports.FORMATS)}.")],
     models: Models = "",
     threshold: Threshold = 0.5,
@@ -198,11 +211,10 @@ async def _export(
         raise unknown_name("format", kind, exports.FORMATS)
     asked = _asked(served, models, threshold, False, denoise, False)
     entries = _entries(fields)
-    async with _received(served, file) as upload:
-        frame = await asyncio.to_thread(_nth, upload, number)
-        seen = await served.turns.take(partial(look, served.models, frame, asked))
-        source = await asyncio.to_thread(_source, upload) if identifiers and kind == "dicom" else None
-        made = await asyncio.to_thread(_made, served, seen, asked, entries, source, kind)
+    frame = await asyncio.to_thread(_nth, upload, number)
+    seen = await served.turns.take(partial(look, served.models, frame, asked))
+    source = await asyncio.to_thread(_source, upload) if identifiers and kind == "dicom" else None
+    made = await asyncio.to_thread(_made, served, seen, asked, entries, source, kind)
     headers = {"content-disposition": f'attachment; filename="{made.name}"'}
     return Response(made.content, media_type=made.media_type, headers=headers)
 
@@ -242,24 +254,6 @@ def _entries(text: str) -> dict[str, str]:
         if name not in exports.FIELDS:
             raise unknown_name("field", name, exports.FIELDS)
     return {key: "".join(filter(str.isprintable, value))[: exports.LONGEST_FIELD] for key, value in given.items()}
-
-
-@asynccontextmanager
-async def _received(served: Served, file: UploadFile) -> AsyncIterator[Upload]:
-    """An uploaded file in a temporary folder, which goes when the answer is sent."""
-    if served.open >= MAX_OPEN:
-        raise BusyError(f"busy: {served.open} uploads are in hand; try again in a few seconds")
-    served.open += 1
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-serve-") as name:
-            folder = Path(name)
-            await asyncio.to_thread(_store, file, folder / "upload")
-            try:
-                yield await asyncio.to_thread(open_upload, folder / "upload")
-            except BenchError as error:
-                raise BenchError(_hidden(error, folder)) from None
-    finally:
-        served.open -= 1
 
 
 def _store(file: UploadFile, path: Path) -> None:

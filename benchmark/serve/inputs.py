@@ -114,7 +114,9 @@ def open_upload(path: Path) -> Upload:
 
         count = count_frames(path)
         step = max(1, -(-count // MAX_FRAMES))
-        note = f"{count} frames: every {step}th is shown" if step > 1 else ""
+        note = f"{count} frames: one in {step} is shown" if step > 1 else ""
+        if not count:
+            note = f"the file does not state its frames: the first {MAX_FRAMES} are shown"
         return Upload(path, kind, count, step, note)
     return Upload(path, kind, 1)
 

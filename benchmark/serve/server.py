@@ -12,8 +12,7 @@ from typing import Any
 from benchmark.errors import BenchError
 from benchmark.prediction.loaded import LoadedModel, load_model
 from benchmark.serve.about import facts_of_cell, facts_of_checkpoint
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from benchmark.serve.access import LOOPBACK
 
 
 @dataclass(frozen=True)

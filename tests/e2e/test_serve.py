@@ -55,7 +55,7 @@ def test_an_answer_holds_the_map_that_bench_predict_writes(
     spread = np.abs(written.astype(float) - second)  # of two values, twice the deviation is their distance
     assert np.abs(array(answer["disagreement"]) - spread).max() <= 0.5001
     assert array(first["flip_disagreement"]).shape == written.shape
-    assert answer["width_px"], answer["height_px"] == written.shape[::-1]
+    assert (answer["width_px"], answer["height_px"]) == written.shape[::-1]
 
 
 def test_what_is_known_of_a_network_is_its_record(page_server: Running) -> None:
@@ -296,6 +296,22 @@ def test_a_full_line_is_told_and_a_video_lets_a_picture_through(
         assert set(many) <= {200, 503} and 503 in many
         assert len(lines(video.result())) == 61
     assert page_server.post("/api/segment", picture).status_code == 200
+
+
+def test_clients_that_hang_up_take_no_place_and_leave_nothing(page_server: Running, picture: bytes) -> None:
+    """More of them than uploads may be answered at once; each leaves before, or while, it is answered."""
+    for path, wait_s in (("/api/segment", 0.0), ("/api/frames", 0.0), ("/api/frames", 0.05)):
+        request = httpx.Request("POST", page_server.url + path, files={"file": picture})
+        head = "".join(f"{key}: {value}\r\n" for key, value in request.headers.items())
+        sent = f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + request.read()
+        for _ in range(12):
+            with socket.create_connection(("127.0.0.1", int(page_server.url.rpartition(":")[2]))) as raw:
+                raw.sendall(sent)
+                time.sleep(wait_s)
+    end = time.monotonic() + 30
+    while page_server.post("/api/frames", picture).status_code != 200 or list(page_server.temporary.glob("bench-*")):
+        assert time.monotonic() < end, "their places are not free again"
+        time.sleep(0.1)
 
 
 def test_mistakes_are_one_line(served_home: Home, run_bench: Callable[..., Any]) -> None:
