@@ -173,14 +173,10 @@ def export(
     Raises:
         BenchError: No records, or a folder or archive that is there already.
     """
-    from benchmark.maintenance.bulk import pack
     from benchmark.maintenance.export import export_records
 
-    chosen = as_names(protocols) or None
-    done = export_records(Path(results), Path(out), protocols=chosen, compact=compact, maps=maps, weights=weights)
-    if archive is not None:
-        pack(Path(out), done.files, Path(archive))
-    return done
+    held = {"compact": compact, "maps": maps, "weights": weights, "archive": as_path(archive)}
+    return export_records(Path(results), Path(out), protocols=as_names(protocols) or None, **held)  # type: ignore[arg-type]
 
 
 def import_export(source: str | Path, results: str | Path = "results") -> Imported:

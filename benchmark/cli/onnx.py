@@ -7,24 +7,18 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import complete
 from benchmark.cli.app import TRAIN, app
-from benchmark.cli.options import CELL_HELP, Json, Results
+from benchmark.cli.options import ItsNetwork, ItsRecipe, Json, OneCell, Results, Weights, check_network
 from benchmark.cli.printing import print_json, say
 from benchmark.errors import BenchError
 
 
 @app.command(rich_help_panel=TRAIN)
 def onnx(
-    run: Annotated[str | None, typer.Option(help=f"Folder with run.json. Or: {CELL_HELP}")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Network of --checkpoint; FILE.py:function of --run.", autocompletion=complete.models),
-    ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of --model.")] = None,
-    recipe: Annotated[
-        str, typer.Option(help="Size and normalisation of the checkpoint.", autocompletion=complete.recipes)
-    ] = "native",
+    run: OneCell = None,
+    model: ItsNetwork = None,
+    checkpoint: Weights = None,
+    recipe: ItsRecipe = "native",
     out: Annotated[Path, typer.Option(help="The file.")] = Path("network.onnx"),
     batch: Annotated[int, typer.Option(help="Images at once; part of the file.", min=1)] = 1,
     images: Annotated[
@@ -44,10 +38,7 @@ def onnx(
 
     from benchmark.prediction.sources import find_sources
 
-    if (run is None) == (checkpoint is None):
-        raise BenchError("give either --run CELL (a cell of bench run) or --model NAME --checkpoint FILE")
-    if checkpoint is not None and model is None:
-        raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+    check_network(run is not None, model, checkpoint)
     sources = [one for one in find_sources(images) if not one.is_video] if images else []
     if images and not sources:
         raise BenchError(f"--images {images[0]}: holds no image; give images or folders of images")
@@ -71,3 +62,5 @@ def onnx(
     )
     if loaded.network.recipe.postprocess != "none":
         say(f"note: scores of this network include the test-time processing {loaded.network.recipe.postprocess}")
+    if hasattr(loaded.network.model, "logits_at"):
+        say("note: this network resizes its own maps when it is scored; resized maps of the file may differ from those")

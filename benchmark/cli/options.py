@@ -17,6 +17,7 @@ import typer
 
 from benchmark.cli import complete
 from benchmark.cli.app import names
+from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
     from benchmark.execution.placement import Placement
@@ -27,6 +28,21 @@ DataRoot = Annotated[Path | None, typer.Option(help="Folder with the datasets.",
 CacheDir = Annotated[Path | None, typer.Option(help="Folder for decoded pixels.", envvar="BENCH_CACHE_DIR")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 CELL_HELP = "A cell below RESULTS/runs, or the start of its path parts that matches one cell only (unet/quick)."
+
+OneCell = Annotated[str | None, typer.Option("--run", help=f"A folder with run.json. Or: {CELL_HELP}")]
+ItsNetwork = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Network of --checkpoint; for --run only FILE.py:function.",
+        autocompletion=complete.models,
+    ),
+]
+Weights = Annotated[Path | None, typer.Option("--checkpoint", help="Weights file for --model.")]
+ItsRecipe = Annotated[
+    str,
+    typer.Option("--recipe", help="Input size and processing of the checkpoint.", autocompletion=complete.recipes),
+]
 
 Models = Annotated[
     str,
@@ -201,3 +217,15 @@ def _fields_of(group: Any) -> list[inspect.Parameter]:
         )
         for field in fields(group)
     ]
+
+
+def check_network(has_run: bool, model: str | None, checkpoint: Path | None) -> None:
+    """Refuse commands that name no network to predict with, or two.
+
+    Raises:
+        BenchError: Neither or both of --run and --checkpoint, or a checkpoint without its --model.
+    """
+    if has_run == (checkpoint is not None):
+        raise BenchError("give either --run CELL (a cell of bench run) or --model NAME --checkpoint FILE")
+    if checkpoint is not None and model is None:
+        raise BenchError("--checkpoint needs --model: which network has these weights? for example --model pranet")

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from benchmark.cli import complete
 from benchmark.cli.app import TRAIN, app, names
-from benchmark.cli.options import CELL_HELP, Device, Json, Key, Results, StripPrefix
+from benchmark.cli.options import (
+    Device,
+    ItsNetwork,
+    ItsRecipe,
+    Json,
+    Key,
+    OneCell,
+    Results,
+    StripPrefix,
+    Weights,
+    check_network,
+)
 from benchmark.cli.printing import events, print_json, say, tell
 from benchmark.errors import BenchError, unknown_name
 
@@ -25,17 +35,12 @@ EXIT_UNREADABLE_INPUT = 1
 @app.command(rich_help_panel=TRAIN)
 def predict(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, folders, videos.")],
-    run: Annotated[str | None, typer.Option(help=f"A folder with run.json. Or: {CELL_HELP}")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Network of --checkpoint; for --run only FILE.py:function.", autocompletion=complete.models),
-    ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights file for --model.")] = None,
+    run: OneCell = None,
+    model: ItsNetwork = None,
+    checkpoint: Weights = None,
     key: Key = None,
     strip_prefix: StripPrefix = None,
-    recipe: Annotated[
-        str, typer.Option(help="Input size and processing of the checkpoint.", autocompletion=complete.recipes)
-    ] = "native",
+    recipe: ItsRecipe = "native",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override a field of --recipe: key=value.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the outputs.")] = Path("predictions"),
     save: Annotated[str, typer.Option(help="What to write beside the CSV.")] = "masks,probs,overlays",
@@ -111,15 +116,12 @@ def _check_asked(
     overrides: Mapping[str, Any],
     of_checkpoint: Mapping[str, str | None],
 ) -> None:
-    if (run is None) == (checkpoint is None):
-        raise BenchError("give either --run CELL (a cell of bench run) or --model NAME --checkpoint FILE")
+    check_network(run is not None, model, checkpoint)
     if run is not None and overrides:
         raise BenchError("--set is for --checkpoint; a cell predicts with the recipe that it was trained with")
     for option, value in of_checkpoint.items():
         if run is not None and value is not None:
             raise BenchError(f"{option} is for --checkpoint; a cell's weights are read without it")
-    if checkpoint is not None and model is None:
-        raise BenchError("--checkpoint needs --model: which network has these weights? for example --model pranet")
 
 
 def _print_plan(network: Network, count: int, threshold: float) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import complete
 from benchmark.cli.app import TOOLS, app
-from benchmark.cli.options import CELL_HELP, Device, Results
+from benchmark.cli.options import CELL_HELP, Device, ItsNetwork, ItsRecipe, Results, Weights, check_network
 from benchmark.cli.printing import tell
 from benchmark.errors import BenchError
 
@@ -17,16 +16,11 @@ from benchmark.errors import BenchError
 @app.command(rich_help_panel=TOOLS)
 def serve(
     run: Annotated[
-        list[str] | None, typer.Option(help=f"Folder with run.json. Or: {CELL_HELP} Several: repeat.")
+        list[str] | None, typer.Option(help=f"A folder with run.json. Or: {CELL_HELP} Several: repeat.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Network of --checkpoint; FILE.py:function of --run.", autocompletion=complete.models),
-    ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of --model.")] = None,
-    recipe: Annotated[
-        str, typer.Option(help="Size and test-time processing of the checkpoint.", autocompletion=complete.recipes)
-    ] = "native",
+    model: ItsNetwork = None,
+    checkpoint: Weights = None,
+    recipe: ItsRecipe = "native",
     port: Annotated[int, typer.Option(help="Port; 0: a free one.", min=0, max=65535)] = 8600,
     host: Annotated[
         str, typer.Option(help="Address to listen on; beyond this machine a token is needed, which is printed.")
@@ -40,10 +34,7 @@ def serve(
 
     Example: bench serve --run bsanet/quick --run unet/quick
     """
-    if bool(run) == (checkpoint is not None):
-        raise BenchError("give either --run CELL (once or more) or --model NAME --checkpoint FILE")
-    if checkpoint is not None and model is None:
-        raise BenchError("--checkpoint needs --model: whose weights are they? for example --model pranet")
+    check_network(bool(run), model, checkpoint)
     _need_extra()
     from benchmark.serve import server  # after the mistakes: it loads torch
 

@@ -113,18 +113,16 @@ def export(
 
     Example: bench export --out supplement --protocols pranet,half
     """
-    from benchmark.maintenance.bulk import num_bytes, pack
+    from benchmark.maintenance.bulk import num_bytes
     from benchmark.maintenance.export import export_records
     from benchmark.store import io
 
-    if archive is not None and archive.exists():
-        raise BenchError(f"--archive {archive}: is there already; remove it, or choose another name")
     if maps or weights:
         size = num_bytes(results, io.read_records(results), maps=maps, weights=weights)
         say(f"maps and weights: {size / 1e6:.1f} MB beside the records")
     chosen = names(protocols) if protocols else None
-    done = export_records(results, out, protocols=chosen, compact=compact, maps=maps, weights=weights)
-    packed = pack(out, done.files, archive) if archive is not None else None
+    held = {"compact": compact, "maps": maps, "weights": weights, "archive": archive}
+    done = export_records(results, out, protocols=chosen, **held)  # type: ignore[arg-type]
     if as_json:
         files = [path.relative_to(out).as_posix() for path in done.files]
         facts = {"cells": done.cells, "files": files, "num_bytes": done.num_bytes, "commits": done.commits}
@@ -134,9 +132,11 @@ def export(
     size_mb = f"{done.num_bytes / 1e6:.1f} MB"
     lacking = [name for name, held in (("map", maps), ("weight", weights)) if not held]
     say(f"{len(done.cells)} cells in {len(done.files)} files, {size_mb}; no {' or '.join(['image', *lacking])}")
-    if archive is not None and packed is not None:
+    if done.archive_bytes is not None:
         print(archive)
-        say(f"{packed / 1e6:.1f} MB; 'bench import {archive}' checks it and brings it into a results folder")
+        say(
+            f"{done.archive_bytes / 1e6:.1f} MB; 'bench import {archive}' checks it and brings it into a results folder"
+        )
     if done.commits:
         say(f"note: {done.commits}; environment.code identifies the code that made a record")
 

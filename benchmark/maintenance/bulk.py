@@ -79,13 +79,7 @@ def sha256(path: Path) -> str:
 
 
 def pack(root: Path, files: Sequence[Path], archive: Path) -> int:
-    """Pack files below a folder into one zip whose bytes depend on their names and content alone; returns its size.
-
-    Raises:
-        BenchError: The archive is there already, or cannot be written.
-    """
-    if archive.exists():
-        raise BenchError(f"--archive {archive}: is there already; remove it, or choose another name")
+    """Pack files below a folder into one zip whose bytes depend on their names and content alone; returns its size."""
     part = io.temporary_beside(archive)
     with io.explain_os_errors(archive):
         archive.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchError, unknown_name
-from benchmark.maintenance.bulk import ENVIRONMENT, SUMS, copy_maps, copy_weights, environment, write_sums
+from benchmark.maintenance.bulk import ENVIRONMENT, SUMS, copy_maps, copy_weights, environment, pack, write_sums
 from benchmark.report.records.identity import is_foreign
 from benchmark.runtime.source_tree import commits_in_no_history
 from benchmark.store import io
@@ -33,12 +33,14 @@ class Exported:
         files: Every file, below the export's folder.
         num_bytes: Their size.
         commits: A note on the commits that the records name; empty if all are in the history.
+        archive_bytes: Size of the archive, if there is one.
     """
 
     cells: list[str]
     files: list[Path]
     num_bytes: int
     commits: str = ""
+    archive_bytes: int | None = None
 
 
 def export_records(
@@ -49,6 +51,7 @@ def export_records(
     compact: bool = False,
     maps: bool = False,
     weights: bool = False,
+    archive: Path | None = None,
 ) -> Exported:
     """Copy the records of a results folder so that tables, figures, comparisons and the page come from the copy alone.
 
@@ -64,10 +67,13 @@ def export_records(
         protocols: Keep these scoring protocols; all if None.
         maps: Also the probability maps of the test images.
         weights: Also ``best.pt`` of each finished cell, with a model card made from its record.
+        archive: Also pack all into this zip.
         compact: Keep scores of single images and curves in single precision; ``run.json`` keeps its figures.
     Raises:
         BenchError: No records; ``out`` holds records; a record lacks a protocol; a file cannot be read or written.
     """
+    if archive is not None and archive.exists():
+        raise BenchError(f"--archive {archive}: is there already; remove it, or choose another name")
     source, staging = ResultsLayout(results), ResultsLayout(out / f".export-{secrets.token_hex(6)}")
     records = io.read_records(results)
     if not records:
@@ -100,7 +106,8 @@ def export_records(
         finally:
             shutil.rmtree(staging.root, ignore_errors=True)
     size = sum(path.stat().st_size for path in files)
-    return Exported([record.cell for record in records], files, size, _judge_commits(records))
+    packed = None if archive is None else pack(out, files, archive)
+    return Exported([record.cell for record in records], files, size, _judge_commits(records), packed)
 
 
 def _judge_commits(records: Sequence[Record]) -> str:

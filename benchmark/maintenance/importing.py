@@ -1,4 +1,4 @@
-"""Bring somebody's export into a results folder: checked file by file, never run, whole or not at all."""
+"""Bring somebody's export into a results folder: checked file by file, never run, each cell whole or not at all."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def import_export(source: str, results: Path, *, progress: Progress = lambda *_:
         results: Results folder; made if it is missing.
         progress: Called with the bytes done.
     Raises:
-        BenchError: In one line, with nothing left behind: a bad archive, a file that no export holds, a wrong or
+        BenchError: In one line, before any cell is moved: a bad archive, a file that no export holds, a wrong or
             missing checksum, a record whose figures do not follow from its scores, weights of another record, or a
             cell that is there with another record.
     """
@@ -145,20 +145,26 @@ def _move(root: Path, records: list[Record], files: list[str], results: Path) ->
     new: list[str] = []
     kept: list[str] = []
     for record in records:
-        there = layout.cell(record.cell).record
-        if there.is_file() and io.read_record(there) != record:
-            raise BenchError(f"{there}: this cell is there with another record; import into another folder (--results)")
-        (kept if there.is_file() else new).append(record.cell)
+        cell = layout.cell(record.cell)
+        if cell.record.is_file() and io.read_record(cell.record) != record:
+            raise BenchError(
+                f"{cell.record}: this cell is there with another record; import into another folder (--results)"
+            )
+        if cell.folder.exists() and not cell.record.is_file():
+            raise BenchError(f"{cell.folder}: an unfinished cell is in the way; 'bench clean' shows it")
+        (kept if cell.record.is_file() else new).append(record.cell)
     written = 0
-    for cell in new:
-        target = layout.cell(cell).folder
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            raise BenchError(f"{target}: an unfinished cell is in the way; 'bench clean' shows it")
-        part = target.with_name(f".{target.name}.part-{secrets.token_hex(4)}")
-        shutil.copytree(ResultsLayout(root).cell(cell).folder, part)
-        part.replace(target)
-        written += sum(name.startswith(f"runs/{cell}/") for name in files)
+    for name in new:
+        target = layout.cell(name).folder
+        with io.explain_os_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}.part-{secrets.token_hex(4)}")
+            try:
+                shutil.copytree(ResultsLayout(root).cell(name).folder, part)
+                part.replace(target)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+        written += sum(file.startswith(f"runs/{name}/") for file in files)
     for name in files:
         if name.startswith("splits/") and not (layout.root / name).exists():
             io.write_bytes(layout.root / name, (root / name).read_bytes())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,8 @@ def load_model(
     model: str | None = None,
     checkpoint: str | Path | None = None,
     recipe: str = "native",
+    key: str | None = None,
+    strip_prefix: str | None = None,
     results: str | Path = "results",
     device: str = "auto",
 ) -> LoadedModel:
@@ -119,6 +121,7 @@ def load_model(
         model: Network of ``checkpoint``; ``FILE.py:function`` of a cell whose network came from a file.
         checkpoint: Released weights of ``model``, instead of ``run``.
         recipe: Gives the checkpoint's size and test-time processing.
+        key: Where in the checkpoint the weights are. strip_prefix: Of their names; both are found if unset.
         results: Results folder.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     Raises:
@@ -138,4 +141,5 @@ def load_model(
     if model is None:
         raise BenchError("a checkpoint needs model: whose weights are they? for example model='pranet'")
     assert checkpoint is not None, "one of the two is given"
-    return LoadedModel(network_of_checkpoint(model, Path(checkpoint), recipe=recipe, overrides={}, device=device))
+    where: dict[str, Any] = {"key": key, "strip_prefix": strip_prefix, "device": device}
+    return LoadedModel(network_of_checkpoint(model, Path(checkpoint), recipe=recipe, overrides={}, **where))

@@ -15,6 +15,8 @@ import yaml
 from browser import Visitor
 from harness import Bench
 
+from benchmark.metrics import PROTOCOLS
+
 STUDY = Path(__file__).parents[2] / "results" / "reference" / "cpu-study"
 
 
@@ -89,7 +91,7 @@ def elsewhere(record: dict[str, Any]) -> None:
         (raised, "kvasir by pranet: mDSC is stated as"),
         (unnamed, "kvasir: its leaks were not looked for"),
         (partly, "a board ranks whole sets only"),
-        (mixed, "protocol pranet is 00000000 here and"),
+        (mixed, "protocol pranet is 00000000 here, "),
         (elsewhere, "images are not those of the other submissions with split grouped"),
     ],
 )
@@ -104,6 +106,35 @@ def test_what_does_not_hold_is_refused_by_name(
     assert said in line and f"third {cell}" in line
     board = json.loads((tmp_path / "site" / "board.json").read_text())
     assert all(cell not in one["cells"] for one in board["lines"] if one["submission"] == "third")
+
+
+def test_the_usual_protocol_is_this_packages_whatever_most_say(bench: Bench, exports: Path, tmp_path: Path) -> None:
+    for name in ("main", "third"):
+        for path in (exports / name).rglob("run.json"):
+            change(path, mixed)
+    bench("board", "exports", code=1)
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    assert {line["submission"] for line in board["lines"]} == {"paper"}
+
+
+def test_figures_that_are_no_means_over_images_are_left_out(bench: Bench, exports: Path, tmp_path: Path) -> None:
+    """Under half-pixels the pixels of all images count together: nothing here can recompute that."""
+    path = record_of(exports / "third")
+    rows = pd.read_parquet(path.parent / "scores.parquet")
+    more = rows[rows["protocol"] == "pranet"].assign(protocol="half-pixels")
+    pd.concat([rows, more]).to_parquet(path.parent / "scores.parquet", index=False)
+
+    def add(record: dict[str, Any]) -> None:
+        record["protocols"]["half-pixels"] = PROTOCOLS["half-pixels"].hash
+        for test in record["tests"].values():
+            test["scores"]["half-pixels"] = {**test["scores"]["pranet"], "mDSC": 0.9}
+
+    change(path, add)
+    bench("board", "exports")
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    cell = path.parent.relative_to(exports / "third" / "runs").as_posix()
+    found = {line["protocol"] for line in board["lines"] if line["submission"] == "third" and cell in line["cells"]}
+    assert "pranet" in found and "half-pixels" not in found
 
 
 def test_scores_that_were_changed_or_cut_are_refused(bench: Bench, exports: Path) -> None:

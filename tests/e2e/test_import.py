@@ -11,6 +11,7 @@ import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import Bench
@@ -18,13 +19,26 @@ from page_server import Home
 from serving import Site, serve
 
 
+@pytest.fixture(scope="module")
+def export_of_two(
+    tmp_path_factory: pytest.TempPathFactory, served_home: Home, run_bench: Callable[..., Any]
+) -> tuple[Path, str]:
+    """Results of two cells, their export with maps and weights, its archive; and what the command said."""
+    home = tmp_path_factory.mktemp("exported")
+    shutil.copytree(served_home.folder / "results", home / "results")
+    command = ["export", "--out", "copy", "--maps", "--weights", "--archive", "copy.zip"]
+    done = run_bench(command, cwd=home, env=served_home.environment)
+    assert done.returncode == 0, done.stderr
+    return home, done.stderr
+
+
 @pytest.fixture
-def exported(bench: Bench, served_home: Home, tmp_path: Path) -> Path:
-    """An export of two cells with maps and weights, and its archive."""
-    shutil.copytree(served_home.folder / "results", tmp_path / "results")
-    done = bench("export", "--out", "copy", "--maps", "--weights", "--archive", "copy.zip")
-    assert "maps and weights: " in done.stderr.splitlines()[0], "the size is told first"
-    assert "no image\n" in done.stderr
+def exported(export_of_two: tuple[Path, str], tmp_path: Path) -> Path:
+    """The export in the test's own folder, results and archive beside it."""
+    home, said = export_of_two
+    assert "maps and weights: " in said.splitlines()[0], "the size is told first"
+    assert "no image\n" in said
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     return tmp_path / "copy"
 
 
@@ -174,5 +188,11 @@ def test_a_cell_that_is_there_with_another_record_is_not_replaced(bench: Bench, 
     before = files(tmp_path / "theirs")
     assert "there with another record" in bench("import", "copy.zip", "--results", "theirs", code=2).stderr
     assert files(tmp_path / "theirs") == before
+    shutil.rmtree(path.parent)
+    other = next((tmp_path / "theirs").rglob("run.json"))
+    other.write_text(json.dumps({**json.loads(other.read_text()), "created": "2000-01-01T00:00:00+00:00"}))
+    before = files(tmp_path / "theirs")
+    assert "there with another record" in bench("import", "copy.zip", "--results", "theirs", code=2).stderr
+    assert files(tmp_path / "theirs") == before, "nor is the other cell brought in"
     assert "is there already" in bench("export", "--out", "new", "--archive", "copy.zip", code=2).stderr
     assert not (tmp_path / "new").exists() and os.access(tmp_path / "copy.zip", os.R_OK)

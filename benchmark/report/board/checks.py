@@ -12,6 +12,7 @@ import numpy.typing as npt
 from benchmark.errors import BenchError
 from benchmark.metrics.measures import MEASURES
 from benchmark.report.records.grouping import regrouped
+from benchmark.report.records.protocols import rules_of
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record, TestResult
@@ -45,6 +46,8 @@ class UnsoundError(BenchError):
 def read_rows(root: Path, record: Record, *, complete: bool = True) -> dict[tuple[str, str], SetRows]:
     """Per-image scores of a record by test set and protocol, each checked.
 
+    Protocols that count the pixels of all images together are left out: their figures are no means over images.
+
     Args:
         root: Results folder or export.
         record: Of a cell in it.
@@ -62,6 +65,11 @@ def read_rows(root: Path, record: Record, *, complete: bool = True) -> dict[tupl
         if complete:
             _check_test(dataset, test)
         for protocol in test.scores:
+            if protocol not in record.protocols:
+                raise UnsoundError(f"{dataset}: protocol {protocol} has scores and no hash in the record")
+            rules = rules_of([record], protocol)
+            if rules is not None and rules.average == "pixels":
+                continue
             rows = frame[(frame["dataset"] == dataset) & (frame["protocol"] == protocol)]
             missing = [measure.column for measure in MEASURES if measure.column not in rows.columns]
             if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import BenchError
+from benchmark.metrics import PROTOCOLS
 from benchmark.report.board.checks import SetRows, read_rows
 from benchmark.report.records.identity import row_keys
 from benchmark.report.records.names import MODEL_TITLES
@@ -105,9 +106,9 @@ def collect(folder: Path) -> Board:
         keys = row_keys([one.record for one in mine], by_recipe=True)
         for one in mine:
             record = one.record
-            for dataset, protocol in one.rows:
-                key = (root.name, keys[record.cell], record.recipe_hash, record.split.name, dataset, protocol)
-                groups.setdefault(key, []).append(one)
+            for (dataset, protocol), rows in one.rows.items():
+                made = (record.recipe_hash, record.split.name, record.split.seed, tuple(sorted(rows.ids)))
+                groups.setdefault((root.name, keys[record.cell], dataset, protocol, made), []).append(one)
     board.lines = [_line(key, members) for key, members in groups.items()]
     board.lines.sort(key=lambda line: (line.dataset, line.protocol, -line.values["mDSC"], line.submission))
     return board
@@ -132,43 +133,52 @@ def _submission(root: Path, board: Board) -> list[_Sound]:
 
 
 def _same_protocols(sound: Sequence[_Sound], board: Board) -> list[_Sound]:
-    """Keep records whose protocols are, by hash, those of the most submissions."""
-    hashes: dict[str, Counter[str]] = {}
-    for submission, name, digest in {
-        (one.submission, name, digest) for one in sound for name, digest in one.record.protocols.items()
-    }:
-        hashes.setdefault(name, Counter())[digest] += bool(submission)
-    usual = {name: min(count, key=lambda digest: (-count[digest], digest)) for name, count in hashes.items()}
-    kept = []
-    for one in sound:
-        other = [name for name, digest in one.record.protocols.items() if digest != usual[name]]
-        if other:
-            digest = one.record.protocols[other[0]]
-            reason = f"protocol {other[0]} is {digest} here and {usual[other[0]]} in the others: scores do not mix"
-            board.refused.append(Refusal(one.submission, one.record.cell, reason))
-        else:
-            kept.append(one)
-    return kept
+    """Keep records whose protocols are, by hash, this package's of that name; other names' are those of the most."""
+    usual = _most(sound, lambda record: record.protocols)
+    usual |= {name: protocol.hash for name, protocol in PROTOCOLS.items()}
+
+    def fault(record: Record) -> str:
+        for name, digest in record.protocols.items():
+            if digest != usual[name]:
+                return f"protocol {name} is {digest} here, {usual[name]} is expected: scores do not mix"
+        return ""
+
+    return _without(sound, fault, board)
 
 
 def _same_images(sound: Sequence[_Sound], board: Board) -> list[_Sound]:
     """Keep records scored on the images of the most submissions with the same split, set by set."""
-    prints: dict[tuple[str, str, int], Counter[str]] = {}
-    for submission, key, fingerprint in {
-        (one.submission, _drawn(one.record, dataset), test.fingerprint)
-        for one in sound
-        for dataset, test in one.record.tests.items()
-    }:
-        prints.setdefault(key, Counter())[fingerprint] += bool(submission)
-    usual = {key: min(count, key=lambda text: (-count[text], text)) for key, count in prints.items()}
+
+    def images(record: Record) -> dict[tuple[str, str, int], str]:
+        return {_drawn(record, name): test.fingerprint for name, test in record.tests.items()}
+
+    usual = _most(sound, images)
+
+    def fault(record: Record) -> str:
+        for (name, split, seed), fingerprint in images(record).items():
+            if fingerprint != usual[name, split, seed]:
+                who = f"{name}: its {record.tests[name].n} images are not those of the other submissions"
+                return f"{who} with split {split} (seed {seed})"
+        return ""
+
+    return _without(sound, fault, board)
+
+
+def _most(sound: Sequence[_Sound], facts: Callable[[Record], Mapping[Any, str]]) -> dict[Any, str]:
+    """Return for each key the value of the most submissions; of equally many the first in alphabetical order."""
+    said = {(one.submission, *fact) for one in sound for fact in facts(one.record).items()}
+    counts: dict[Any, Counter[str]] = {}
+    for _, key, value in said:
+        counts.setdefault(key, Counter())[value] += 1
+    return {key: min(count, key=lambda value: (-count[value], value)) for key, count in counts.items()}
+
+
+def _without(sound: Sequence[_Sound], fault: Callable[[Record], str], board: Board) -> list[_Sound]:
+    """Return the records without a fault; the others are refused with it."""
     kept = []
     for one in sound:
-        record = one.record
-        other = [name for name, test in record.tests.items() if test.fingerprint != usual[_drawn(record, name)]]
-        if other:
-            who = f"{other[0]}: its {record.tests[other[0]].n} images are not those of the other submissions"
-            reason = f"{who} with split {record.split.name} (seed {record.split.seed})"
-            board.refused.append(Refusal(one.submission, record.cell, reason))
+        if reason := fault(one.record):
+            board.refused.append(Refusal(one.submission, one.record.cell, reason))
         else:
             kept.append(one)
     return kept
@@ -180,7 +190,7 @@ def _drawn(record: Record, dataset: str) -> tuple[str, str, int]:
 
 
 def _line(key: tuple[Any, ...], members: Sequence[_Sound]) -> Line:
-    submission, row, _, split, dataset, protocol = key
+    submission, row, dataset, protocol, _ = key
     record = members[0].record
     test, rows = record.tests[dataset], [one.rows[dataset, protocol] for one in members]
     order = [np.argsort(np.array(one.ids, dtype=object)) for one in rows]
@@ -199,7 +209,7 @@ def _line(key: tuple[Any, ...], members: Sequence[_Sound]) -> Line:
         title=test.title,
         protocol=protocol,
         protocol_hash=record.protocols[protocol],
-        split=split,
+        split=record.split.name,
         weights=_weights(record),
         recipe=record.recipe_name,
         seeds=len(members),
