@@ -14,7 +14,7 @@ import typer
 # isort: off
 from benchmark.cli.app import app  # noqa: F401
 from benchmark.cli import run, study, estimate, tune, predict, ensemble, onnx, robust, denoise, models  # noqa: F401
-from benchmark.cli import data, data_fetch, audit, tables, figures, board, tracking, serve, upkeep  # noqa: F401
+from benchmark.cli import data, data_fetch, audit, tables, figures, board, tracking, serve, upkeep, publish  # noqa: F401
 
 # isort: on
 from benchmark.cli.printing import Flags

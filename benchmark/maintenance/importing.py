@@ -68,18 +68,37 @@ def import_export(source: str, results: Path, *, progress: Progress = lambda *_:
     try:
         with io.explain_os_errors(stage):
             stage.mkdir()
-        root = _opened(source, stage, progress)
-        files = _checked_files(root, source)
-        records = io.read_records(root)
-        for record in records:
-            _check_record(root, record, source)
+        root = unpack_export(source, stage, progress)
+        records, files = check_export(root, source)
         return _move(root, records, files, results)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _opened(source: str, stage: Path, progress: Progress) -> Path:
-    """The unpacked export."""
+def check_export(root: Path, source: str) -> tuple[list[Record], list[str]]:
+    """Check an unpacked export: every file by name and checksum, every figure from its scores.
+
+    Args:
+        root: Folder of the export.
+        source: What messages call it.
+    Returns:
+        Its records, and the names of its files below ``root``.
+    Raises:
+        BenchError: The first thing that does not hold, in one line.
+    """
+    files = _checked_files(root, source)
+    records = io.read_records(root)
+    for record in records:
+        _check_record(root, record, source)
+    return records, files
+
+
+def unpack_export(source: str, stage: Path, progress: Progress = lambda *_: None) -> Path:
+    """Return the folder of an export; a zip, or the address of one, is unpacked below ``stage``.
+
+    Raises:
+        BenchError: Nothing is there, or the zip is damaged or malicious.
+    """
     if re.match(r"https?://", source):
         archive = Archive.model_validate({"file": "export.zip", "url": source, "folder": "content"})
         path = download(archive, stage, checksum="", progress=progress)

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-_FREE = ("BENCH_", "COLUMNS", "LINES", "SLOW")
+_FREE = ("BENCH_", "COLUMNS", "LINES", "SLOW", "HF_TOKEN", "ZENODO_TOKEN")
 """Environment variables that are read while a command runs, never when a library is imported."""
 
 

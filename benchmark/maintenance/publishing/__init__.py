@@ -1,0 +1,1 @@
+"""`bench publish`: an export, checked, in a Hugging Face repository or a Zenodo draft."""
