@@ -61,10 +61,8 @@ def publish(
         return
     if done.sent is None:
         print_rows([{**row, "to": str(done.target)} for row in done.contents])
-        total = sum(int(row["bytes"]) for row in done.contents)
-        say(
-            f"{done.title!r}, licence {licence}: {done.num_cells} cells, {total / 1e6:.1f} MB would be sent (pass --yes)"
-        )
+        size = f"{sum(int(row['bytes']) for row in done.contents) / 1e6:.1f} MB"
+        say(f"{done.title!r}, licence {licence}: {done.num_cells} cells, {size} would be sent (pass --yes)")
         return
     print(done.sent.url)
     say(f"{done.sent.num_bytes / 1e6:.1f} MB sent{'; ' if done.sent.next_step else ''}{done.sent.next_step}")

@@ -19,6 +19,7 @@ from benchmark.errors import BenchError
 from benchmark.maintenance.publishing.publish import publish
 
 CELLS = 4
+PUBLISHED = {"id": 5, "submitted": True, "links": {}, "content": {}}
 ZENODO = ("publish", "copy", "--to", "zenodo", "--licence", "cc-by-4.0", "--creator", "Curie, Marie")
 HUGGINGFACE = ("publish", "copy", "--to", "huggingface:me/records", "--licence", "cc-by-4.0")
 
@@ -108,7 +109,7 @@ def test_a_cut_upload_to_zenodo_goes_on_with_its_draft(bench: Bench, home: Path,
         ({"refuse": {"depositions": 503}}, (), "the server answers 503; run it again"),
         ({"damage": True}, (), "arrived damaged (MD5)"),
         (
-            {"deposits": {"5": {"id": 5, "submitted": True, "links": {}, "content": {}}}},
+            {"deposits": {"5": PUBLISHED}},
             ("--to", "zenodo:5"),
             "already",
         ),
