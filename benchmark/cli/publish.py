@@ -44,16 +44,19 @@ def publish(
 
     from benchmark.maintenance.publishing.publish import publish as send
 
-    options = {"licence": licence, "title": title, "creators": tuple(creator or ()), "private": private, "host": host}
     bars = sys.stderr.isatty() and not as_json and not Flags.quiet
     with events(as_json=as_json) as shown:
         done = send(
             source,
             to,
-            **options,
+            licence=licence,
+            title=title,
+            creators=tuple(creator or ()),
+            private=private,
+            host=host,
             yes=yes,
             bars=bars,
-            progress=lambda have, of: shown.phase("send", have, of),  # type: ignore[arg-type]
+            progress=lambda have, of: shown.phase("send", have, of),
         )
     if as_json:
         facts = {"target": str(done.target), "title": done.title, "licence": licence, "contents": done.contents}

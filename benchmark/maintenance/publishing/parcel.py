@@ -131,9 +131,10 @@ def find_target(text: str, host: str | None = None) -> Target:
     if service not in TOKENS:
         raise unknown_name("service", service, TOKENS)
     if service == "huggingface":
-        fits = re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII) and not re.search(r"--|\.\.|\.git$", name)
+        formed = re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII)
+        fits = formed is not None and not re.search(r"--|\.\.|\.git$", name)
     else:
-        fits = re.fullmatch(r"zenodo(:[0-9]{1,18})?", text)
+        fits = re.fullmatch(r"zenodo(:[0-9]{1,18})?", text) is not None
     if not fits:
         raise BenchError(f"--to {text}: {_WHERE}")
     return Target(service, name, _host(host or _from_environment(service) or HOSTS[service]))  # type: ignore[arg-type]
