@@ -107,7 +107,7 @@ def robust(
         out: Folder of tables and figures; those of the results folder if unset.
         quiet: No progress on standard error.
         **options: Further fields of ``benchmark.robustness.cells.Asked``: models, runs, severities, datasets,
-            denoisers, reference, seen, protocol, device, workers, data_root, ...
+            denoisers, reference, seen, protocol, checkpoints, maps, name, device, workers, data_root, ...
     Returns:
         Summaries, tables and the files written.
     Raises:
@@ -123,6 +123,8 @@ def robust(
     for name in ("models", "runs", "datasets", "denoisers"):
         if name in options:
             options[name] = tuple(as_names(options[name]))
+    options["checkpoints"] = tuple(Path(path) for path in options.get("checkpoints", ()))
+    options["maps"] = {cell: Path(folder) for cell, folder in options.get("maps", {}).items()}
     asked = Asked(results=Path(results), corruptions=tuple(as_names(corruptions)), **options)
     with shown_events(quiet) as events:
         return robustness(asked, out=as_path(out), notice=events.notice, progress=events.phase)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import data_app, names
+from benchmark.cli.app import data_app, integers, names
 from benchmark.cli.options import CacheDir, DataRoot, Json, SplitSeed
 from benchmark.cli.printing import events, print_json, print_rows, say
 from benchmark.errors import BenchError
@@ -149,6 +149,50 @@ def data_show(
         return
     print(found.to_text())
     say(f"wrote {file} ({kind})")
+
+
+@data_app.command("corrupt")
+def data_corrupt(
+    dataset: Annotated[str, typer.Argument(help="A dataset, or FILE.toml.", autocompletion=complete.datasets)],
+    out: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path("corrupted"),
+    corruptions: Annotated[
+        str, typer.Option(help="core, all or names, comma-separated.", autocompletion=complete.corruptions)
+    ] = "core",
+    severities: Annotated[str, typer.Option(help="1 (mild) to 5, comma-separated.")] = "1,2,3,4,5",
+    images: Annotated[
+        Literal["pranet", "all"], typer.Option(help="The images of PraNet's test lists, or every image.")
+    ] = "pranet",
+    data_root: DataRoot = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write corrupted test images for networks that are not run here; their maps go to `bench robust --maps`.
+
+    The pixels are those that `bench robust` shows to networks: OUT/<corruption>-<severity>/<dataset>/<id>.png.
+
+    Example: bench data corrupt kvasir --corruptions jpeg,low_light --severities 1,3,5 --out corrupted
+    """
+    from benchmark.data.listing.datasets import expand_datasets
+    from benchmark.robustness.corrupted_files import write_corrupted
+    from benchmark.scoring.map_records import listed_set
+
+    members = expand_datasets([dataset], data_root)
+    if len(members) > 1:
+        raise BenchError(f"{dataset} is a group: write one of {', '.join(members)}")
+    chosen = listed_set(members[0], root=data_root, part=images, cache_dir=cache_dir)
+    with events(as_json=as_json) as display:
+        folders = write_corrupted(
+            chosen.items,
+            out,
+            corruptions=names(corruptions),
+            severities=integers(severities, "--severities"),
+            notice=display.notice,
+            progress=partial(display.phase, "write"),
+        )
+    if as_json:
+        print_json({"dataset": chosen.name, "images": len(chosen.items), "folders": [str(path) for path in folders]})
+        return
+    print(f"{len(chosen.items)} images of {chosen.title} in {len(folders)} folders: {out}")
 
 
 def _show_corruptions(name: str, items: Sequence[Item], chosen: list[str], file: Path, *, as_json: bool) -> None:

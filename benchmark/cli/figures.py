@@ -115,11 +115,13 @@ def report(
     Example: bench report --results results --out report.html
     """
     from benchmark.report.page.write import write_report
+    from benchmark.robustness.page_sections import robust_sections
 
     done = write_report(
         results,
         out,
         title=title,
+        sections=robust_sections(results),
         protocol=protocol,
         images=images,
         worst=worst,

@@ -11,6 +11,7 @@ from benchmark.cli import complete
 from benchmark.cli.app import TRAIN, app, integers, names
 from benchmark.cli.options import CacheDir, DataRoot, Device, Engine, Json, Results
 from benchmark.cli.printing import events, print_json, print_tables, say
+from benchmark.errors import BenchError
 
 
 @app.command(rich_help_panel=TRAIN)
@@ -37,6 +38,20 @@ def robust(
     reference: Annotated[
         str, typer.Option(help="Reference model of mCE and of differences.", autocompletion=complete.models)
     ] = "unet",
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option("--checkpoint", help="A released checkpoint that bench evaluate scored; may be repeated."),
+    ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="CELL=DIR: maps that others predicted on corrupted images (bench data corrupt), one folder per "
+            "corruption, for a cell of bench evaluate --predictions; may be repeated."
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Name of this comparison, where one results folder holds several; part of file names.")
+    ] = "",
     seen: Annotated[
         bool, typer.Option("--seen", help="Also test corruptions that a cell was trained on; tables mark them.")
     ] = False,
@@ -80,6 +95,9 @@ def robust(
         workers=workers,
         data_root=data_root,
         cache_dir=cache_dir,
+        checkpoints=tuple(checkpoints or ()),
+        maps=dict(_folder(text) for text in maps or ()),
+        name=name,
     )
     with events(as_json=as_json) as display:
         found = robustness(asked, out=out, notice=display.notice, progress=display.phase)
@@ -96,3 +114,11 @@ def robust(
     print_tables(found.sheets, "markdown")
     say(f"{found.num_measured} of {found.num_results} results measured now; the others were kept")
     say("wrote " + ", ".join(str(path) for path in found.files))
+
+
+def _folder(text: str) -> tuple[str, Path]:
+    """Split ``CELL=DIR``."""
+    cell, equals, folder = text.partition("=")
+    if not cell or not equals or not folder:
+        raise BenchError(f"--maps {text}: expected CELL=DIR, for example --maps sanet-maps=corrupted-maps")
+    return cell, Path(folder)

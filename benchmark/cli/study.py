@@ -36,11 +36,12 @@ def study(
 
     Example: bench study cpu-study --results my-study --workers 2
     """
-    from benchmark.cli.tree import command_tree
+    from benchmark.cli.tree import command_tree, leaves
     from benchmark.execution.study_file import run_commands
     from benchmark.study.files import COMMANDS, load_study
 
-    known = {command: _options(command_tree().commands[command]) for command in COMMANDS}
+    tree = dict(leaves(command_tree()))
+    known = {command: _options(tree["bench", *command.split()]) for command in COMMANDS}
     given: dict[str, object] = {"--data-root": data_root, "--cache-dir": cache_dir, "--device": device}
     given |= {"--executor": executor, "--workers": workers}
     extra = [word for option, value in given.items() if value is not None for word in (option, str(value))]

@@ -61,12 +61,12 @@ class PlainDisplay(QuietDisplay):
         """Print the progress of training at intervals."""
         if time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:
             self._line(
-                f"  epoch {epoch}/{self._epochs} step {step}/{steps} loss {loss:.4f} {images_per_s:.1f} images/s"
+                f"  epoch {_of(epoch, self._epochs)} step {step}/{steps} loss {loss:.4f} {images_per_s:.1f} images/s"
             )
 
     def epoch(self, row: dict[str, float]) -> None:
         """Print the epoch's loss and validation score."""
-        self._line(f"  epoch {row['epoch']:.0f}/{self._epochs} {_epoch_text(row)}")
+        self._line(f"  epoch {_of(row['epoch'], self._epochs)} {_epoch_text(row)}")
 
     def phase(self, text: str, done: int, total: int) -> None:
         """Print the current activity at intervals."""
@@ -101,7 +101,7 @@ class LiveDisplay(QuietDisplay):
         self.progress = _bars(console)
         self._cells: TaskID | None = None
         self._now: TaskID | None = None
-        self._epochs = 1
+        self._epochs = 0
         self._score = ""
         self._phase = ""
         self.name = ""
@@ -118,9 +118,9 @@ class LiveDisplay(QuietDisplay):
     def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
         """Move the bar."""
         where = f"{self.name} epoch" if self.name else "epoch"
-        text = f"{where} {epoch}/{self._epochs} loss {loss:.4f} {self._score} {images_per_s:.1f} images/s"
+        text = f"{where} {_of(epoch, self._epochs)} loss {loss:.4f} {self._score} {images_per_s:.1f} images/s"
         done = (epoch - 1) * steps + step
-        self.progress.update(self._task(), description=text, completed=done, total=self._epochs * steps)
+        self.progress.update(self._task(), description=text, completed=done, total=self._epochs * steps or None)
 
     def epoch(self, row: dict[str, float]) -> None:
         """Remember the validation score for the display."""
@@ -167,6 +167,11 @@ def _bars(console: Console) -> Progress:
         console=console,
         transient=True,
     )
+
+
+def _of(epoch: float, epochs: int) -> str:
+    """``3/20``, or ``3`` where no cell told how many there are."""
+    return f"{epoch:.0f}/{epochs}" if epochs else f"{epoch:.0f}"
 
 
 def _epoch_text(row: dict[str, float]) -> str:

@@ -93,14 +93,14 @@ def network_of_checkpoint(
     model: str,
     checkpoint: Path,
     *,
-    recipe: str,
-    overrides: Mapping[str, Any],
+    recipe: str | Recipe,
+    overrides: Mapping[str, Any] | None = None,
     device: str,
     key: str | None = None,
     strip_prefix: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Network:
-    """Load a released checkpoint, with the test-time processing of a recipe.
+    """Load a released checkpoint, with the test-time processing of a recipe (its name, its file, or itself).
 
     ``key``, ``strip_prefix`` and ``say`` are those of ``registry.load_checkpoint``.
 
@@ -110,7 +110,11 @@ def network_of_checkpoint(
     spec = get_spec(model)
     if not checkpoint.is_file():
         raise BenchError(f"--checkpoint {checkpoint}: not found; give a file of weights of {spec.title}")
-    resolved = load_recipe(recipe, model=spec.name, overrides={**overrides, "pretrained": False})
+    resolved = (
+        recipe
+        if isinstance(recipe, Recipe)
+        else load_recipe(recipe, model=spec.name, overrides={**(overrides or {}), "pretrained": False})
+    )
     network = build_network(spec, resolved, pretrained=False)
     load_checkpoint(spec, network, checkpoint, key=key, strip_prefix=strip_prefix, say=say)
     fabric = make_fabric(device, resolved)

@@ -10,6 +10,7 @@ from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics import Protocol, get_protocol
 from benchmark.metrics.named import STANDARD
+from benchmark.robustness.outside import outside_files
 from benchmark.scoring.cell_images import scored_items
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
@@ -35,6 +36,9 @@ class Asked:
         workers: Processes.
         data_root: Where the images are.
         cache_dir: For phantom and the plans of masks.
+        checkpoints: Released checkpoints that ``bench evaluate --checkpoint`` scored; a cell is found by its SHA-256.
+        maps: Folders of maps that others predicted on corrupted images, by a part of the name of their cell.
+        name: Distinguishes the tables of several commands in one results folder.
     """
 
     results: Path
@@ -52,6 +56,9 @@ class Asked:
     workers: int = 1
     data_root: Path | None = None
     cache_dir: Path | None = None
+    checkpoints: tuple[Path, ...] = ()
+    maps: dict[str, Path] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def protocols(self) -> dict[str, Protocol]:
@@ -69,12 +76,16 @@ class Source:
         paths: Its files.
         model_file: ``FILE.py:function`` where its network came from a file.
         items: Test set -> images, in the order of ids.
+        checkpoint: The released checkpoint that it was scored with, for a cell of ``bench evaluate --checkpoint``.
+        maps: Folder of maps on corrupted images, for a cell of ``bench evaluate --predictions``.
     """
 
     record: Record
     paths: CellPaths
     model_file: str | None
     items: dict[str, tuple[Item, ...]] = field(default_factory=dict)
+    checkpoint: Path | None = None
+    maps: Path | None = None
 
 
 def find_sources(asked: Asked) -> list[Source]:
@@ -85,20 +96,28 @@ def find_sources(asked: Asked) -> list[Source]:
     """
     layout = ResultsLayout(asked.results)
     chosen = _choose(asked, io.read_records(asked.results))
-    datasets = _datasets(asked, chosen)
+    datasets = _datasets(asked, [record for record, _ in chosen])
     sources = []
-    for record in chosen:
+    for record, outside in chosen:
         paths = layout.cell(record.cell)
         items = {
             name: scored_items(record, name, paths, data_root=asked.data_root, cache_dir=asked.cache_dir)
             for name in datasets
         }
-        sources.append(Source(record, paths, _file_of(record, asked.models), items))
+        is_maps = outside is not None and outside.is_dir()
+        checkpoint, maps = (None, outside) if is_maps else (outside, None)
+        sources.append(Source(record, paths, _file_of(record, asked.models), items, checkpoint, maps))
     return sources
 
 
-def _choose(asked: Asked, records: Sequence[Record]) -> list[Record]:
-    finished = [r for r in records if r.status == "ok" and not r.origin and r.best_sha256]
+def _choose(asked: Asked, records: Sequence[Record]) -> list[tuple[Record, Path | None]]:
+    """The chosen records, with the checkpoint or the folder of maps of those that were not trained here."""
+    outside = outside_files(records, asked.checkpoints, asked.maps)
+    finished = [
+        record
+        for record in records
+        if record.status == "ok" and ((not record.origin and record.best_sha256) or record.cell in outside)
+    ]
     for run in asked.runs:
         if not any(run in record.cell for record in finished):
             known = ", ".join(record.cell for record in finished) or "none"
@@ -107,7 +126,7 @@ def _choose(asked: Asked, records: Sequence[Record]) -> list[Record]:
         if ".py:" not in model and all(record.model != model for record in finished):
             raise unknown_name("model among the finished cells", model, {record.model for record in finished})
     chosen = [
-        record
+        (record, outside.get(record.cell))
         for record in finished
         if (not asked.runs or any(run in record.cell for run in asked.runs))
         and (not asked.models or record.model in asked.models or _file_of(record, asked.models))

@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.data.files.read_item import read_image, read_mask_grey
 from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError
+from benchmark.recipes.read import validate_recipe
 from benchmark.robustness.cells import Asked, Source
 from benchmark.robustness.corruptions import Pixels, corrupt, get_corruption, select
 from benchmark.robustness.corruptions.base import check_severity
 from benchmark.robustness.front_ends import get_denoiser
-from benchmark.robustness.results import CLEAN, RobustResult, result_path, write_result
+from benchmark.robustness.outside import maps_of
+from benchmark.store.robust_results import CLEAN, RobustResult, result_path, write_result
 
 if TYPE_CHECKING:
     from benchmark.prediction.network import Network
@@ -72,6 +75,9 @@ def plan_units(asked: Asked, sources: Sequence[Source], notice: Callable[[str], 
         for denoise in asked.denoisers:
             units += [Unit(dataset, CLEAN, 0, denoise)] if denoise != "none" else []
             units += [Unit(dataset, name, severity, denoise) for name in names for severity in sorted(asked.severities)]
+    drawn = next((source for source in sources if source.maps is not None), None)
+    if drawn is not None and any(unit.denoise != "none" for unit in units):
+        raise BenchError(f"{drawn.record.cell}: maps by their authors cannot be denoised; pass --denoise none")
     _refuse_seen(asked, sources, {unit.corruption for unit in units})
     return list(dict.fromkeys(units))
 
@@ -108,7 +114,7 @@ def draft_of(asked: Asked, source: Source, unit: Unit) -> RobustResult:
     denoiser = get_denoiser(unit.denoise)
     return RobustResult(
         cell=record.cell,
-        best_sha256=str(record.best_sha256),
+        best_sha256=_weights_of(source, unit),
         dataset=unit.dataset,
         corruption=unit.corruption,
         corruption_hash=CLEAN if unit.corruption == CLEAN else get_corruption(unit.corruption).hash,
@@ -120,6 +126,14 @@ def draft_of(asked: Asked, source: Source, unit: Unit) -> RobustResult:
         test=record.tests[unit.dataset].model_copy(update={"scores": {}}),
         created="",
     )
+
+
+def _weights_of(source: Source, unit: Unit) -> str:
+    """SHA-256 of the cell's weights, of the released checkpoint, or of the maps that others predicted."""
+    if source.maps is not None:
+        return maps_of(source.maps, unit.dataset, unit.corruption, unit.severity, source.items[unit.dataset])[1]
+    record = source.record
+    return str(record.pretrained["sha256"] if source.checkpoint is not None else record.best_sha256)
 
 
 @dataclass
@@ -147,11 +161,16 @@ class Bench:
         return len(cells)
 
     def _measure(self, unit: Unit, group: Sequence[Source], items: Sequence[Item]) -> None:
+        networks = [source for source in group if source.maps is None]
         begun = time.perf_counter()
-        maps = self._predict(unit, [self._network(source) for source in group], items)
-        seconds = (time.perf_counter() - begun) / len(group)
-        for source, found in zip(group, maps, strict=True):
-            self._score(unit, source, items, found, seconds)
+        maps = self._predict(unit, [self._network(source) for source in networks], items) if networks else []
+        seconds = (time.perf_counter() - begun) / max(1, len(networks))
+        for source, found in zip(networks, maps, strict=True):
+            self._score(unit, source, items, lambda path, own=found: own[str(path)], seconds)  # type: ignore[misc]
+        for source in group:
+            if source.maps is not None:
+                theirs, _ = maps_of(source.maps, unit.dataset, unit.corruption, unit.severity, items)
+                self._score(unit, source, items, lambda path, own=theirs: own.read(own.paths[str(path)]))  # type: ignore[misc]
 
     def _predict(self, unit: Unit, networks: Sequence[Network], items: Sequence[Item]) -> list[dict[str, Pixels]]:
         """8-bit maps of every network by image id, at the images' own sizes."""
@@ -182,9 +201,13 @@ class Bench:
         return image if unit.denoise == "none" else get_denoiser(unit.denoise)(image)
 
     def _score(
-        self, unit: Unit, source: Source, items: Sequence[Item], maps: dict[str, Pixels], predict_s: float
+        self,
+        unit: Unit,
+        source: Source,
+        items: Sequence[Item],
+        read: Callable[[Path], NDArray],
+        predict_s: float | None = None,
     ) -> None:
-        from benchmark.models.build import run_environment
         from benchmark.scoring.score_maps import score_maps
 
         begun = time.perf_counter()
@@ -195,16 +218,16 @@ class Bench:
             protocols=list(self.asked.protocols.values()),
             engine=self.asked.engine,
             cache_dir=self.asked.cache_dir,
-            read=lambda path: maps[str(path)],
+            read=read,
             read_mask=self._mask,
         )
         draft = draft_of(self.asked, source, unit)
-        network = self._network(source)
+        timing = {"score_s": time.perf_counter() - begun}
         result = draft.model_copy(
             update={
                 "test": draft.test.model_copy(update={"scores": scored.summary, "empty_masks": scored.empty_masks}),
-                "environment": run_environment(network.fabric, network.spec),
-                "timing": {"predict_s": predict_s, "score_s": time.perf_counter() - begun},
+                "environment": self._environment(source),
+                "timing": timing if predict_s is None else {"predict_s": predict_s, **timing},
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
@@ -212,14 +235,18 @@ class Bench:
         path = result_path(source.paths, unit.dataset, unit.corruption, unit.severity, draft.denoise)
         write_result(path, result, scored.rows[kept])
 
-    def _network(self, source: Source) -> Network:
-        from benchmark.prediction.network import network_of_run
+    def _environment(self, source: Source) -> dict[str, Any]:
+        if source.maps is not None:
+            return {}
+        from benchmark.models.build import run_environment
 
+        network = self._network(source)
+        return run_environment(network.fabric, network.spec)
+
+    def _network(self, source: Source) -> Network:
         cell = source.record.cell
         if cell not in self.networks:
-            self.networks[cell] = network_of_run(
-                str(source.paths.folder), results=self.asked.results, model=source.model_file, device=self.asked.device
-            )
+            self.networks[cell] = _load(source, self.asked)
         return self.networks[cell]
 
     def _image(self, item: Item) -> Pixels:
@@ -227,6 +254,24 @@ class Bench:
 
     def _mask(self, item: Item) -> Pixels:
         return _kept(self.masks, item.mask_path, lambda: read_mask_grey(item))
+
+
+def _load(source: Source, asked: Asked) -> Network:
+    from benchmark.prediction.network import network_of_checkpoint, network_of_run
+
+    record = source.record
+    if source.checkpoint is None:
+        return network_of_run(
+            str(source.paths.folder), results=asked.results, model=source.model_file, device=asked.device
+        )
+    return network_of_checkpoint(
+        source.model_file or record.model,
+        source.checkpoint,
+        recipe=validate_recipe(record.recipe, where=f"record {record.cell}"),
+        device=asked.device,
+        key=record.pretrained.get("key"),
+        strip_prefix=record.pretrained.get("strip_prefix"),
+    )
 
 
 def _kept(store: dict[Path, Pixels], path: Path, read: Callable[[], Pixels]) -> Pixels:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from benchmark.robustness.cells import Asked, Source
 from benchmark.robustness.evaluate import Bench, Unit, draft_of
 from benchmark.robustness.front_ends import get_denoiser
-from benchmark.robustness.results import is_current, result_path
 from benchmark.robustness.spread import spread
+from benchmark.store.robust_results import is_current, result_path
 
 Progress = Callable[[str, int, int], None]
 """Called with the current unit, and the results done and in all."""

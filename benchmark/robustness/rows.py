@@ -95,7 +95,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Summary:
-    """One test set."""
+    """One test set; ``name`` is that of the comparison."""
 
     dataset: str
     title: str
@@ -108,3 +108,14 @@ class Summary:
     reference: str | None
     synthetic: bool
     notes: tuple[str, ...] = field(default=())
+    name: str = ""
+
+    @property
+    def stem(self) -> str:
+        """Beginning of the names of its files."""
+        return f"robust-{self.name}-{self.dataset}" if self.name else f"robust-{self.dataset}"
+
+    @property
+    def combined(self) -> str:
+        """Beginning of the names of the files that hold every test set."""
+        return f"robust-{self.name}" if self.name else "robust"

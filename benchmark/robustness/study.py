@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.report.sheets.sheet import Sheet
 from benchmark.robustness.cells import Asked, find_sources
 from benchmark.robustness.evaluate import plan_units
+from benchmark.robustness.kept import check_name, comparison_of, keep
 from benchmark.robustness.measure import Progress, measure
 from benchmark.robustness.rows import Summary
 from benchmark.robustness.summary import summarise
@@ -59,14 +60,17 @@ def robustness(
     from benchmark.robustness.figures import by_severity, heat_map
 
     _ = asked.protocols  # raises: a wrong protocol is refused before any file is read
+    check_name(asked.name)
     sources = find_sources(asked)
     units = plan_units(asked, sources, notice)
     num_measured = measure(asked, sources, units, notice=notice, progress=progress)
-    summaries = summarise(asked, sources, units)
-    sheets = [sheet for summary in summaries for sheet in sheets_of(summary)]
     layout = ResultsLayout(asked.results)
+    comparison = comparison_of(asked, sources, units)
+    summaries = summarise(comparison, layout)
+    keep(comparison, layout)
+    sheets = [sheet for summary in summaries for sheet in sheets_of(summary)]
     files = write_tables(sheets, out or layout.tables, formats)
     for summary in summaries:
         for name, draw in (("severity", by_severity), ("heat-map", heat_map)):
-            files += save_figure(draw(summary), out or layout.figures, f"robust-{summary.dataset}-{name}")
+            files += save_figure(draw(summary), out or layout.figures, f"{summary.stem}-{name}")
     return Robustness(tuple(summaries), tuple(sheets), tuple(files), num_measured, len(units) * len(sources))

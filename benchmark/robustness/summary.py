@@ -7,7 +7,8 @@ all of them; ``comparisons`` adds intervals and differences.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,93 +19,127 @@ from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.names import model_order, model_title
 from benchmark.report.records.select import recipe_label
 from benchmark.report.statistics.limits import caution
-from benchmark.robustness.cells import Asked, Source
 from benchmark.robustness.comparisons import against, find_pairs, with_intervals
-from benchmark.robustness.evaluate import Unit
-from benchmark.robustness.front_ends import get_denoiser
-from benchmark.robustness.results import CLEAN, read_rows, result_path
+from benchmark.robustness.kept import Comparison
 from benchmark.robustness.rows import Figure, Floats, Row, Summary
+from benchmark.scoring.map_records import ORIGIN_MAPS
 from benchmark.store import io
+from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.robust_results import CLEAN, read_result, read_rows, result_path
+from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def summarise(asked: Asked, sources: Sequence[Source], units: Sequence[Unit]) -> list[Summary]:
-    """Summarise the results, test set by test set.
+@dataclass(frozen=True)
+class Cell:
+    """A finished cell: its record and its files."""
+
+    record: Record
+    paths: CellPaths
+
+
+def summarise(comparison: Comparison, layout: ResultsLayout) -> list[Summary]:
+    """Summarise the results, test set by test set; nothing is measured, no image is read.
 
     Raises:
-        BenchError: A result is missing or damaged, two cells share model, recipe and seed, or no cell of the reference.
+        BenchError: A cell or a result is missing, damaged or outdated, or two cells share model, recipe and seed.
     """
-    return [_one_set(asked, sources, [u for u in units if u.dataset == name], name) for name in sources[0].items]
+    cells = []
+    for name in comparison.cells:
+        paths = layout.cell(name)
+        if not paths.record.is_file():
+            raise BenchError(f"{paths.record}: not found; run the cell, then bench robust, again")
+        cells.append(Cell(io.read_record(paths.record), paths))
+    return [_one_set(comparison, cells, dataset) for dataset in comparison.corruptions]
 
 
-def _one_set(asked: Asked, sources: Sequence[Source], units: Sequence[Unit], dataset: str) -> Summary:
-    corruptions = tuple(dict.fromkeys(unit.corruption for unit in units if unit.corruption != CLEAN))
-    severities = tuple(sorted({unit.severity for unit in units} - {0}))
-    groups = _group(sources)
-    labels = [get_denoiser(name).label for name in asked.denoisers]
+def _one_set(comparison: Comparison, cells: Sequence[Cell], dataset: str) -> Summary:
+    groups = _group(cells)
+    several = len({key[2] for key in groups if key[2]}) > 1
     rows = [
-        _row(asked, members, dataset, corruptions, severities, label, several=len({key[2] for key in groups}) > 1)
+        _row(comparison, members, dataset, denoise, several=several)
         for members in groups.values()
-        for label in labels
+        for denoise in comparison.denoisers
     ]
     word = group_word(dataset)
     rows = with_intervals(rows, word)
-    reference = next((row for row in rows if row.model == asked.reference and not row.ablation), None)
+    reference = next((row for row in rows if row.model == comparison.reference and not row.ablation), None)
     if reference is not None:
-        rows = against(rows, reference, corruptions, word)
-    record = sources[0].record
+        rows = against(rows, reference, comparison.corruptions[dataset], word)
+    record = cells[0].record
     cautions = dict.fromkeys(caution(np.bincount(row.groups).astype(float), len(row.seeds), word) for row in rows)
     cautions.pop("", None)
     return Summary(
         dataset,
         record.tests[dataset].title,
-        asked.protocol,
-        asked.protocols[asked.protocol].hash,
-        corruptions,
-        severities,
+        comparison.protocol,
+        comparison.protocol_hash,
+        comparison.corruptions[dataset],
+        comparison.severities,
         tuple(rows),
         tuple(find_pairs(rows, word)),
         reference.title if reference is not None else None,
         record.synthetic,
-        tuple(f"{text[0].upper()}{text[1:]}" for text in cautions),
+        (*_foreign(groups), *_leaks(groups, dataset), *(f"{text[0].upper()}{text[1:]}" for text in cautions)),
+        comparison.name,
     )
 
 
-def _group(sources: Sequence[Source]) -> dict[tuple[str, tuple[str, ...], str], list[Source]]:
+def _foreign(groups: Mapping[tuple[str, tuple[str, ...], str], Sequence[Cell]]) -> tuple[str, ...]:
+    """Return a line on rows that were not trained here."""
+    records = [members[0].record for members in groups.values() if members[0].record.origin]
+    told = "; ".join(f"{model_title(record.model, record.model_title)}: {record.origin}" for record in records)
+    return (f"Not trained here, with unknown corruptions ({told})",) if told else ()
+
+
+def _leaks(groups: Mapping[tuple[str, tuple[str, ...], str], Sequence[Cell]], dataset: str) -> tuple[str, ...]:
+    """Return a line if test images of some cells leak from their training images."""
+    found: dict[str, int] = {}
+    for members in groups.values():
+        record = members[0].record
+        if leaked := record.tests[dataset].num_leaked:
+            found[model_title(record.model, record.model_title)] = leaked
+    if not found:
+        return ()
+    images = next(iter(groups.values()))[0].record.tests[dataset].n
+    counts = ", ".join(f"{title} {number}" for title, number in found.items())
+    return (f"Of {images} images these leak from training images, also when corrupted: {counts}",)
+
+
+def _group(cells: Sequence[Cell]) -> dict[tuple[str, tuple[str, ...], str], list[Cell]]:
     """Cells of one row: they differ in the seed only."""
-    groups: dict[tuple[str, tuple[str, ...], str], list[Source]] = {}
-    ordered = sorted(sources, key=lambda s: (model_order(s.record.model), s.record.ablation, s.record.cell))
-    for source in ordered:
-        record = source.record
-        label = f"{recipe_label(record)}, {record.split.name}"
+    groups: dict[tuple[str, tuple[str, ...], str], list[Cell]] = {}
+    ordered = sorted(cells, key=lambda s: (model_order(s.record.model), s.record.ablation, s.record.cell))
+    for cell in ordered:
+        record = cell.record
+        label = record.cell if record.origin else f"{recipe_label(record)}, {record.split.name}"
         members = groups.setdefault((record.model, tuple(record.ablation), label), [])
         if any(one.record.seed == record.seed for one in members):
             raise BenchError(
                 f"two cells of {record.model} with seed {record.seed}: {members[0].record.cell} and {record.cell}; "
                 "choose one with --runs"
             )
-        members.append(source)
+        members.append(cell)
     return groups
 
 
 def _row(
-    asked: Asked,
-    members: Sequence[Source],
+    comparison: Comparison,
+    members: Sequence[Cell],
     dataset: str,
-    corruptions: Sequence[str],
-    severities: Sequence[int],
     denoise: str,
     *,
     several: bool,
 ) -> Row:
     record = members[0].record
-    behind = [_read(asked, one, dataset, CLEAN, 0, denoise) for one in members]  # (S) of (n,)
-    clean = [_read(asked, one, dataset, CLEAN, 0, "none") for one in members]
+    corruptions, severities, protocol = comparison.corruptions[dataset], comparison.severities, comparison.protocol
+    behind = [_read(protocol, one, dataset, CLEAN, 0, denoise) for one in members]  # (S) of (n,)
+    clean = [_read(protocol, one, dataset, CLEAN, 0, "none") for one in members]
     scores = np.array(
         [
-            [[_read(asked, one, dataset, name, severity, denoise) for severity in severities] for one in members]
+            [[_read(protocol, one, dataset, name, severity, denoise) for severity in severities] for one in members]
             for name in corruptions
         ]
     )  # (C, S, severities, n)
@@ -113,7 +148,7 @@ def _row(
     first = np.asarray(clean)
     ratio = mean.mean() / first.mean() if first.mean() else float("nan")
     linear = ratio + (mean - ratio * first) / first.mean() if first.mean() else np.zeros_like(mean)
-    frame = _rows_of(asked, members[0], dataset)
+    frame = _rows_of(protocol, members[0], dataset)
     title = model_title(record.model, record.model_title)
     title += f" w/o {', '.join(record.ablation)}" if record.ablation else ""
     recipe, trained_with = recipe_label(record), tuple(record.recipe.get("noise") or ())
@@ -148,21 +183,26 @@ def _row(
     )
 
 
-def _read(asked: Asked, source: Source, dataset: str, corruption: str, severity: int, denoise: str) -> Floats:
+def _read(protocol: str, cell: Cell, dataset: str, corruption: str, severity: int, denoise: str) -> Floats:
     """Per-image Dice, (n,), in the order of ids."""
     if corruption == CLEAN and denoise == "none":
-        return np.asarray(_rows_of(asked, source, dataset)["dice"], dtype=float)
-    path = result_path(source.paths, dataset, corruption, severity, denoise)
-    return np.asarray(read_rows(path, asked.protocol)["dice"], dtype=float)
+        return np.asarray(_rows_of(protocol, cell, dataset)["dice"], dtype=float)
+    path = result_path(cell.paths, dataset, corruption, severity, denoise)
+    if not path.is_file():
+        raise BenchError(f"{path}: not found; run bench robust again")
+    weights = cell.record.pretrained.get("sha256") if cell.record.origin else cell.record.best_sha256
+    if cell.record.origin != ORIGIN_MAPS and read_result(path).best_sha256 != weights:
+        raise BenchError(f"{path}: measured with other weights than the cell's; run bench robust again")
+    return np.asarray(read_rows(path, protocol)["dice"], dtype=float)
 
 
-def _rows_of(asked: Asked, source: Source, dataset: str) -> pd.DataFrame:
+def _rows_of(protocol: str, cell: Cell, dataset: str) -> pd.DataFrame:
     """The cell's own rows of a test set, index ``id``."""
-    rows = regrouped(io.read_scores(source.paths.scores, ["protocol", "dataset", "id", "group", "dice"]))
-    rows = rows[(rows["protocol"] == asked.protocol) & (rows["dataset"] == dataset)].set_index("id").sort_index()
+    rows = regrouped(io.read_scores(cell.paths.scores, ["protocol", "dataset", "id", "group", "dice"]))
+    rows = rows[(rows["protocol"] == protocol) & (rows["dataset"] == dataset)].set_index("id").sort_index()
     if rows.empty:
         raise BenchError(
-            f"{source.paths.scores}: no rows of {dataset} under {asked.protocol}; choose another --protocol, or run "
+            f"{cell.paths.scores}: no rows of {dataset} under {protocol}; choose another --protocol, or run "
             "the cell again"
         )
     return rows

@@ -47,7 +47,7 @@ def _overview(summary: Summary) -> Sheet:
             f"relative to that of {summary.reference}, less is better"
         )
     return Sheet(
-        stem=f"robust-{summary.dataset}",
+        stem=summary.stem,
         caption=(
             f"{_caption(summary)} Below: 95 % intervals over groups of images and seeds; {what}.{_synthetic(summary)}"
         ),
@@ -55,7 +55,7 @@ def _overview(summary: Summary) -> Sheet:
         rows=tuple(lines),
         notes=_notes(summary),
         data=tuple(_line(row, summary) for row in summary.rows),
-        combined="robust",
+        combined=summary.combined,
     )
 
 
@@ -85,19 +85,19 @@ def _by_corruption(summary: Summary) -> Sheet:
             for row in summary.rows
         ]
     return Sheet(
-        stem=f"robust-{summary.dataset}-corruptions",
+        stem=f"{summary.stem}-corruptions",
         caption=f"{_caption(summary)} By corruption, mean over severities; below: 95 % intervals.{_synthetic(summary)}",
         columns=(Column("Corruption", align="l"), *(Column(row.title) for row in summary.rows)),
         rows=tuple(rows),
         notes=_notes(summary),
         data=tuple(_no_nan(one) for one in data),
-        combined="robust-corruptions",
+        combined=f"{summary.combined}-corruptions",
     )
 
 
 def _changes(summary: Summary) -> Sheet:
     return Sheet(
-        stem=f"robust-{summary.dataset}-changes",
+        stem=f"{summary.stem}-changes",
         caption=(
             f"{_caption(summary)} What one change does to the same model: paired differences of {MEASURE} with 95 % "
             f"intervals below; {_tested([pair.corrupted for pair in summary.pairs])}."
@@ -107,7 +107,7 @@ def _changes(summary: Summary) -> Sheet:
         rows=tuple(_pair_row(pair) for pair in summary.pairs),
         notes=_notes(summary),
         data=tuple(_pair_line(pair, summary) for pair in summary.pairs),
-        combined="robust-changes",
+        combined=f"{summary.combined}-changes",
     )
 
 

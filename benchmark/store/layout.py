@@ -70,7 +70,12 @@ class CellPaths:
 
     def robust(self, dataset: str, name: str) -> Path:
         """Result on one corrupted test set (``.json``; its per-image rows beside it as ``.parquet``)."""
-        return self.folder / "robust" / _name(dataset) / _name(f"{name}.json")
+        return self.all_robust / _name(dataset) / _name(f"{name}.json")
+
+    @property
+    def all_robust(self) -> Path:
+        """Results on corrupted test sets, in a folder per test set."""
+        return self.folder / "robust"
 
     def switched_off(self, parts: Sequence[str]) -> Path:
         """Folder of the scores of this network with some parts switched off."""
@@ -102,6 +107,11 @@ class ResultsLayout:
     @property
     def splits(self) -> Path:
         return self.root / "splits"
+
+    @property
+    def robust(self) -> Path:
+        """What each ``bench robust`` asked for, one file per name."""
+        return self.root / "robust"
 
     def lock(self, cell_id: str) -> Path:
         """Folder of the lock of one cell."""

@@ -12,10 +12,15 @@ from benchmark.errors import BenchError, unknown_name
 from benchmark.untrusted import MAX_TOML_BYTES, FormatFault, parse_toml, read_text
 
 TRAINING = ("run", "ablate")
-COMMANDS = (*TRAINING, "robust", "tables", "plots", "report")
-_SHARED = ("--data-root", "--cache-dir", "--device", "--workers")
+COMMANDS = (*TRAINING, "denoise train", "robust", "tables", "plots", "report")
+_PLACES = ("--data-root", "--cache-dir", "--device")
+_TAKEN = {"robust": (*_PLACES, "--workers"), "denoise train": _PLACES}
 _OWN = ("results", "dry-run", "json", "help")
 """Options that the study file may not set."""
+RESULTS = "{results}"
+"""Stands for the study's results folder in the values of options."""
+_ALSO = {"denoise train": ("datasets", "split", "split-seed", "allow-missing")}
+"""Options of [training] that other commands than those that train cells take over."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,16 @@ class Part:
     arguments: tuple[str, ...]
 
     def argv(self, results: Path, extra: tuple[str, ...] = ()) -> list[str]:
-        """Return the arguments of ``bench``; training commands get all of ``extra``, ``robust`` those that it knows."""
-        more = extra if self.command in TRAINING else _applicable(extra) if self.command == "robust" else ()
-        return [self.command, *self.arguments, "--results", str(results / self.folder), *more]
+        """Return the arguments of ``bench``; training commands get all of ``extra``, others those that they know."""
+        more = extra if self.command in TRAINING else _applicable(extra, _TAKEN.get(self.command, ()))
+        place = () if self.command == "denoise train" else ("--results", str(results / self.folder))
+        given = [word.replace(RESULTS, str(results)) for word in self.arguments]
+        return [*self.command.split(), *given, *place, *more]
 
 
-def _applicable(extra: tuple[str, ...]) -> tuple[str, ...]:
-    """Keep the options of a training command that ``bench robust`` has too."""
-    pairs = (extra[i : i + 2] for i, word in enumerate(extra) if word in _SHARED)
+def _applicable(extra: tuple[str, ...], taken: tuple[str, ...]) -> tuple[str, ...]:
+    """Keep the options of a training command that another command has too."""
+    pairs = (extra[i : i + 2] for i, word in enumerate(extra) if word in taken)
     return tuple(word for pair in pairs for word in pair)
 
 
@@ -74,7 +81,8 @@ def _part(where: str, part: Any, training: dict[str, Any], options: Mapping[str,
         raise BenchError(f"{where}: {unknown_name('command', str(command), COMMANDS)}")
     if not isinstance(folder, str) or PurePosixPath(folder).is_absolute() or ".." in PurePosixPath(folder).parts:
         raise BenchError(f"{where}: folder = {folder!r}: expected the name of a folder below --results")
-    fields = {**training, **given} if command in TRAINING else given
+    shared = training if command in TRAINING else {k: v for k, v in training.items() if k in _ALSO.get(command, ())}
+    fields = {**shared, **given}
     return Part(command, folder, _arguments(where, command, fields, options[command]))
 
 

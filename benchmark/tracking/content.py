@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.store.commands import Command
 from benchmark.store.layout import ResultsLayout
+from benchmark.store.robust_results import RobustResult, cell_results
 from benchmark.store.schema import LEAK_KINDS, Record, TestResult
+from benchmark.tracking.robust import robust_means
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric
@@ -28,9 +30,13 @@ _LONGEST_PARAM = 6000
 _LONGEST_TAG = 5000
 
 
-def digest(record: Record, parent: str | None) -> str:
-    """Return the digest of a record; equal digests mean the same run. Fields added by later versions change none."""
-    return _hash([FORMAT, record.model_dump(mode="json", exclude_defaults=True), parent])
+def digest(record: Record, parent: str | None, results: Sequence[RobustResult] = ()) -> str:
+    """Return the digest of a record and its results on corrupted images; equal digests mean the same run.
+
+    Fields added by later versions change none.
+    """
+    robust = [one.model_dump(mode="json", exclude={"environment", "timing"}) for one in results]
+    return _hash([FORMAT, record.model_dump(mode="json", exclude_defaults=True), parent, *([robust] if robust else [])])
 
 
 def command_digest(command: Command) -> str:
@@ -146,6 +152,12 @@ def score_key(test: TestResult, figure: str, protocol: str = MAIN_PROTOCOL) -> s
     return safe(plain if protocol == MAIN_PROTOCOL else f"{protocol}/{plain}")
 
 
+def robust_key(test: TestResult, corruption: str, denoise: str) -> str:
+    """``robust jpeg/Kvasir``, or ``robust jpeg behind nlm/Kvasir``; ``robust all`` is the mean."""
+    behind = "" if denoise == "none" else f" behind {denoise}"
+    return safe(f"robust {corruption}{behind}/{_short(test.title)}")
+
+
 def _short(title: str) -> str:
     """``Clinic`` for CVC-ClinicDB, ``ph-Clinic`` for Phantom-ClinicDB; other names as they are."""
     name = title.removesuffix(" (synthetic)")
@@ -173,6 +185,12 @@ def metrics(layout: ResultsLayout, record: Record) -> list[Metric]:
         for protocol, scores in test.scores.items()
         for name, value in scores.items()
         if name in FIGURES
+    ]
+    means = robust_means(record, cell_results(layout.cell(record.cell)), MAIN_PROTOCOL)
+    final += [
+        Metric(robust_key(record.tests[dataset], corruption, denoise), round(value, DIGITS), begun, 0)
+        for (dataset, corruption, denoise), value in means.items()
+        if dataset in record.tests
     ]
     final += [Metric(safe(f"time/{name}"), value, begun, 0) for name, value in record.timing.items()]
     paths = layout.cell(record.cell)

@@ -14,6 +14,7 @@ from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.commands import Command, read_commands, study_id
 from benchmark.store.layout import ResultsLayout
+from benchmark.store.robust_results import cell_results
 from benchmark.store.schema import Record
 from benchmark.tracking import content
 from benchmark.tracking.connect import connect, place_of
@@ -174,7 +175,7 @@ class Mirror:
 
     def _write_cell(self, record: Record, parent: str | None, old: Sequence[Run]) -> bool:
         """Write a cell's run unless it is up to date; return whether it was written."""
-        digest = content.digest(record, parent)
+        digest = content.digest(record, parent, cell_results(self.layout.cell(record.cell)))
         good = next((run for run in old if run.data.tags.get("bench.digest") == digest), None)
         for run in old:
             if run is not good:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -222,8 +224,97 @@ def test_data_show_draws_corruptions(home: Path, call: Call) -> None:
 def test_the_noise_study_is_commands_that_parse(home: Path, call: Call) -> None:
     asked = ("study", "noise-study", "--results", "mine", "--workers", "2", "--executor", "local", "--dry-run")
     lines = call(home, *asked).stdout.splitlines()
-    assert len(lines) == 4 and "--seen" in lines[3]
-    assert lines[3].endswith("--results mine --workers 2") and "--executor local" in lines[0]
+    assert [line.split(" --")[0] for line in lines] == [
+        "bench run", "bench ablate", "bench run", "bench denoise train", "bench robust", "bench robust",
+    ]  # fmt: skip
+    assert "--split grouped" in lines[3] and "--out mine/denoiser" in lines[3] and "--results" not in lines[3]
+    assert "--seen" in lines[5] and "none,nlm,mine/denoiser/denoiser.pt" in lines[5]
+    assert lines[5].endswith("--results mine --workers 2") and "--executor local" in lines[0]
+
+
+@pytest.fixture(scope="module")
+def theirs(measured: dict[str, bytes], home: Path, call: Call) -> Path:
+    """Maps that a network made elsewhere: predicted from the images on disk, named as their images."""
+    asked = ("--corruptions", "contrast", "--severities", "1,5", "--images", "all", "--out", "corrupted")
+    said = call(home, "data", "corrupt", "phantom-kvasir", *asked).stdout
+    assert said.endswith(" in 2 folders: corrupted\n")
+    (record,) = (home / "results/runs").glob("file_tiny_net_build/*/seed0/run.json")
+    for severity in (1, 5):
+        place = f"contrast-{severity}"
+        source, out = f"corrupted/{place}/phantom-kvasir", f"predicted/{place}"
+        call(home, "predict", source, "--run", str(record.parent), "--model", "./tiny_net.py:build", "--out", out)
+        shutil.copytree(home / out / "probs", home / "maps" / place)
+    clean = str(record.parent / "maps" / "phantom-kvasir")
+    call(home, "evaluate", "--predictions", clean, "--dataset", "phantom-kvasir", "--images", "all",
+         "--allow-partial", "--name", "Theirs")  # fmt: skip
+    return home / "maps"
+
+
+def test_maps_of_others_on_our_corrupted_images_score_as_the_network_here(theirs: Path, home: Path, call: Call) -> None:
+    asked = ("robust", "--corruptions", "contrast", "--severities", "1,5", "--models", "theirs,./tiny_net.py:build",
+             "--reference", REFERENCE, "--name", "others")  # fmt: skip
+    done = call(home, *asked, "--maps", "theirs=maps")
+    table = pd.read_csv(home / "results/tables/robust-others.csv").set_index("model")
+    assert table.loc["theirs", "corrupted"] == table.loc[REFERENCE, "corrupted"]
+    assert table.loc["theirs", "retention"] == table.loc[REFERENCE, "retention"]
+    assert "Not trained here, with unknown corruptions (Theirs: maps by their authors)" in done.stdout
+    assert "0 of 4 results measured now" in call(home, *asked, "--maps", "theirs=maps").stderr
+    lost = sorted((theirs / "contrast-5").rglob("*.png"))[0]
+    kept = lost.read_bytes()
+    lost.write_bytes(sorted((theirs / "contrast-1").rglob("*.png"))[0].read_bytes())
+    assert "1 of 4 results measured now" in call(home, *asked, "--maps", "theirs=maps").stderr
+    lost.write_bytes(kept)
+    call(home, *asked, "--maps", "theirs=maps")
+    for wrong, line in (
+        (("--maps", "theirs"), "expected CELL=DIR"),
+        (("--maps", "theirs=nowhere"), "nowhere: not a folder"),
+        (("--maps", "ours=maps"), "--maps ours: no such cell"),
+        (("--maps", "theirs=maps", "--denoise", "none,median"), "cannot be denoised; pass --denoise none"),
+        (("--maps", "theirs=maps", "--corruptions", "jpeg"), "no folder jpeg-1; bench data corrupt writes"),
+    ):
+        said = call(home, *asked, *wrong, code=2).stderr
+        assert line in said, (wrong, said)
+
+
+def test_a_released_checkpoint_is_measured_by_its_file(measured: dict[str, bytes], home: Path, call: Call) -> None:
+    import torch
+
+    (record,) = (home / "results/runs").glob("file_tiny_net_build/*/seed0/run.json")
+    network = network_of_run(
+        str(record.parent), results=home / "results", model=str(home / "tiny_net.py:build"), device="cpu"
+    )
+    torch.save(network.model.state_dict(), home / "released.pth")
+    call(home, "evaluate", "--checkpoint", "released.pth", "--model", "./tiny_net.py:build", "--dataset",
+         "phantom-kvasir", "--images", "all", "--name", "Released", "--results", "outside")  # fmt: skip
+    asked = ("robust", "--corruptions", "contrast", "--severities", "5", "--results", "outside", "--models",
+             "./tiny_net.py:build")  # fmt: skip
+    assert "1 of 1 results measured now" in call(home, *asked, "--checkpoint", "released.pth").stderr
+    assert "no finished cell with weights matches" in call(home, *asked, code=2).stderr
+    (home / "other.pth").write_bytes(b"other")
+    assert "no cell was scored with it" in call(home, *asked, "--checkpoint", "other.pth", code=2).stderr
+    assert "other2.pth: not found" in call(home, *asked, "--checkpoint", "other2.pth", code=2).stderr
+
+
+def test_comparisons_have_names_and_stand_in_the_report_and_in_mlflow(
+    theirs: Path, measured: dict[str, bytes], home: Path, call: Call
+) -> None:
+    call(home, "report", "--no-images")
+    page = (home / "results/report.html").read_text()
+    assert '<h2 id="robustness-h">Robustness</h2>' in page and "denoised by median" in page
+    row = pd.read_csv(home / "results/tables/robust.csv").iloc[0]
+    assert f"{row['corrupted']:.3f}" in page.partition('id="robustness-h"')[2]
+    said = call(home, "robust", "--models", FILES, "--name", "Mine!", code=2).stderr
+    assert said.startswith("error: --name Mine!: expected small letters, digits and hyphens")
+    (kept,) = (home / "results/robust").glob("main.json")
+    good = kept.read_text()
+    kept.write_text("{")
+    call(home, "report", "--no-images")
+    kept.write_text(good)
+    assert "not a comparison of bench robust" in (home / "results/report.html").read_text()
+    call(home, "track")
+    with sqlite3.connect(home / "results/mlflow.db") as database:
+        logged = dict(database.execute("SELECT key, max(value) FROM metrics WHERE key LIKE 'robust %' GROUP BY key"))
+    assert {key.partition("/")[0] for key in logged} >= {"robust contrast", "robust all", "robust all behind median"}
 
 
 def test_a_cell_whose_images_are_others_is_named(home: Path, robust: Robust) -> None:

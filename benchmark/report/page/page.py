@@ -20,6 +20,7 @@ from benchmark.report.page.album import MAX_IMAGES, album
 from benchmark.report.page.audit_view import cell_states, data_rows, environments, study_labels
 from benchmark.report.page.on_request import measured_tables
 from benchmark.report.page.reproduce import checkouts, commands
+from benchmark.report.page.section import Section
 from benchmark.report.records.identity import is_foreign
 from benchmark.report.records.select import check_records, group_studies
 from benchmark.report.sheets.sheet import Sheet, said_once
@@ -54,13 +55,16 @@ class PageOptions:
     cache_dir: Path | None = None
 
 
-def build_page(results: Path, records: Sequence[Record], options: PageOptions) -> str:
+def build_page(
+    results: Path, records: Sequence[Record], options: PageOptions, *, sections: Sequence[Section] = ()
+) -> str:
     """Return the page as HTML text; it loads nothing from the network.
 
     Args:
         results: Folder of the records.
         records: ``run.json`` contents, any status.
         options: Options of the page.
+        sections: Sections that other packages make, shown after the figures.
     Raises:
         BenchError: No record, or the protocol is in none of them.
     """
@@ -87,6 +91,7 @@ def build_page(results: Path, records: Sequence[Record], options: PageOptions) -
         title=options.title,
         protocol=protocol,
         studies=studies,
+        sections=[_section(section) for section in sections],
         album={"sets": sets, "measures": [_measure(m) for m in MEASURES], "limit": options.worst},
         embedded=embedded,
         real_images=embedded and not all(r.synthetic for r in records),
@@ -163,6 +168,23 @@ def _figures(evidence: Evidence, pictures: Pictures) -> tuple[list[dict[str, str
                 kind = title.partition(":")[0]
                 found.append({"stem": one.stem, "kind": kind, "title": title, "address": _address(one.figure)})
     return found, skipped
+
+
+def _section(section: Section) -> dict[str, Any]:
+    """Return a section's tables, in the form of those of scores, and its figures."""
+    tables = [
+        {"dataset": "", "title": title, "sheet": sheet, "measures": [], "rows": [("", cells) for cells in sheet.rows]}
+        for title, sheet in section.sheets
+    ]
+    figures = [{"title": title, "address": _address(figure)} for title, figure in section.figures]
+    return {
+        "key": section.key,
+        "heading": section.heading,
+        "intro": section.intro,
+        "tables": tables,
+        "figures": figures,
+        "problems": list(section.problems),
+    }
 
 
 def _address(figure: Figure) -> str:

@@ -14,6 +14,7 @@ from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.commands import read_commands, study_id
 from benchmark.store.layout import ResultsLayout
+from benchmark.store.robust_results import RobustResult, result_path
 from benchmark.store.schema import Record
 from benchmark.tracking import connect
 from benchmark.tracking.content import digest, files, metrics, params, score_key
@@ -239,3 +240,34 @@ def test_a_server_that_is_away_is_told_in_one_line(
     with pytest.raises(BenchError, match=r"no MLflow answers at .*127\.0\.0\.1:9") as caught:
         mirror_all(store)
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_results_on_corrupted_images_are_metrics_and_bring_the_run_up_to_date(
+    store: ResultsLayout, make_record: MakeRecord
+) -> None:
+    record = next(r for r in io.read_records(store.root) if r.cell == UNET)
+    record = record.model_copy(update={"best_sha256": "ab" * 32})
+    io.write_record(store.cell(UNET), record)
+    mirror, _ = mirror_all(store)
+    paths = store.cell(UNET)
+    for corruption, severity, denoise, score, weights in (
+        ("jpeg", 1, "none", 0.8, record.best_sha256), ("jpeg", 5, "none", 0.4, record.best_sha256),
+        ("contrast", 1, "none", 0.7, record.best_sha256), ("contrast", 5, "none", 0.5, record.best_sha256),
+        ("jpeg", 1, "nlm", 0.75, record.best_sha256), ("jpeg", 2, "none", 0.1, "weights of yesterday"),
+    ):  # fmt: skip
+        result = RobustResult(
+            cell=UNET, best_sha256=str(weights), dataset="kvasir", corruption=corruption, corruption_hash="0",
+            severity=severity, denoise=denoise, denoise_hash="0", engine="fast", protocols={}, created=record.created,
+            test=record.tests["kvasir"].model_copy(update={"scores": {"pranet": {"mDSC": score}}}),
+        )  # fmt: skip
+        path = result_path(paths, "kvasir", corruption, severity, denoise)
+        io.write_json(path, result.model_dump(mode="json", by_alias=True))
+    _, counts = mirror_all(store)
+    assert (counts.written, counts.kept) == (1, 1)
+    found = content_of(mirror)[UNET]["metrics"]
+    assert {key: value for key, value in found.items() if key.startswith("robust")} == pytest.approx(
+        {
+            "robust jpeg/Kvasir": 0.6, "robust contrast/Kvasir": 0.6, "robust all/Kvasir": 0.6,
+            "robust jpeg behind nlm/Kvasir": 0.75, "robust all behind nlm/Kvasir": 0.75,
+        }
+    )  # fmt: skip

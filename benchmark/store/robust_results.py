@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,15 @@ def _identity(result: RobustResult) -> tuple[object, ...]:
 def result_path(paths: CellPaths, dataset: str, corruption: str, severity: int, denoise: str) -> Path:
     """Return the path of the result; its rows have the same name and the suffix ``.parquet``."""
     return paths.robust(dataset, f"{corruption}-{severity}-{denoise}")
+
+
+def cell_results(paths: CellPaths) -> list[RobustResult]:
+    """Every result of a cell, in the order of their files; a damaged one is left out (``bench robust`` names it)."""
+    found = []
+    for path in sorted(paths.all_robust.glob("*/*.json")):
+        with suppress(BenchError):
+            found.append(read_result(path))
+    return found
 
 
 def write_result(path: Path, result: RobustResult, rows: pd.DataFrame) -> None:

@@ -1,0 +1,98 @@
+"""What a ``bench robust`` compared, kept beside its results: a report makes the same tables from it, without images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import BenchError
+from benchmark.robustness.cells import Asked, Source
+from benchmark.robustness.evaluate import Unit
+from benchmark.robustness.front_ends import get_denoiser
+from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
+from benchmark.store.robust_results import CLEAN
+
+SCHEMA_VERSION = 1
+_FILE = "main"
+"""File name of a comparison without a name."""
+
+
+class Comparison(BaseModel):
+    """Cells, corruptions and denoisers of one command.
+
+    Attributes:
+        name: Distinguishes the tables of several commands; empty for the only one.
+        cells: In the order of the command.
+        corruptions: By test set.
+        denoisers: Labels, as in the names of results.
+        protocol: Protocol of the tables, with its hash.
+        reference: Model of mCE and differences.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
+    name: str
+    cells: tuple[str, ...]
+    corruptions: dict[str, tuple[str, ...]]
+    severities: tuple[int, ...]
+    denoisers: tuple[str, ...]
+    protocol: str
+    protocol_hash: str
+    reference: str
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be part of a file's name.
+
+    Raises:
+        BenchError: It holds other characters than small letters, digits and hyphens, or is reserved.
+    """
+    if name and (not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name == _FILE):
+        raise BenchError(f"--name {name}: expected small letters, digits and hyphens, other than {_FILE}")
+
+
+def comparison_of(asked: Asked, sources: Sequence[Source], units: Sequence[Unit]) -> Comparison:
+    """Return what a command compares."""
+    corruptions = {
+        name: tuple(dict.fromkeys(u.corruption for u in units if u.dataset == name and u.corruption != CLEAN))
+        for name in sources[0].items
+    }
+    return Comparison(
+        name=asked.name,
+        cells=tuple(source.record.cell for source in sources),
+        corruptions=corruptions,
+        severities=tuple(sorted(set(asked.severities))),
+        denoisers=tuple(dict.fromkeys(get_denoiser(name).label for name in asked.denoisers)),
+        protocol=asked.protocol,
+        protocol_hash=asked.protocols[asked.protocol].hash,
+        reference=asked.reference,
+    )
+
+
+def keep(comparison: Comparison, layout: ResultsLayout) -> Path:
+    """Write the comparison into the results folder; one of the same name is replaced."""
+    path = layout.robust / f"{comparison.name or _FILE}.json"
+    io.write_json(path, comparison.model_dump(mode="json", by_alias=True))
+    return path
+
+
+def read_comparisons(layout: ResultsLayout) -> list[Comparison]:
+    """Read every comparison of a results folder, the one without a name first.
+
+    Raises:
+        BenchError: A file is not a comparison.
+    """
+    found = [_read(path) for path in sorted(layout.robust.glob("*.json"))]
+    return sorted(found, key=lambda one: one.name)
+
+
+def _read(path: Path) -> Comparison:
+    try:
+        return Comparison.model_validate(io.read_json(path))
+    except (OSError, ValueError, AttributeError) as error:
+        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
+        raise BenchError(f"{path}: not a comparison of bench robust ({fault}); delete it and run it again") from None
