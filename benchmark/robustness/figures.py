@@ -39,7 +39,7 @@ def heat_map(summary: Summary) -> Figure:
     rows, names = summary.rows, summary.corruptions
     values = np.array([[_clean(row), *(row.by_corruption[name].value for name in names)] for row in rows])
     with styled():
-        figure, (axes,) = new_figure(0.9 + 0.28 * len(rows), width=max(COLUMN_IN, 1.6 + 0.42 * (len(names) + 1)))
+        figure, (axes,) = new_figure(1.5 + 0.28 * len(rows), width=max(COLUMN_IN, 1.6 + 0.42 * (len(names) + 1)))
         image = axes.imshow(values, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for (i, j), value in np.ndenumerate(values):
             shade = "#000000" if value > 0.55 else "#ffffff"

@@ -259,9 +259,11 @@ def test_maps_of_others_on_our_corrupted_images_score_as_the_network_here(theirs
     assert table.loc["theirs", "retention"] == table.loc[REFERENCE, "retention"]
     assert "Not trained here, with unknown corruptions (Theirs: maps by their authors)" in done.stdout
     assert "0 of 4 results measured now" in call(home, *asked, "--maps", "theirs=maps").stderr
-    lost = sorted((theirs / "contrast-5").rglob("*.png"))[0]
+    (record,) = (home / "results/runs").glob("file_tiny_net_build/*/seed0/run.json")
+    scored = pd.read_parquet(record.parent / "scores.parquet")["id"].iloc[0]
+    (lost,) = (theirs / "contrast-5").rglob(f"{scored}.png")
     kept = lost.read_bytes()
-    lost.write_bytes(sorted((theirs / "contrast-1").rglob("*.png"))[0].read_bytes())
+    lost.write_bytes(next((theirs / "contrast-1").rglob(lost.name)).read_bytes())
     assert "1 of 4 results measured now" in call(home, *asked, "--maps", "theirs=maps").stderr
     lost.write_bytes(kept)
     call(home, *asked, "--maps", "theirs=maps")
