@@ -166,7 +166,7 @@ def data_corrupt(
     cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write corrupted test images for networks that are not run here; their maps go to `bench robust --maps`.
+    """Write corrupted test images for networks that are not run here; their maps go to `bench robust --maps CELL=DIR`.
 
     The pixels are those that `bench robust` shows to networks: OUT/<corruption>-<severity>/<dataset>/<id>.png.
 
