@@ -100,6 +100,8 @@ def plots(
         datasets=as_names(datasets) or None,
         **{name: options.get(name, default) for name, default in chosen.items()},
     )
+    if isinstance(options.get("rows"), str):
+        options["rows"] = as_names(options["rows"])
     paths = {name: as_path(options.get(name)) for name in ("data_root", "cache_dir")}
     return draw_plots(
         as_names(which),

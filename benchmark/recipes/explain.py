@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib import resources
+from itertools import takewhile
 from typing import Any
 
 from benchmark.config import Recipe
@@ -44,10 +45,12 @@ def _values(schema: Mapping[str, Any]) -> str:
 
 
 def recipe_rows() -> list[dict[str, str]]:
-    """Return one row per packaged recipe: its name, and the first comment of its file."""
+    """Return one row per packaged recipe: its name, and the first sentences of its file's head."""
     rows = []
     for name in recipe_names():
         text = (resources.files("benchmark.recipes") / f"{name}.toml").read_text(encoding="utf-8")
         head = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
-        rows.append({"recipe": name, "what": head[0] if head else ""})
+        head = list(takewhile(lambda line: not line.startswith("Command:"), head))
+        end = next((number for number, line in enumerate(head, 1) if line.endswith(".")), len(head))
+        rows.append({"recipe": name, "what": " ".join(head[:end])})
     return rows

@@ -16,7 +16,7 @@ import numpy as np
 from benchmark.data.listing.groups import group_word
 from benchmark.errors import BenchError
 from benchmark.report.records.grouping import regrouped
-from benchmark.report.records.names import model_order, model_title
+from benchmark.report.records.names import model_order, model_title, recorded_model
 from benchmark.report.records.select import recipe_label
 from benchmark.report.statistics.limits import caution
 from benchmark.robustness.comparisons import against, find_pairs, with_intervals
@@ -65,7 +65,8 @@ def _one_set(comparison: Comparison, cells: Sequence[Cell], dataset: str) -> Sum
     ]
     word = group_word(dataset)
     rows = with_intervals(rows, word)
-    reference = next((row for row in rows if row.model == comparison.reference and not row.ablation), None)
+    wanted = recorded_model(comparison.reference)
+    reference = next((row for row in rows if row.model == wanted and not row.ablation), None)
     if reference is not None:
         rows = against(rows, reference, comparison.corruptions[dataset], word)
     record = cells[0].record

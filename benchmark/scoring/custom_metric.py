@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from benchmark.data.files.maps import read_map
 from benchmark.data.files.read_item import read_mask
 from benchmark.errors import BenchError
+from benchmark.report.records.names import recorded_model
 from benchmark.scoring.kept_maps import NotHere, kept_items
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
@@ -110,8 +111,9 @@ def measure(
     rows: list[dict[str, Any]] = []
     files: list[Path] = []
     left: list[str] = []
+    chosen = None if models is None else set(map(recorded_model, models))
     for record in io.read_records(results):
-        if record.status != "ok" or (models is not None and record.model not in models):
+        if record.status != "ok" or (chosen is not None and record.model not in chosen):
             continue
         paths = layout.cell(record.cell)
         values: list[dict[str, Any]] = []

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from documents import ROOT, SHELL, blocks
 from harness import Bench
 
 from benchmark.cli import reference
 from benchmark.cli.tree import command_tree, leaves
 
-ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "benchmark/README.md", "benchmark/COMMANDS.md", "benchmark/EXTENDING.md", "results/README.md"]
 PAGES += ["results/reference/cpu-study/README.md", "results/reference/cost.md", "tests/README.md"]
 ROOMS = sorted(
     str(p.relative_to(ROOT)) for name in ("benchmark", "baselines", "bsanet") for p in (ROOT / name).rglob("*.md")
 )
 PAGES += [page for page in ROOMS if page not in PAGES]
+PAGES += ["CONTRIBUTING.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
 TREE = dict(leaves(command_tree()))
 
 
@@ -54,8 +55,7 @@ def test_every_help_has_an_example_that_parses(path: tuple[str, ...]) -> None:
 def command_lines(page: Path) -> Iterator[str]:
     """Every `bench ...` in backticks or in a code block, without what a shell puts around it."""
     text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
-    blocks = re.findall(r"```(?:sh|bash|console)?\n(.*?)```", text, re.S)
-    lines = [line for block in blocks for line in block.splitlines()]
+    lines = [line for block in blocks(page) if block.language in SHELL for line in block.lines]
     lines += re.findall(r"`(bench [^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
     for line in lines:
         for part in re.split(r"&&|\s\|\s|\s>\s|;", line.removeprefix("$ ")):

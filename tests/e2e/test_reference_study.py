@@ -96,15 +96,38 @@ def test_every_commit_named_is_in_the_history() -> None:
     assert lost == []
 
 
+NETWORKS = ("U-Net", "Unet++", "PraNet", "SANet", "LDNet", "BSANet")
+
+
+def main_table() -> dict[str, list[str]]:
+    """The cells of the page's main table, by model."""
+    page = (STUDY / "README.md").read_text()
+    rows = re.findall(r"^\| (\S+) \|(.*\[.*\].*) \| [\d.]+ M \|$", page, re.M)
+    return {model: [cell.strip() for cell in cells.split("|")] for model, cells in rows if model in NETWORKS}
+
+
 def test_the_page_says_what_the_tables_say() -> None:
-    """Every number of the page's main table and of the README's stands in the tables."""
-    page, readme = ((STUDY / "README.md").read_text(), (STUDY.parents[2] / "README.md").read_text())
-    rows = re.findall(r"^\| (U-Net|Unet\+\+|PraNet|SANet|LDNet|BSANet) \|(.*\[.*\].*) \| [\d.]+ M \|$", page, re.M)
+    """Every number of the page's main table stands in the tables."""
+    rows = main_table()
     assert len(rows) == 6
-    for model, cells in rows:
-        assert f"| {model} |{cells} |" in readme
-        for name, cell in zip(("kvasir", "clinicdb", "colondb"), cells.split("|"), strict=True):
+    for model, cells in rows.items():
+        for name, cell in zip(("kvasir", "clinicdb", "colondb"), cells, strict=True):
             table = (STUDY / "main" / "tables" / f"table-{name}.md").read_text()
             (line,) = [line for line in table.splitlines() if line.startswith((f"| {model} |", f"| {model} (ours) |"))]
             first = re.sub(r"[*\\]|</?u>", "", line.split("|")[2]).replace("<br>", " ").strip()
-            assert first == cell.strip(), (model, name)
+            assert first == cell, (model, name)
+
+
+def test_the_readme_says_what_the_page_says() -> None:
+    """Its four lines give the least and the greatest mDSC of each test set, and BSANet's."""
+    readme = (STUDY.parents[2] / "README.md").read_text()
+    text = " ".join(readme.partition("## What the reference study found")[2].partition("\n\n`bench study")[0].split())
+    means = {model: [cell.split()[0] for cell in cells] for model, cells in main_table().items()}
+    kvasir, clinicdb, colondb = (sorted(column) for column in zip(*means.values(), strict=True))
+    names = {cells[0]: model for model, cells in means.items()}
+    assert f"{kvasir[0]} ({names[kvasir[0]]}) to {kvasir[-1]} ({names[kvasir[-1]]}) on Kvasir" in text
+    assert f"{clinicdb[0]} to {clinicdb[-1]} on CVC-ClinicDB" in text
+    assert f"{colondb[0]} to {colondb[-1]} on CVC-ColonDB" in text
+    assert f"BSANet {', '.join(means['BSANet'])}." in text
+    printed = {float(number) for number in re.findall(r"\b0\.\d{3}\b", text)}
+    assert printed <= {float(number) for cells in means.values() for number in cells}

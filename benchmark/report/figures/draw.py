@@ -14,7 +14,7 @@ from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.gather import gather
 from benchmark.report.figures.pictures import Pictures
 from benchmark.report.figures.style import save_figure
-from benchmark.report.records.names import MODEL_TITLES
+from benchmark.report.records.names import MODEL_TITLES, recorded_model
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -56,7 +56,7 @@ def draw_plots(
     Raises:
         BenchError: An unknown name.
     """
-    options = Options(reference, rows or DEFAULT_ROWS, wide)
+    options = Options(recorded_model(reference) if reference else None, rows or DEFAULT_ROWS, wide)
     pictures = Pictures(evidence, data_root, cache_dir)
     for name in names:
         if name not in PLOTS:
@@ -89,7 +89,7 @@ def choose_evidence(
     records = io.read_records(results)
     scored = {name for record in records for name in record.tests}
     if models is not None:
-        models = [part for name in models for part in (MODEL_TITLES if name == "all" else [name])]
+        models = [part for name in models for part in (MODEL_TITLES if name == "all" else [recorded_model(name)])]
     if datasets is not None:
         members = [(name, [part for part in GROUPS.get(name, ()) if part in scored]) for name in datasets]
         datasets = [part for name, parts in members for part in parts or [name]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import PurePath
 
 MODEL_TITLES = {
     "unet": "U-Net",
@@ -42,6 +43,12 @@ def model_order(name: str) -> tuple[int, int, str]:
 def dataset_order(name: str) -> int:
     """Sort key: the paper's Tables 1 to 4, then the rest in the given order."""
     return _rank(name, DATASET_TITLES)
+
+
+def recorded_model(name: str) -> str:
+    """Return a model's name in records: ``./my_net.py:build``, as it is trained, is ``file:my_net:build``."""
+    file, _, function = name.rpartition(":") if not name.endswith(".py") else (name, "", "build")
+    return f"file:{PurePath(file).stem}:{function}" if file.endswith(".py") else name
 
 
 def model_title(name: str, recorded: str | None = None) -> str:

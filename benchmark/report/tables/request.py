@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.errors import BenchError
-from benchmark.report.records.names import MODEL_TITLES
+from benchmark.report.records.names import MODEL_TITLES, recorded_model
 from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
@@ -144,13 +144,14 @@ def _scores(request: TableRequest, records: Records) -> list[Printable]:
     from benchmark.report.tables.wide import MEASURES_SHOWN, wide_sheet
 
     kind: Literal["main", "ablation"] = "ablation" if request.kind == "ablation" else "main"
+    reference = request.significance and recorded_model(request.significance)
     make = partial(
         build_tables,
         records,
         kind=kind,
         std=request.std,
         ci=request.ci,
-        significance="" if request.power and request.significance is None else request.significance,
+        significance="" if request.power and request.significance is None else reference,
         primary=request.primary,
         signed_rank=request.wilcoxon,
         settings=request.settings,
@@ -270,10 +271,10 @@ _KINDS: dict[str, Callable[[TableRequest, Records], list[Printable]]] = {
 
 
 def model_names(names: Sequence[str] | None) -> list[str] | None:
-    """Expand ``all``; None stays None."""
+    """Expand ``all`` and take ``FILE.py:function`` as the records do; None stays None."""
     if names is None:
         return None
-    return [part for name in names for part in (MODEL_TITLES if name == "all" else [name])]
+    return [part for name in names for part in (MODEL_TITLES if name == "all" else [recorded_model(name)])]
 
 
 def dataset_names(names: Sequence[str] | None) -> list[str] | None:
