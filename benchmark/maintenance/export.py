@@ -17,6 +17,7 @@ from benchmark.runtime.source_tree import commits_in_no_history
 from benchmark.store import io
 from benchmark.store.commands import read_commands, write_command
 from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.robust_pack import pack_results
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ def export_records(
 ) -> Exported:
     """Copy the records of a results folder so that tables, figures, comparisons and the page come from the copy alone.
 
-    Of each cell: ``run.json`` without the machine's name, ``history.csv``, ``scores.parquet``, ``curves.npz`` and the
-    values of custom metrics. Curves of single images, needed only for scores without leaked images, are kept where a
-    test set has leaked images. Splits, commands and profiles come along; worst images and locks do not.
+    Of each cell: ``run.json`` without the machine's name, ``history.csv``, ``scores.parquet``, ``curves.npz``, values of
+    custom metrics, and the results of ``bench robust``, packed into one table. Curves of single images, needed only
+    for scores without leaked images, are kept where a test set has leaked images. Splits, commands, comparisons of
+    ``bench robust`` and profiles come along; worst images and locks do not.
     ``SHA256SUMS`` lists every file, for ``sha256sum -c`` and ``bench import``; ``environment.txt`` the packages that
     the records name.
 
@@ -131,7 +133,15 @@ def _records(number: int) -> str:
 
 
 def _refuse_clash(copy: ResultsLayout) -> None:
-    for path in (copy.runs, copy.commands, copy.splits, copy.profile, copy.root / SUMS, copy.root / ENVIRONMENT):
+    for path in (
+        copy.runs,
+        copy.commands,
+        copy.splits,
+        copy.robust,
+        copy.profile,
+        copy.root / SUMS,
+        copy.root / ENVIRONMENT,
+    ):
         if path.exists():
             raise BenchError(f"{path} is there already: remove it, or pass another folder to --out")
 
@@ -141,6 +151,7 @@ def _export_cell(source: CellPaths, copy: CellPaths, record: Record, protocols: 
     for path in (source.history, *sorted(source.folder.glob("metrics/*.parquet"))):
         if path.is_file():
             io.write_bytes(copy.folder / path.relative_to(source.folder), _bytes(path))
+    pack_results(source, copy, protocols=protocols, compact=compact)
     if source.scores.is_file():
         rows = io.read_scores(source.scores)
         rows = rows[rows["protocol"].isin(protocols)]
@@ -192,8 +203,9 @@ def _wanted(key: str, protocols: Collection[str], leaked: Collection[str]) -> bo
 
 
 def _export_rest(source: ResultsLayout, copy: ResultsLayout) -> None:
-    """Splits and profiles as they are; commands without the tables and figures that are not exported."""
-    for path in (*sorted(source.splits.glob("*.json")), source.profile):
+    """Splits, comparisons of ``bench robust`` and profiles as they are; commands without the files that stay here."""
+    plain = (*source.splits.glob("*.json"), *source.robust.glob("*.json"))
+    for path in (*sorted(plain), source.profile):
         if path.is_file():
             io.write_bytes(copy.root / path.relative_to(source.root), _bytes(path))
     for command in read_commands(source):

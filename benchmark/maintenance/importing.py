@@ -14,9 +14,11 @@ from benchmark.data.fetching.sources import Archive
 from benchmark.data.fetching.unpack import unpack
 from benchmark.errors import BenchError
 from benchmark.maintenance.bulk import CARD, ENVIRONMENT, SUMS, sha256
-from benchmark.report.board.checks import read_rows
+from benchmark.report.board.checks import TOLERANCE, read_rows
+from benchmark.report.records.protocols import rules_of
 from benchmark.store import io
-from benchmark.store.layout import ResultsLayout
+from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.store.robust_pack import MEASURE, find_rows, packed_results
 from benchmark.store.schema import Record
 
 MAX_UNPACKED = 20 << 30
@@ -25,7 +27,8 @@ _FILES = (
     rf"{_CELL}(run\.json|history\.csv|scores\.parquet|curves\.npz|best\.pt|{re.escape(CARD)})",
     rf"{_CELL}metrics/[^/]+\.parquet",
     rf"{_CELL}maps/[^/]+/[^/]+\.png",
-    r"(splits|commands)/[^/]+\.json",
+    rf"{_CELL}robust/packed\.(json|parquet)",
+    r"(splits|commands|robust)/[^/]+\.json",
     rf"profile\.csv|{SUMS}|{re.escape(ENVIRONMENT)}",
 )
 _KNOWN = re.compile("|".join(f"(?:{one})" for one in _FILES))
@@ -154,8 +157,27 @@ def _check_record(root: Path, record: Record, source: str) -> None:
     if record.tests:
         try:
             read_rows(root, record, complete=False)
+            _check_packed(cell, record)
         except BenchError as error:
             raise BenchError(f"{source}: {record.cell}: {str(error).replace(f'{root}/', '')}") from None
+
+
+def _check_packed(cell: CellPaths, record: Record) -> None:
+    """Refuse results on corrupted images whose means do not follow from their rows."""
+    for one in packed_results(cell):
+        where = f"{one.dataset}, {one.corruption} {one.severity}, {one.denoise}"
+        if one.cell != record.cell or one.dataset not in record.tests:
+            raise BenchError(f"robust/packed.json: {where}: not of this cell and its test sets")
+        for protocol in one.protocols:
+            rules = rules_of([record], protocol)
+            if rules is not None and rules.average == "pixels":
+                continue
+            rows = find_rows(cell, one.dataset, one.corruption, one.severity, one.denoise, protocol)
+            mean, stated = float(rows[MEASURE].mean()), one.test.scores.get(protocol, {}).get("mDSC")
+            if stated is None or not abs(mean - stated) <= TOLERANCE:
+                raise BenchError(
+                    f"robust/packed.json: {where} by {protocol}: mDSC is stated as {stated}, its images give {mean:.4f}"
+                )
 
 
 def _move(root: Path, records: list[Record], files: list[str], results: Path) -> Imported:
@@ -185,7 +207,7 @@ def _move(root: Path, records: list[Record], files: list[str], results: Path) ->
                 shutil.rmtree(part, ignore_errors=True)
         written += sum(file.startswith(f"runs/{name}/") for file in files)
     for name in files:
-        if name.startswith("splits/") and not (layout.root / name).exists():
+        if name.startswith(("splits/", "robust/")) and not (layout.root / name).exists():
             io.write_bytes(layout.root / name, (root / name).read_bytes())
             written += 1
     return Imported(new, kept, written)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from benchmark.robustness.cells import Asked, Source
 from benchmark.robustness.evaluate import Bench, Unit, draft_of
-from benchmark.robustness.front_ends import get_denoiser
 from benchmark.robustness.spread import spread
-from benchmark.store.robust_results import is_current, result_path
+from benchmark.store.robust_pack import is_current
 
 Progress = Callable[[str, int, int], None]
 """Called with the current unit, and the results done and in all."""
@@ -44,5 +43,4 @@ def measure(
 
 
 def _is_there(asked: Asked, source: Source, unit: Unit, notice: Callable[[str], None]) -> bool:
-    path = result_path(source.paths, unit.dataset, unit.corruption, unit.severity, get_denoiser(unit.denoise).label)
-    return is_current(path, draft_of(asked, source, unit), notice)
+    return is_current(source.paths, draft_of(asked, source, unit), notice)

@@ -25,7 +25,8 @@ from benchmark.robustness.rows import Figure, Floats, Row, Summary
 from benchmark.scoring.map_records import ORIGIN_MAPS
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
-from benchmark.store.robust_results import CLEAN, read_result, read_rows, result_path
+from benchmark.store.robust_pack import find_result, find_rows
+from benchmark.store.robust_results import CLEAN, result_path
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
@@ -188,13 +189,14 @@ def _read(protocol: str, cell: Cell, dataset: str, corruption: str, severity: in
     """Per-image Dice, (n,), in the order of ids."""
     if corruption == CLEAN and denoise == "none":
         return np.asarray(_rows_of(protocol, cell, dataset)["dice"], dtype=float)
-    path = result_path(cell.paths, dataset, corruption, severity, denoise)
-    if not path.is_file():
+    key = (dataset, corruption, severity, denoise)
+    path, found = result_path(cell.paths, *key), find_result(cell.paths, *key)
+    if found is None:
         raise BenchError(f"{path}: not found; run bench robust again")
     weights = cell.record.pretrained.get("sha256") if cell.record.origin else cell.record.best_sha256
-    if cell.record.origin != ORIGIN_MAPS and read_result(path).best_sha256 != weights:
+    if cell.record.origin != ORIGIN_MAPS and found.best_sha256 != weights:
         raise BenchError(f"{path}: measured with other weights than the cell's; run bench robust again")
-    return np.asarray(read_rows(path, protocol)["dice"], dtype=float)
+    return np.asarray(find_rows(cell.paths, *key, protocol)["dice"], dtype=float)
 
 
 def _rows_of(protocol: str, cell: Cell, dataset: str) -> pd.DataFrame:

@@ -73,6 +73,11 @@ class CellPaths:
         return self.all_robust / _name(dataset) / _name(f"{name}.json")
 
     @property
+    def packed_robust(self) -> Path:
+        """Results on corrupted test sets in one file, as exports hold them; the rows beside it as ``.parquet``."""
+        return self.all_robust / "packed.json"
+
+    @property
     def all_robust(self) -> Path:
         """Results on corrupted test sets, in a folder per test set."""
         return self.folder / "robust"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,15 +64,6 @@ def result_path(paths: CellPaths, dataset: str, corruption: str, severity: int, 
     return paths.robust(dataset, f"{corruption}-{severity}-{denoise}")
 
 
-def cell_results(paths: CellPaths) -> list[RobustResult]:
-    """Every result of a cell, in the order of their files; a damaged one is left out (``bench robust`` names it)."""
-    found = []
-    for path in sorted(paths.all_robust.glob("*/*.json")):
-        with suppress(BenchError):
-            found.append(read_result(path))
-    return found
-
-
 def write_result(path: Path, result: RobustResult, rows: pd.DataFrame) -> None:
     """Write rows, then the record: a result counts once its record is there."""
     io.write_parquet(path.with_suffix(".parquet"), rows)
@@ -102,26 +91,10 @@ def read_rows(path: Path, protocol: str) -> pd.DataFrame:
     """
     rows = io.read_scores(path.with_suffix(".parquet"), ["protocol", "id", "group", "dice"])
     rows = rows[rows["protocol"] == protocol].set_index("id").sort_index()
-    wanted = read_result(path).test.n
+    wanted = read_result(path).test.num_scored(protocol)
     if len(rows) != wanted or not rows.index.is_unique:
         raise BenchError(
             f"{path.with_suffix('.parquet')}: {len(rows)} rows under {protocol}, its record says {wanted}; "
             "delete it and run bench robust again"
         )
     return rows
-
-
-def is_current(path: Path, wanted: RobustResult, notice: Callable[[str], None]) -> bool:
-    """Return whether the result on disk is complete and current; a damaged one is reported and replaced."""
-    if not path.is_file():
-        return False
-    try:
-        found = read_result(path)
-        if found.same_as(wanted):
-            read_rows(path, next(iter(wanted.protocols)))
-            return True
-    except BenchError as error:
-        notice(f"measured again: {error}")
-        return False
-    notice(f"measured again: {path} has different weights, images, corruption, denoiser or scoring")
-    return False

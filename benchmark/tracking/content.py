@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.store.commands import Command
 from benchmark.store.layout import ResultsLayout
-from benchmark.store.robust_results import RobustResult, cell_results
+from benchmark.store.robust_pack import cell_results
+from benchmark.store.robust_results import RobustResult
 from benchmark.store.schema import LEAK_KINDS, Record, TestResult
 from benchmark.tracking.robust import robust_means
 

@@ -14,7 +14,7 @@ from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.commands import Command, read_commands, study_id
 from benchmark.store.layout import ResultsLayout
-from benchmark.store.robust_results import cell_results
+from benchmark.store.robust_pack import cell_results
 from benchmark.store.schema import Record
 from benchmark.tracking import content
 from benchmark.tracking.connect import connect, place_of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -340,3 +342,28 @@ def test_what_a_cell_was_trained_with_is_refused_unless_the_table_says_so(home: 
     done = call(home, *asked, "--corruptions", "jpeg,contrast", "--seen")
     assert "‡ trained with corruptions that are tested here" in done.stdout and "‡" in done.stdout
     assert "‡" not in call(home, *asked, "--corruptions", "contrast").stdout
+
+
+def test_an_export_makes_the_same_tables_and_a_tampered_one_is_refused(
+    measured: dict[str, bytes], home: Path, call: Call
+) -> None:
+    call(home, *("robust", "--models", FILES, "--reference", REFERENCE, *ASKED, "-q"))
+    call(home, "export", "--out", "exported", "--compact")
+    call(home, "import", "exported", "--results", "imported")
+    pages = []
+    for results in ("results", "imported"):
+        call(home, "report", "--no-images", "--results", results)
+        text = (home / results / "report.html").read_text()
+        pages.append(text.partition('id="robustness-h"')[2].partition("</section>")[0])
+    assert "Clean, denoised" in pages[0] and pages[0].count("<td") == pages[1].count("<td")
+    assert re.findall(r"<td[^>]*>\s*([^<]*)", pages[0]) == re.findall(r"<td[^>]*>\s*([^<]*)", pages[1])
+    (packed,) = (home / "exported/runs").glob("file_tiny_net_build/*/seed0/robust/packed.json")
+    payload = json.loads(packed.read_text())
+    payload["results"][0]["test"]["scores"]["pranet"]["mDSC"] += 0.01
+    packed.write_text(json.dumps(payload))
+    sums = home / "exported" / "SHA256SUMS"
+    name = packed.relative_to(home / "exported").as_posix()
+    digest = hashlib.sha256(packed.read_bytes()).hexdigest()
+    sums.write_text(re.sub(rf"[0-9a-f]{{64}}  {re.escape(name)}", f"{digest}  {name}", sums.read_text()))
+    said = call(home, "import", "exported", "--results", "other", code=2).stderr
+    assert "robust/packed.json: phantom-kvasir, " in said and "its images give" in said
