@@ -56,8 +56,8 @@ def export_records(
 ) -> Exported:
     """Copy the records of a results folder so that tables, figures, comparisons and the page come from the copy alone.
 
-    Of each cell: ``run.json`` without the machine's name, ``history.csv``, ``scores.parquet``, ``curves.npz``, values of
-    custom metrics, and the results of ``bench robust``, packed into one table. Curves of single images, needed only
+    Of each cell: ``run.json`` without the machine's name, ``history.csv``, ``scores.parquet``, ``curves.npz``, values
+    of custom metrics, and the results of ``bench robust``, packed into one table. Curves of single images, needed only
     for scores without leaked images, are kept where a test set has leaked images. Splits, commands, comparisons of
     ``bench robust`` and profiles come along; worst images and locks do not.
     ``SHA256SUMS`` lists every file, for ``sha256sum -c`` and ``bench import``; ``environment.txt`` the packages that
