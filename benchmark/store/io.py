@@ -184,6 +184,16 @@ def read_score_arrays(path: Path, columns: Sequence[str], *, optional: Collectio
         return found
 
 
+def score_columns(path: Path) -> set[str]:
+    """Return the names of the columns of per-image rows; only the file's header is read.
+
+    Raises:
+        BenchError: As ``read_scores``.
+    """
+    with _explain_rows(path), _opened(path) as file:
+        return set(file.schema_arrow.names)
+
+
 @contextmanager
 def _explain_rows(path: Path) -> Iterator[None]:
     try:
@@ -216,12 +226,12 @@ def _check_names(columns: Mapping[str, Iterable[Any]]) -> None:
             raise ValueError(f"column {column} holds a name with a slash or a control character")
 
 
-def read_npz(path: Path, *, prefix: str = "") -> dict[str, np.ndarray]:
+def read_npz(path: Path, *, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Read named arrays; pickled content is refused, and so is what would grow beyond ``MAX_ARRAY_BYTES``.
 
     Args:
         path: The file.
-        prefix: Only arrays whose names begin so.
+        names: Read these only, where they are there; every array if None.
     Raises:
         BenchError: The file is missing or unreadable.
     """
@@ -232,7 +242,7 @@ def read_npz(path: Path, *, prefix: str = "") -> dict[str, np.ndarray]:
             size = sum(info.file_size for info in arrays.zip.infolist())
             if size > MAX_ARRAY_BYTES:
                 raise ValueError(f"{size / 1e6:.0f} MB of arrays, expected at most {MAX_ARRAY_BYTES / 1e6:.0f} MB")
-            return {key: arrays[key] for key in arrays.files if key.startswith(prefix)}
+            return {key: arrays[key] for key in arrays.files if names is None or key in names}
     except Exception as error:  # zipfile, zlib and numpy raise anything on damaged bytes
         raise BenchError(
             f"{path}: unreadable curves ({error}); run the cell again with --if-exists overwrite"

@@ -4,8 +4,9 @@
 
 Copies one cell of the committed CPU study (its record, 356 images under two protocols, curves and history) as that many
 cells of 40 models with noise on the scores, twice, and times `bench tables --ci --significance`, `bench compare` and
-`bench report --no-images` after imports. Target: 10 s each at 1,000 cells, and twice the time for twice the cells.
-Prints the first digits of each output's hash, to compare before and after a change.
+`bench report --no-images` after imports. `resume` times what `bench run` does before its tables where every cell is
+finished: the plan, and the check of each cell's record against its test images. Target: 10 s each at 1,000 cells, and
+twice the time for twice the cells. Prints the first digits of each output's hash, to compare before and after a change.
 """
 
 from __future__ import annotations
@@ -26,15 +27,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
+from benchmark.execution.runner import run_study
 from benchmark.metrics.measures import COLUMNS
 from benchmark.report.page.page import PageOptions, build_page
 from benchmark.report.tables.request import TableRequest, build
 from benchmark.report.tables.sides import compare_folders
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
+from benchmark.study.events import SILENT
+from benchmark.study.plan import Request, plan_study
 
 PATTERN = next(Path(__file__).parents[2].glob("results/reference/cpu-study/main/runs/unet/*/seed0"))
 NUM_MODELS = 40
+WHAT = ("tables", "compare", "report", "resume")
 
 
 def write_cells(root: Path, num_cells: int, *, draw: int) -> Path:
@@ -83,6 +88,32 @@ def report_of(a: Path, b: Path) -> dict[str, Callable[[], str]]:
     }
 
 
+def finished_study(root: Path, num_cells: int) -> Callable[[], str]:
+    """Write finished records of a study with one seed per cell; return what plans the study and runs it again."""
+    request = Request(
+        models=["unet"], datasets=["phantom-kvasir"], recipe="smoke", seeds=range(num_cells), results=root / "r",
+        cache_dir=root / "cache",
+    )  # fmt: skip
+    study = plan_study(request)
+    pattern = io.read_record(CellPaths(PATTERN).record)
+    for cell in study.cells:
+        tests = {
+            name: pattern.tests["kvasir"].model_copy(update={"fingerprint": one.fingerprint, "n": len(one.items)})
+            for name, one in study.test_images(cell.recipe).items()
+        }
+        facts = {"cell": cell.id, "model": cell.spec.name, "recipe_name": cell.recipe.name, "seed": cell.seed}
+        facts |= {"recipe_hash": cell.recipe.hash, "split": study.info, "train_sets": study.train_sets}
+        facts |= {"tests": tests, "protocols": request.scoring.hashes, "synthetic": True}
+        io.write_record(study.layout.cell(cell.id), pattern.model_copy(update=facts))
+
+    def resume() -> str:
+        records = run_study(plan_study(request), SILENT)
+        assert all(record.created == pattern.created for record in records), "a cell was trained again"
+        return "\n".join(record.cell for record in records)
+
+    return resume
+
+
 def timed(what: str, do: Callable[[], str], *, profile: bool) -> None:
     """Print the time, the CPU time and the hash of what comes back."""
     profiler = cProfile.Profile() if profile else None
@@ -99,17 +130,22 @@ def timed(what: str, do: Callable[[], str], *, profile: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cells", nargs="*", type=int, default=[250, 500, 1000])
-    parser.add_argument("--only", nargs="+", default=["tables", "compare", "report"])
+    parser.add_argument("--only", nargs="+", default=list(WHAT), choices=WHAT)
     parser.add_argument("--keep", type=Path, help="folder for the made cells, used again next time")
     parser.add_argument("--profile", action="store_true")
     args = parser.parse_args()
     for num_cells in args.cells:
         with tempfile.TemporaryDirectory() as made:
             root = (args.keep or Path(made)) / str(num_cells)
-            a, b = (write_cells(root / name, num_cells, draw=k) for k, name in enumerate("ab"))
+            made_of = {}
+            if set(args.only) - {"resume"}:
+                a, b = (write_cells(root / name, num_cells, draw=k) for k, name in enumerate("ab"))
+                made_of = report_of(a, b)
+            if "resume" in args.only:
+                made_of["resume"] = finished_study(root / "study", num_cells)
             print(f"{num_cells} cells", flush=True)
             for name in args.only:
-                timed(name, report_of(a, b)[name], profile=args.profile)
+                timed(name, made_of[name], profile=args.profile)
 
 
 if __name__ == "__main__":

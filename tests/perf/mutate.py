@@ -23,6 +23,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -65,7 +66,11 @@ SWAPS: dict[type[ast.AST], tuple[str, str]] = {
     **{ast.IsNot: ("is not", "is"), ast.And: ("and", "or"), ast.Or: ("or", "and"), ast.Add: ("+", "-")},
     **{ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"), ast.FloorDiv: ("//", "*"), ast.Pow: ("**", "*")},
 }
-TIMEOUT_S = 240.0
+LIMIT_S = 240
+"""Seconds of CPU that the tests of a mutant may take: longer means never; a busy machine changes nothing."""
+PATIENCE_S = 1800.0
+"""Seconds after which tests that wait for something are given up; such a mutant is not judged."""
+WAITED, SPENT = -1000, -int(signal.SIGXCPU)
 LIBRARIES = (
     *("pytest", "hypothesis", "numpy", "pandas", "pydantic", "pyarrow.parquet", "scipy.stats", "statsmodels.api"),
     *("numba", "torch", "torchvision", "lightning_fabric", "timm", "segmentation_models_pytorch", "PIL.Image", "cv2"),
@@ -221,13 +226,13 @@ def _imports(root: Path) -> dict[str, set[str]]:
     return found
 
 
-def run_tests(root: Path, files: Iterable[str], *, timeout_s: float, log: Path) -> tuple[int, float]:
-    """Run tests in a fork of this process, from a copy of the tree; return pytest's exit code (-1: too long)."""
+def run_tests(root: Path, files: Iterable[str], *, log: Path) -> tuple[int, float]:
+    """Run tests in a fork of this process, from a copy of the tree; return its exit code, ``WAITED`` or ``SPENT``."""
     start = time.monotonic()
     child = os.fork()
     if child == 0:
         _run_here(root, list(files), log)
-    while time.monotonic() - start < timeout_s:
+    while time.monotonic() - start < PATIENCE_S:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status), time.monotonic() - start
@@ -235,11 +240,12 @@ def run_tests(root: Path, files: Iterable[str], *, timeout_s: float, log: Path) 
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return -1, time.monotonic() - start
+    return WAITED, time.monotonic() - start
 
 
 def _run_here(root: Path, files: list[str], log: Path) -> None:
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 10))
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -272,12 +278,14 @@ def judge(copy: Path, mutant: Mutant, log: Path, *, e2e: bool) -> tuple[str, str
     taken = 0.0
     for files in stages(copy, mutant.file, e2e=e2e):
         with _changed(copy / mutant.file, mutant):
-            code, seconds = run_tests(copy, files, timeout_s=TIMEOUT_S, log=log)
+            code, seconds = run_tests(copy, files, log=log)
         taken += seconds
         failed = re.findall(r"^(?:FAILED|ERROR) ([^ \n]+)", log.read_text(errors="replace"), re.MULTILINE)
         if code in (1, 2, 3) and failed:
             return "killed", failed[0].partition("[")[0], taken  # a parameter may hold anything
-        if code == -1 and run_tests(copy, files, timeout_s=TIMEOUT_S, log=log)[0] in (0, 5):
+        if code == WAITED:
+            return "not judged", "tests wait", taken
+        if code == SPENT and run_tests(copy, files, log=log)[0] in (0, 5):
             return "killed", "tests never end", taken
         if code not in (0, 5):
             return "survived", f"tests ended with {code}", taken
@@ -340,7 +348,8 @@ def main() -> None:
         copy_tree(copy)
         for mutant in sample:
             key = (mutant.file, mutant.old, mutant.new)
-            if key in kept and not (args.again and kept[key]["state"] != "killed"):
+            state = kept[key]["state"] if key in kept else "not judged"
+            if state == "killed" or (state == "survived" and not args.again):
                 continue
             if mutant.old not in (copy / mutant.file).read_text(encoding="utf-8").splitlines():
                 print(f"left out, the line is not there any more: {mutant}")
@@ -368,6 +377,7 @@ def _kept_first(sample: list[Mutant], kept: dict[tuple[str, str, str], dict[str,
 
 def _report(copy: Path, sample: list[Mutant], kept: dict[tuple[str, str, str], dict[str, object]], log: Path) -> None:
     done = [kept[k] for m in sample if (k := (m.file, m.old, m.new)) in kept]
+    done = [row for row in done if row["state"] != "not judged"]
     alarms = false_alarms(copy, [str(r["by"]).partition("[")[0] for r in done if r["state"] == "killed"], log)
     killed = [r for r in done if r["state"] == "killed" and str(r["by"]).partition("[")[0] not in alarms]
     for row in done:

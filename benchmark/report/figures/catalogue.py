@@ -12,6 +12,7 @@ import numpy as np
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report.figures import comparisons as compare_plots
 from benchmark.report.figures import plots
+from benchmark.report.figures.cell_files import curves_of, read_histories
 from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.grid import Case, choose_images, qualitative
 from benchmark.report.figures.pictures import Pictures, stretched, stretches
@@ -22,7 +23,6 @@ from benchmark.report.statistics.comparisons import mean_intervals, paired_compa
 from benchmark.report.statistics.limits import MIN_SEEDS, not_tested
 from benchmark.report.statistics.ranks import average_ranks
 from benchmark.report.tables.rows import printed
-from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
@@ -130,13 +130,11 @@ def _qualitative(evidence: Evidence, dataset: str, options: Options, pictures: P
 def _curves(evidence: Evidence, dataset: str, options: Options, pictures: Pictures) -> Figure:
     found, lost = {}, ""
     for member in evidence.members(dataset):
-        files = [evidence.paths(record).curves for record in member.records]
-        if all(path.is_file() for path in files):
-            prefix = f"{evidence.protocol}/{dataset}/"
-            archives = [io.read_npz(path, prefix=prefix) or io.read_npz(path) for path in files]
-            found[member.name] = plots.mean_curves(archives, protocol=evidence.protocol, dataset=dataset)
-        else:
+        mine = curves_of(evidence, member.records, dataset)
+        if mine is None:
             lost += f" {member.row.title} has no curves.npz."
+        else:
+            found[member.name] = mine
     if not found:
         raise BenchError(f"no curves.npz beside the records of {dataset}; score the cells again")
     return plots.curves(found, dataset=dataset, note=evidence.note([dataset]) + lost)
@@ -156,13 +154,15 @@ def _size(evidence: Evidence, dataset: str, options: Options, pictures: Pictures
 
 
 def _training(evidence: Evidence, options: Options) -> Figure:
-    import pandas as pd
-
+    files = [
+        (name, path)
+        for name, records in evidence.trained.items()
+        for path in (evidence.paths(record).history for record in records)
+        if path.is_file()
+    ]
     histories: dict[str, list[pd.DataFrame]] = {}
-    for name, records in evidence.trained.items():
-        files = [evidence.paths(record).history for record in records]
-        histories.update({name: [pd.read_csv(path) for path in files if path.is_file()]} if files else {})
-    histories = {name: found for name, found in histories.items() if found}
+    for (name, _), history in zip(files, read_histories([path for _, path in files]), strict=True):
+        histories.setdefault(name, []).append(history)
     return plots.training(histories, note=f"Band: from least to greatest seed. {evidence.note()}")
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.errors import BenchError
 from benchmark.report.figures.style import add_note, look, new_figure, plain_log_ticks, styled, titles, wrapped
+from benchmark.report.records.blocks import Floats
 from benchmark.report.records.names import dataset_title
 from benchmark.report.statistics.ranks import Ranks
 
@@ -124,23 +126,37 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     figure = axes.figure.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
-    frame = axes.get_window_extent()
-    taken = [line.get_window_extent().padded(_ROOM_PX) for line in axes.lines]
+    frame = axes.get_window_extent().extents
+    taken = [line.get_window_extent().padded(_ROOM_PX).extents for line in axes.lines]
+    spots = list(_spots())
     for model, title in titles(list(points)).items():
         line = {"arrowstyle": "-", "lw": 0.5, "color": "0.5", "shrinkA": 1, "shrinkB": 2}
         text = axes.annotate(title, points[model], (0, 0), textcoords="offset points", fontsize=6.5, arrowprops=line)
-        tried: list[tuple[int, tuple[float, float]]] = []
-        for spot in _spots():
-            extent = _move(text, spot)
-            clashes = sum(extent.overlaps(other) for other in taken)
-            clashes += not frame.contains(*extent.min) or not frame.contains(*extent.max)
-            tried.append((clashes, spot))
-            if not clashes:
-                break
-        _, spot = min(tried, key=lambda one: one[0])
-        taken.append(_move(text, spot))
+        boxes = _boxes(axes.transData.transform(points[model]), _move(text, spots[0]), spots, figure.dpi)
+        clashes = _clashes(boxes, np.array(taken), frame)
+        spot = spots[int(clashes.argmin())]  # the first of the best
+        taken.append(_move(text, spot).extents)
+        text.set_in_layout(bool(clashes.min()))  # inside the frame it needs no room, and is slow to measure
         assert text.arrow_patch is not None, "asked for"
         text.arrow_patch.set_visible(math.hypot(*spot) > _FAR_PT)  # the line says whose name it is
+
+
+def _boxes(point: Floats, extent: Bbox, spots: Sequence[tuple[float, float]], dpi: float) -> Floats:
+    """What a text covers at each place (see ``_move``) beside a point in pixels: (n, 4) left, bottom, right, top."""
+    offsets = np.array(spots)
+    away = np.where(offsets > 1, 0.0, np.where(offsets < -1, 1.0, 0.5))  # share of the text before its place
+    size = np.array([extent.width, extent.height])
+    low = point + offsets * dpi / 72 - away * size
+    return np.hstack([low, low + size])
+
+
+def _clashes(boxes: Floats, taken: Floats, frame: Floats) -> npt.NDArray[np.int64]:
+    """How many of the taken (k, 4) boxes each of (n, 4) boxes touches, and one more where it leaves the frame."""
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    touched = ((low <= taken[:, 2:]) & (high >= taken[:, :2])).all(axis=-1).sum(axis=-1)
+    outside = (boxes[:, :2] < frame[:2]).any(axis=-1) | (boxes[:, 2:] > frame[2:]).any(axis=-1)
+    found: npt.NDArray[np.int64] = touched + outside
+    return found
 
 
 def _spots() -> Iterator[tuple[float, float]]:

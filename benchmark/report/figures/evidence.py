@@ -85,9 +85,9 @@ class Evidence:
         Raises:
             BenchError: The records cannot share a table.
         """
-        return self._once(("rows", dataset), lambda: self._make_rows(dataset))
+        return self.once(("rows", dataset), lambda: self._make_rows(dataset))
 
-    def _once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
+    def once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
         """Return the cached value of a key, also of evidence that differs only in the measure."""
         if key not in self._known:
             self._known[key] = make()
@@ -121,7 +121,7 @@ class Evidence:
 
     def images(self, dataset: str) -> pd.DataFrame:
         """Return the facts of each scored image: index id; area_rel, group and more."""
-        return self._once(("images", dataset), lambda: self._read_images(dataset))
+        return self.once(("images", dataset), lambda: self._read_images(dataset))
 
     def _read_images(self, dataset: str) -> pd.DataFrame:
         path = self.paths(self.members(dataset)[0].records[0]).scores
@@ -139,7 +139,7 @@ class Evidence:
         Raises:
             BenchError: No model is left.
         """
-        return self._once(("block", dataset, self.measure.key), lambda: self._make_block(dataset))
+        return self.once(("block", dataset, self.measure.key), lambda: self._make_block(dataset))
 
     def _make_block(self, dataset: str) -> Block:
         column, seeds = COLUMNS[self.measure.key], self.wanted_seeds(dataset) or (0,)
@@ -158,7 +158,7 @@ class Evidence:
 
     def gaps(self, dataset: str) -> dict[str, str]:
         """Return the models whose images cannot be compared with the others', by title, with the reason."""
-        return self._once(("gaps", dataset, self.measure.key), lambda: self._find_gaps(dataset))
+        return self.once(("gaps", dataset, self.measure.key), lambda: self._find_gaps(dataset))
 
     def _find_gaps(self, dataset: str) -> dict[str, str]:
         column, measure = COLUMNS[self.measure.key], list(COLUMNS).index(self.measure.key)
@@ -175,7 +175,7 @@ class Evidence:
         return found
 
     def _scores(self, record: Record, dataset: str) -> SetScores:
-        return self._once(("scores",), lambda: lenient_reader(self.results, self.protocol))(record.cell, dataset)
+        return self.once(("scores",), lambda: lenient_reader(self.results, self.protocol))(record.cell, dataset)
 
     def blocks(self) -> list[Block]:
         """The blocks of all test sets that have one.

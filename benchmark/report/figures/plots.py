@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.errors import BenchError
 from benchmark.report.figures.comparisons import cost, forest, ranks
-from benchmark.report.figures.style import NOTE_PT, add_note, look, new_figure, styled, titles, wrapped
+from benchmark.report.figures.style import NOTE_PT, add_legend, add_note, look, new_figure, styled, titles, wrapped
 from benchmark.report.records.blocks import Block, Floats
 from benchmark.report.records.names import dataset_title
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["cost", "curves", "distribution", "forest", "mean_curves", "ranks", "training"]
 
 _LEVELS = 256
+DRAWN = ("precision", "recall", "dice", "em")
+"""The curves of an archive that ``curves`` draws."""
 
 
 def training(histories: Mapping[str, Sequence[pd.DataFrame]], *, score: str = "val_mdsc", note: str = "") -> Figure:
@@ -48,7 +50,7 @@ def training(histories: Mapping[str, Sequence[pd.DataFrame]], *, score: str = "v
         lower.set_ylabel({"val_mdsc": "validation mDSC", "val_dice_half": "validation Dice at 0.5"}.get(score, score))
         lower.set_xlabel("epoch")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(*upper.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        add_legend(figure, *upper.get_legend_handles_labels())
         add_note(figure, note)
     return figure
 
@@ -159,7 +161,7 @@ def curves(models: Mapping[str, Mapping[str, Floats]], *, dataset: str, note: st
         figure, (pr, f, e) = new_figure(5.4, 3, 1)
         for model, title in titles(list(models)).items():
             found = models[model]
-            lacking = [key for key in ("precision", "recall", "dice", "em") if key not in found]
+            lacking = [key for key in DRAWN if key not in found]
             if lacking:
                 raise BenchError(f"curves of {model} on {dataset} lack {', '.join(lacking)}; score the cell again")
             style = look(model, list(models)) | {"markevery": _staggered(model, models, _LEVELS)}
@@ -175,7 +177,7 @@ def curves(models: Mapping[str, Mapping[str, Floats]], *, dataset: str, note: st
             axes.set(xlabel=x, ylabel=y, xlim=(0, 1))
             axes.set_ylim(top=1.0)
         pr.set_title(dataset_title(dataset), loc="left")
-        figure.legend(*pr.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        add_legend(figure, *pr.get_legend_handles_labels())
         add_note(figure, note)
     return figure
 

@@ -12,7 +12,7 @@ from benchmark.errors import BenchError
 from benchmark.metrics.calibration import BAND_SHARE, NUM_BINS, REGIONS, reliability
 from benchmark.metrics.families import calibration
 from benchmark.report.figures.evidence import Evidence
-from benchmark.report.figures.style import add_note, look, new_figure, styled, titles
+from benchmark.report.figures.style import add_legend, add_note, look, new_figure, styled, titles
 from benchmark.report.records.family_values import read_values
 from benchmark.report.records.select import set_title
 
@@ -75,6 +75,6 @@ def draw_reliability(found: Mapping[str, Mapping[str, Points]], *, note: str = "
             axes.set_ylim(0, 1)
             axes.set_ylabel(f"share that is polyp, {region}")
         panels[-1].set_xlabel("mean probability of the bin")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        add_legend(figure, *panels[0].get_legend_handles_labels())
         add_note(figure, note)
     return figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.errors import BenchError
-from benchmark.report.figures.style import add_note, look, new_figure, plain_log_ticks, styled, titles
+from benchmark.report.figures.style import add_legend, add_note, look, new_figure, plain_log_ticks, styled, titles
 from benchmark.report.records.blocks import Block, Floats
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def size(block: Block, area: Floats, *, label: str = "mDSC of one image", title:
         axes.set(xlabel="polyp, % of the image", ylabel=label)
         if title:
             axes.set_title(title, loc="left")
-        figure.legend(loc="outside upper center", ncols=3)
+        add_legend(figure)
         add_note(
             figure, f"Lines: means of {len(edges) - 1} bin{'s' * (len(edges) > 2)} with equally many images. {note}"
         )

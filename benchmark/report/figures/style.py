@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 COLUMN_IN = 3.3  # width of one column of a two-column page, inches
 PAGE_IN = 7.0  # width of both columns, inches
+_LEGEND_ROWS = 3  # every figure has room for so many
+_LEGEND_ROW_IN = 0.16
 NOTE_PT = 6.0  # the smallest text on any figure, points
 _RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so figures look alike everywhere
@@ -125,6 +127,14 @@ def add_note(figure: Figure, note: str) -> None:
         figure.supxlabel("\n".join(lines), fontsize=NOTE_PT, color="#555555", x=0.01, ha="left")
 
 
+def add_legend(figure: Figure, *entries: Any) -> None:
+    """Write the models' names above the axes in three columns; a figure of many grows, so that the axes keep room."""
+    legend = figure.legend(*entries, loc="outside upper center", ncols=3)
+    further = math.ceil(len(legend.get_texts()) / 3) - _LEGEND_ROWS
+    if further > 0:
+        figure.set_figheight(figure.get_figheight() + further * _LEGEND_ROW_IN)
+
+
 def plain_log_ticks(axes: Axes) -> None:
     """Label a logarithmic axis with plain numbers, as many as its range needs."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -137,8 +147,8 @@ def plain_log_ticks(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _settle(figure: Figure) -> None:
-    """Fix the layout: repeated layout would move things by fractions of a point."""
+def settle(figure: Figure) -> None:
+    """Fix the layout, before a figure is written: repeated layout would move things by fractions of a point."""
     engine = figure.get_layout_engine()
     if engine is None:
         return
@@ -152,7 +162,7 @@ def svg(figure: Figure) -> str:
     """Return a figure as reproducible SVG text, letters as outlines."""
     import matplotlib
 
-    _settle(figure)
+    settle(figure)
     buffer = io.StringIO()
     with styled(), matplotlib.rc_context({"svg.hashsalt": "polyp-bench", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -168,7 +178,7 @@ def save_figure(figure: Figure, directory: Path, stem: str, *, dpi: int = 300) -
     Raises:
         BenchError: The folder cannot be written.
     """
-    _settle(figure)
+    settle(figure)
     paths = []
     metadata: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     for kind, facts in metadata.items():

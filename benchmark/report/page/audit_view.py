@@ -64,16 +64,19 @@ def data_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     for record in (one for one in records if one.ensemble is None):  # the same images as its cells'
         split = "maps or weights by others" if is_foreign(record) else _split(record)
         for name in dict.fromkeys([*record.tests, *record.missing]):
-            row = rows.setdefault(json.dumps([split, name]), {"split": split, "set": set_title(records, name)})
+            key = json.dumps([split, name])
+            if key not in rows:
+                rows[key] = {"split": split, "set": set_title(records, name)}
+            row = rows[key]
             test = record.tests.get(name)
             if test is not None:
                 row |= {"n": test.n, "of": test.of, "fingerprint": test.fingerprint[:8]}
                 if "leaks" not in row or test.leaked is not None:  # older records counted fewer kinds
                     row["leaks"] = _leaks(test, foreign=is_foreign(record))
             notes = row.setdefault("notes", {})
-            for key, found in (("missing", record.missing), ("partial", record.partial)):
+            for kind, found in (("missing", record.missing), ("partial", record.partial)):
                 if name in found:
-                    notes[f"{key}: {found[name]}"] = None
+                    notes[f"{kind}: {found[name]}"] = None
     return [{"n": None, "of": None, "fingerprint": "", "leaks": "", **row} for row in rows.values()]
 
 

@@ -8,7 +8,7 @@ from benchmark.metrics.families import boundary, calibration, lesions
 from benchmark.report.figures.evidence import Evidence
 from benchmark.report.records.protocols import rules_of
 from benchmark.report.records.select import set_title
-from benchmark.report.tables.families import family_tables
+from benchmark.report.tables.families import family_tables, is_measured
 
 
 def measured_tables(evidence: Evidence) -> list[dict[str, Any]]:
@@ -17,6 +17,8 @@ def measured_tables(evidence: Evidence) -> list[dict[str, Any]]:
     families = [lesions(), calibration(), *([boundary(rules)] if rules is not None else [])]
     made = []
     for family in families:
+        if not is_measured(evidence.records, evidence.results, family):
+            continue
         for sheet in family_tables(evidence.records, evidence.results, family, protocol=evidence.protocol):
             if any(line["n"] is not None for line in sheet.data):
                 dataset = str(sheet.data[0]["dataset"])

@@ -15,7 +15,7 @@ from benchmark.report.figures.catalogue import PLOTS, Options, draw
 from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.gather import gather
 from benchmark.report.figures.pictures import Pictures
-from benchmark.report.figures.style import svg
+from benchmark.report.figures.style import settle, svg
 from benchmark.report.page.album import MAX_IMAGES, album
 from benchmark.report.page.audit_view import cell_states, data_rows, environments, study_labels
 from benchmark.report.page.on_request import measured_tables
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MAX_SVG = 300_000  # bytes; a larger drawing is embedded as a bitmap
+_MAX_DOTS = 2000  # of 110 bytes each; with the rest they would be more
 _KINDS = tuple(name for name in PLOTS if name != "qualitative")  # the gallery replaces the grid
 
 
@@ -189,9 +190,11 @@ def _section(section: Section) -> dict[str, Any]:
 
 def _address(figure: Figure) -> str:
     """Return a figure as a data URL: SVG, or PNG if that would be large."""
-    text = svg(figure).encode()
-    if len(text) <= _MAX_SVG:
-        return f"data:image/svg+xml;base64,{base64.b64encode(text).decode()}"
+    if sum(len(one.get_offsets()) for axes in figure.axes for one in axes.collections) <= _MAX_DOTS:
+        text = svg(figure).encode()
+        if len(text) <= _MAX_SVG:
+            return f"data:image/svg+xml;base64,{base64.b64encode(text).decode()}"
+    settle(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

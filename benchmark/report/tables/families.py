@@ -105,14 +105,31 @@ def family_rows(
 
 def _scored(scores: Any, paths: CellPaths, cell: str, table: Table, family: Family) -> pd.DataFrame | None:
     """Return the rows of ``scores.parquet`` where they hold the family's values."""
-    needed = {m.column for m in family.measures} - {"f2_half"}  # that one follows from the others
-    if "" in needed or not paths.scores.is_file():
+    if not _holds(paths, family):
         return None
-    rows = scores(cell)
+    rows, needed = scores(cell), _needed(family)
     rows = rows[(rows["protocol"] == table.facts.protocol) & (rows["dataset"] == table.dataset)]
-    if not needed <= set(rows.columns) or not len(rows) or rows[list(needed)].isna().to_numpy().any():
+    if not len(rows) or rows[list(needed)].isna().to_numpy().any():
         return None
     return rows  # type: ignore[no-any-return]
+
+
+def _needed(family: Family) -> set[str]:
+    return {m.column for m in family.measures} - {"f2_half"}  # that one follows from the others
+
+
+def _holds(paths: CellPaths, family: Family) -> bool:
+    """Return whether ``scores.parquet`` has the columns of a family; its rows are not read."""
+    needed = _needed(family)
+    return "" not in needed and paths.scores.is_file() and needed <= io.score_columns(paths.scores)
+
+
+def is_measured(records: Sequence[Record], results: Path, family: Family) -> bool:
+    """Return whether any cell has values of a family; no value is read."""
+    layout = ResultsLayout(results)
+    every = [layout.cell(record.cell) for record in records]
+    kept = family.of_image is not None and any(paths.metric(family.name, family.code).is_file() for paths in every)
+    return kept or any(_holds(paths, family) for paths in every)
 
 
 def _sheet(found: Sequence[FamilyRow], family: Family, by: str | None) -> Sheet:

@@ -18,7 +18,7 @@ from benchmark.data.files.read_item import mask_shape, read_mask
 from benchmark.data.listing import datasets
 from benchmark.data.listing.annotations import draw
 from benchmark.data.listing.datasets import expand_datasets, list_dataset
-from benchmark.data.listing.items import Item
+from benchmark.data.listing.items import DatasetMissing, Item
 from benchmark.data.splits.choose import make_split
 from benchmark.errors import BenchError
 
@@ -40,6 +40,11 @@ def test_a_newer_set_is_read_in_its_layout(name: str, tmp_path: Path) -> None:
     report = check_dataset(name, tmp_path, cache_dir=tmp_path / "cache")
     assert [fault for fault in report.faults if "expected; get the rest" not in fault] == []
     assert report.strays == ()
+
+
+def test_a_missing_set_that_can_be_fetched_says_how(tmp_path: Path) -> None:
+    with pytest.raises(DatasetMissing, match=r"'kvasir' is missing: .* \('bench data fetch kvasir' downloads it"):
+        list_dataset("kvasir", tmp_path)
 
 
 def test_two_colours_of_neopolyp_are_one_foreground(tmp_path: Path) -> None:

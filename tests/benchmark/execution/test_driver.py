@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
@@ -19,6 +19,7 @@ from benchmark.execution.order import longest_first
 from benchmark.store import io
 from benchmark.store.locks import Lock
 from benchmark.store.schema import Record
+from benchmark.study.events import Silent, Started
 from benchmark.study.plan import Request, Study, plan_study
 
 SMALL = {"image_size": 64, "max_train_images": 8, "max_test_images": 1, "epochs": 1}
@@ -102,6 +103,20 @@ def test_a_lost_cell_is_given_out_next_with_patience_and_all_end_once(study: Stu
     assert list(spread.records) and set(spread.records) == {cell.id for cell in study.cells}
     assert [job.cell for job in executor.given].count(first) == 2 and len(executor.given) == 5
     assert executor.given[2] == Job(first, PATIENCE_S)
+
+
+def test_a_cell_is_shown_by_its_place_in_the_study(study: Study) -> None:
+    class Seen(Silent):
+        seen: ClassVar[list[tuple[str, int, int]]] = []
+
+        def cell_started(self, cell: Started, number: int, total: int) -> None:
+            self.seen.append((cell.id, number, total))
+
+    ids = [cell.id for cell in study.cells]
+    spread = Spread(study, Seen(), lambda events: events)
+    spread.pass_over({ids[1]: record_of(study, ids[1])})
+    spread.run(Scripted(study, {}), [study.cells[k] for k in (3, 0, 2)])
+    assert Seen.seen == [(ids[k], k + 1, 4) for k in (1, 3, 0, 2)]
 
 
 def test_a_cell_that_is_lost_again_and_again_ends_the_run(study: Study) -> None:

@@ -86,6 +86,26 @@ def test_damaged_file_is_noticed_and_made_anew(damage: Callable[[bytes], bytes],
     assert path.read_bytes() == sound
 
 
+def test_a_sound_plan_is_read_and_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = PlanCache(tmp_path)
+    mask = np.eye(9, dtype=bool)
+    made = cache.get(mask)
+    monkeypatch.setattr("benchmark.metrics.plan_cache.make_plan", None)
+    assert same(cache.get(mask), made)
+
+
+def test_a_sound_plan_of_another_mask_is_not_taken(tmp_path: Path) -> None:
+    cache = PlanCache(tmp_path)
+    mask, other = np.eye(9, dtype=bool), np.zeros((9, 9), bool)
+    other[2:5, 3:7] = True
+    cache.get(mask)
+    (path,) = tmp_path.iterdir()
+    cache.get(other)
+    (its,) = set(tmp_path.iterdir()) - {path}
+    path.write_bytes(its.read_bytes())
+    assert same(cache.get(mask), plan(mask))
+
+
 def test_every_byte_of_the_header_counts(tmp_path: Path) -> None:
     mask = np.zeros((6, 7), bool)
     mask[2:4, 3:6] = True

@@ -14,9 +14,10 @@ import pytest
 from made_results import changed, with_test
 
 from benchmark.errors import BenchError
+from benchmark.report.figures.style import new_figure
 from benchmark.report.page import album as albums
 from benchmark.report.page.audit_view import data_rows, environments, study_labels
-from benchmark.report.page.page import PageOptions, build_page
+from benchmark.report.page.page import PageOptions, _address, build_page
 from benchmark.report.page.reproduce import checkouts, commands
 from benchmark.store.layout import ResultsLayout
 
@@ -109,6 +110,25 @@ def test_a_cell_without_its_files_leaves_a_reason(tmp_path: Path, make_cell: Mak
     page = build_page(tmp_path, [record], quick)
     assert "scores.parquet is missing" in page
     assert _album(page)["sets"] == {}
+
+
+def test_measures_that_were_not_made_cost_no_reading(
+    tmp_path: Path, make_cell: MakeCell, quick: PageOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were most of a page's time: every cell's rows were read to find nothing in them."""
+    records = [make_cell("unet"), make_cell("bsanet")]
+    monkeypatch.setattr("benchmark.report.tables.families.io.read_scores", None)
+    page = build_page(tmp_path, records, replace(quick, images=False))
+    assert "Outlines" not in page and "Calibration" not in page
+
+
+def test_a_figure_of_very_many_dots_is_a_bitmap() -> None:
+    kinds = {}
+    for number in (20, 2001):
+        figure, (axes,) = new_figure(2.0)
+        axes.scatter(range(number), range(number), s=1)
+        kinds[number] = _address(figure)[:24]
+    assert kinds == {20: "data:image/svg+xml;base6", 2001: "data:image/png;base64,iV"}
 
 
 def test_commands_carry_everything_that_differs_from_the_defaults(make_record: MakeCell) -> None:

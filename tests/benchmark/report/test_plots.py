@@ -19,7 +19,7 @@ from benchmark.report.figures import plots
 from benchmark.report.figures.comparisons import groups_not_apart
 from benchmark.report.figures.grid import OUTLINES, RULES, Case, choose_images, outlined, qualitative
 from benchmark.report.figures.size import size
-from benchmark.report.figures.style import look, save_figure
+from benchmark.report.figures.style import look, save_figure, settle
 from benchmark.report.records.blocks import Block
 from benchmark.report.statistics.comparisons import paired_comparisons
 from benchmark.report.statistics.ranks import Ranks, average_ranks
@@ -233,6 +233,19 @@ def test_a_note_never_takes_room_from_the_axes() -> None:
     for figure in (short, long):
         figure.draw_without_rendering()
         heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] > 0.9 * heights[0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_legend_of_many_models_leaves_the_axes_their_room() -> None:
+    heights = []
+    for number in (6, 40):
+        names = tuple(f"network {k:02}" for k in range(number))
+        scores = np.random.default_rng(0).uniform(size=(number, 1, 12))
+        block = Block("kvasir", names, (0,), scores, np.arange(12), tuple(map(str, range(12))))
+        figure = size(block, np.linspace(0.01, 0.5, 12), note="note")
+        settle(figure)
+        heights.append(figure.axes[0].get_position().height * figure.get_figheight())
     assert heights[1] > 0.9 * heights[0]
 
 

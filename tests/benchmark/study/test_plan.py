@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import BenchError
+from benchmark.study.cells import weights_file
 from benchmark.study.images import subset
 from benchmark.study.plan import Request, Study, plan_study, resolve_models
 
@@ -54,6 +55,18 @@ def test_weights_of_an_encoder_that_is_an_option_are_part_of_the_hash(shared_cac
         found.append((cell(), cell(model_options={"encoder": "resnext50_32x4d"})))
     (plain, first), (same, second) = found
     assert plain == same and first != second and plain not in (first, second)
+
+
+def test_weights_of_a_folder_are_for_recipes_that_start_from_weights(tmp_path: Path) -> None:
+    request = Request(models=("unet",), recipe="smoke", overrides={"pretrained": True})
+    ((spec, recipe),) = resolve_models(request)
+    path = tmp_path / "unet.pth"
+    path.write_bytes(b"weights")
+    assert weights_file(tmp_path, spec, recipe) == path
+    assert weights_file(None, spec, recipe) is None
+    assert weights_file(tmp_path, spec, recipe.model_copy(update={"pretrained": False})) is None
+    with pytest.raises(BenchError, match=f"--weights-dir {tmp_path / 'none'}: no unet.pth"):
+        weights_file(tmp_path / "none", spec, recipe)
 
 
 @pytest.mark.parametrize("empty", ["models", "datasets", "seeds"])

@@ -82,6 +82,25 @@ def test_a_worker_elsewhere_whose_heart_beats_is_left_alone(place: str) -> None:
             time.sleep(0.25)
 
 
+class Beats:
+    """Takes the beats of a heart."""
+
+    def __init__(self) -> None:
+        self.values: list[int] = []
+
+    def set_user_attr(self, _: str, value: int) -> None:
+        self.values.append(value)
+
+
+@pytest.mark.parametrize("parent", [False, True])
+def test_a_heart_beats_with_and_without_a_parent_to_watch(parent: bool) -> None:
+    trial, end = Beats(), time.monotonic() + 30
+    with heartbeat(trial, parent=os.getppid() if parent else None, every_s=0.01):  # type: ignore[arg-type]
+        while len(trial.values) < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+    assert trial.values[:3] == [1, 2, 3]
+
+
 def test_fewer_trials_than_there_are_change_nothing(place: str) -> None:
     slots = join(place, trials=2)
     while (trial := slots.claim()) is not None:
