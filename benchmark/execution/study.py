@@ -245,7 +245,7 @@ def _compare_variants(
 ) -> tuple[list[Any], list[Path]]:
     from benchmark.report.figures.comparisons import forest
     from benchmark.report.figures.style import save_figure
-    from benchmark.report.tables.ablations import ablation_tables, write_ablation
+    from benchmark.report.tables.ablations import ablation_tables, write_ablation, write_ablation_page
 
     rows = [io.read_scores(study.layout.cell(record.cell).scores) for record in records]
     rows = [frame[frame["dataset"].isin(list(study.split.tests))] for frame in rows]
@@ -261,7 +261,9 @@ def _compare_variants(
     name = study.cells[0].spec.name.replace(":", "_")
     written = write_ablation(made, study.layout.tables, name)
     note = "synthetic images: these differences say nothing about real polyps" if study.synthetic else ""
-    written += save_figure(forest(compared, note=note), study.layout.figures, f"ablation-{name}")
+    drawn = save_figure(forest(compared, note=note), study.layout.figures, f"ablation-{name}")
+    picture = next(path.read_bytes() for path in drawn if path.suffix == ".png")
+    written += [write_ablation_page(made, study.layout.tables, name, picture), *drawn]
     return list(made), written
 
 

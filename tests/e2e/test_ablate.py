@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -90,6 +91,11 @@ def test_the_table_holds_scores_paired_differences_and_cost(ablate: Bench, tmp_p
     assert full["num_params"] - mine["num_params"] == 8 * 8 * 9 + 8 + 16 and full["gmacs"] > mine["gmacs"]
     assert mine["latency_ms"] > 0 and r"\toprule" in next((tmp_path / "results").rglob("ablation-*.tex")).read_text()
     assert {p.suffix for p in (tmp_path / "results" / "figures").iterdir()} == {".pdf", ".png"}
+    page = (tmp_path / "results" / "tables" / "ablation-file_my_net_build.html").read_text()
+    (figure,) = (tmp_path / "results" / "figures").glob("ablation-*.png")
+    assert page.count("<table") == page.count("<caption>") == 4 and "my_net w/o" in page
+    assert base64.b64encode(figure.read_bytes()).decode() in page and 'src="http' not in page
+    assert f'data-value="{mine["mDSC"]:.6g}"' in page and "ablation-file_my_net_build.html" in done.stderr
 
 
 def test_a_part_is_switched_off_in_the_trained_network_too(bench: Bench, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from browser import Visitor
-from harness import Bench
+from harness import NET, Bench
 
 from benchmark.metrics import PROTOCOLS
 
@@ -160,6 +161,88 @@ def test_the_workflow_of_pull_requests_runs_as_written(bench: Bench, exports: Pa
     exports.rename(tmp_path / "submissions")
     bench(*command.split()[1:])
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def export_with_maps(
+    tmp_path_factory: pytest.TempPathFactory, run_bench: Callable[..., Any], shared_cache: Path
+) -> Path:
+    """The export of one training whose test set was scored whole."""
+    home = tmp_path_factory.mktemp("with-maps")
+    (home / "tiny_net.py").write_text(NET)
+    sizes = [
+        part
+        for one in ("epochs=1", "image_size=64", "max_train_images=16", "max_test_images=20")
+        for part in ("--set", one)
+    ]
+    fixed = ["run", "--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *sizes]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("BENCH_")}
+    for command in ([*fixed, "--no-track", "--no-time-first"], ["export", "--out", "export", "--maps"]):
+        done = run_bench(command, cwd=home, env={**environment, "BENCH_CACHE_DIR": str(shared_cache)})
+        assert done.returncode == 0, done.stderr
+    return home / "export"
+
+
+@pytest.fixture
+def submissions_with_maps(tmp_path: Path, export_with_maps: Path) -> Path:
+    """Two submissions of that training, each with its maps."""
+    for name in ("honest", "other"):
+        shutil.copytree(export_with_maps, tmp_path / "submissions" / name)
+    return tmp_path / "submissions"
+
+
+def test_rows_are_recomputed_from_maps_and_say_so(bench: Bench, submissions_with_maps: Path, tmp_path: Path) -> None:
+    """One submission lacks its maps; with the other's each image is scored again."""
+    for path in (submissions_with_maps / "other").rglob("maps"):
+        shutil.rmtree(path)
+    done = bench("board", "submissions")
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    said = {line["submission"]: line["not_from_maps"] for line in board["lines"]}
+    assert said == {"honest": "", "other": "no maps in the export"}
+    assert f"{len(board['lines']) // 2} recomputed from maps; 0 cells refused" in done.stderr
+    page = (tmp_path / "site" / "index.html").read_text()
+    assert page.count("<td>maps</td>") == page.count("<td>scores</td>") == len(board["lines"]) // 2
+    assert "from scores (no maps in the export)" in page
+    bench("board", "submissions", "--no-maps")
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    assert {one["from_maps"] for one in board["sources"]} == {0}
+
+
+def test_scores_that_do_not_follow_from_the_maps_are_refused(
+    bench: Bench, submissions_with_maps: Path, tmp_path: Path
+) -> None:
+    """One image's score is raised, and with it the record's mean and the checksums: only its map can tell."""
+    path = sorted((submissions_with_maps / "other").rglob("scores.parquet"))[0]
+    rows = pd.read_parquet(path)
+    name = str(rows["dataset"].iloc[0])
+    here = (rows["protocol"] == "pranet") & (rows["dataset"] == name)
+    raised_by = (0.95 - rows.loc[here, "dice"].iloc[0]) / here.sum()
+    rows.loc[rows.index[here][0], "dice"] = 0.95
+    rows.to_parquet(path, index=False)
+
+    def follow(record: dict[str, Any]) -> None:
+        record["tests"][name]["scores"]["pranet"]["mDSC"] += raised_by
+
+    change(path.with_name("run.json"), follow)
+    done = bench("board", "submissions", "--no-maps")
+    assert "0 cells refused" in done.stderr, "from scores alone it passes"
+    done = bench("board", "submissions", code=1)
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("refused")]
+    image = rows.loc[here, "id"].iloc[0]
+    assert f"{name} by pranet: mDSC of {image} is 0.9500, its map gives" in line
+    missing = next((submissions_with_maps / "honest").rglob("maps/*/*.png"))
+    missing.write_bytes(b"no picture")
+    assert "refused: honest" in bench("board", "submissions", code=1).stderr
+    missing.unlink()
+    assert f"maps are missing ({missing.stem})" in bench("board", "submissions", code=1).stderr
+
+
+def test_masks_that_are_not_at_hand_are_no_refusal(bench: Bench, submissions_with_maps: Path, tmp_path: Path) -> None:
+    for path in submissions_with_maps.rglob("run.json"):
+        change(path, lambda record: [test.update(fingerprint="0" * 16) for test in record["tests"].values()])
+    bench("board", "submissions")
+    board = json.loads((tmp_path / "site" / "board.json").read_text())
+    assert {line["not_from_maps"] for line in board["lines"]} == {"its masks are not at hand"}
 
 
 def test_mistakes_are_one_line(bench: Bench, exports: Path) -> None:

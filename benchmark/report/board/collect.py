@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class Line:
         clean: Measure -> the same over images that are not leaked; None where none is left.
         cells: Cells that the row is made of.
         synthetic: Whether procedural images trained or tested.
+        not_from_maps: "" where the scores of all its cells follow from their maps, else why only their means were
+            computed again.
     """
 
     submission: str
@@ -65,6 +67,7 @@ class Line:
     clean: dict[str, float] | None
     cells: list[str]
     synthetic: bool
+    not_from_maps: str
 
 
 @dataclass
@@ -75,6 +78,31 @@ class Board:
     refused: list[Refusal] = field(default_factory=list)
     submissions: list[str] = field(default_factory=list)
 
+    def sources(self) -> list[Source]:
+        """By submission: how many rows were scored again from maps, and why the others were not."""
+        found = []
+        for name in self.submissions:
+            mine = [line.not_from_maps for line in self.lines if line.submission == name]
+            why = sorted({reason for reason in mine if reason})
+            found.append(Source(name, len(mine) - sum(map(bool, mine)), sum(map(bool, mine)), tuple(why)))
+        return found
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the rows of a submission were computed from."""
+
+    submission: str
+    from_maps: int
+    from_scores: int
+    why: tuple[str, ...]
+
+
+class Check(Protocol):
+    """Compares the scores of a cell with its maps; says by test set why it could not."""
+
+    def __call__(self, root: Path, record: Record, rows: Mapping[tuple[str, str], SetRows], /) -> dict[str, str]: ...
+
 
 @dataclass(frozen=True)
 class _Sound:
@@ -83,13 +111,15 @@ class _Sound:
     submission: str
     record: Record
     rows: dict[tuple[str, str], SetRows]
+    not_from_maps: dict[str, str]
 
 
-def collect(folder: Path) -> Board:
+def collect(folder: Path, check: Check | None = None) -> Board:
     """Read every export below a folder, recompute its figures, and put what holds side by side.
 
     Args:
         folder: Holds one folder per submission, each made by ``bench export`` (or a results folder).
+        check: Scores the maps of exports again; None to believe the scores of single images.
     Raises:
         BenchError: No export is there.
     """
@@ -97,7 +127,7 @@ def collect(folder: Path) -> Board:
     if not roots:
         raise BenchError(f"{folder}: holds no exports; expected one folder per submission, made by 'bench export'")
     board = Board(submissions=[root.name for root in roots])
-    sound = [one for root in roots for one in _submission(root, board)]
+    sound = [one for root in roots for one in _submission(root, board, check)]
     sound = _same_protocols(sound, board)
     sound = _same_images(sound, board)
     groups: dict[tuple[Any, ...], list[_Sound]] = {}
@@ -114,7 +144,7 @@ def collect(folder: Path) -> Board:
     return board
 
 
-def _submission(root: Path, board: Board) -> list[_Sound]:
+def _submission(root: Path, board: Board, check: Check | None) -> list[_Sound]:
     found = []
     try:
         records = io.read_records(root)
@@ -124,7 +154,9 @@ def _submission(root: Path, board: Board) -> list[_Sound]:
     for record in records:
         try:
             if record.status == "ok":
-                found.append(_Sound(root.name, record, read_rows(root, record)))
+                rows = read_rows(root, record)
+                unlike = dict.fromkeys(record.tests, "maps were not looked at")
+                found.append(_Sound(root.name, record, rows, check(root, record, rows) if check else unlike))
             else:
                 board.refused.append(Refusal(root.name, record.cell, f"its status is {record.status}"))
         except BenchError as error:
@@ -221,6 +253,7 @@ def _line(key: tuple[Any, ...], members: Sequence[_Sound]) -> Line:
         clean=_clean(values, leaked),
         cells=[one.record.cell for one in members],
         synthetic=record.synthetic,
+        not_from_maps=next((why for one in members if (why := one.not_from_maps[dataset])), ""),
     )
 
 

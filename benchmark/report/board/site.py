@@ -55,9 +55,8 @@ def write_site(board: Board, source: Path, out: Path, *, title: str) -> list[Pat
     )
     written = [out / "index.html", out / "board.json"]
     io.write_text(written[0], page)
-    io.write_json(
-        written[1], {"lines": [asdict(one) for one in lines], "refused": [asdict(one) for one in board.refused]}
-    )
+    parts = {"lines": lines, "refused": board.refused, "sources": board.sources()}
+    io.write_json(written[1], {name: [asdict(one) for one in part] for name, part in parts.items()})
     for name in _FILES:
         text = (files("benchmark.report.board") / "templates" / name).read_text(encoding="utf-8")
         io.write_text(out / name, text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+from collections.abc import Sequence
 
 from benchmark.report.sheets.cells import Cell, Column, Grid
 
@@ -24,6 +26,7 @@ th, td {{ padding: .25rem .7rem; text-align: right; vertical-align: baseline; fo
 th.l, td.l {{ text-align: left; }}
 th.c, td.c {{ text-align: center; }}
 td small {{ display: block; opacity: .75; }}
+img {{ max-width: 100%; }}
 </style>
 </head>
 <body>
@@ -54,6 +57,22 @@ def to_html(sheet: Grid) -> str:
 def html_page(sheet: Grid) -> str:
     """Return a whole page around one table; it loads nothing."""
     return PAGE.format(title=html.escape(sheet.stem), body=to_html(sheet))
+
+
+def html_tables(sheets: Sequence[Grid], title: str, *, picture: bytes = b"", shows: str = "") -> str:
+    """Return a whole page of several tables that loads nothing.
+
+    Args:
+        sheets: The tables.
+        title: Heading.
+        picture: A PNG to show below them; none if empty.
+        shows: What it shows, for those who do not see it.
+    """
+    parts = [f"<h1>{html.escape(title)}</h1>\n", *map(to_html, sheets)]
+    if picture:
+        data = base64.b64encode(picture).decode()
+        parts.append(f'<p><img src="data:image/png;base64,{data}" alt="{html.escape(shows)}"></p>\n')
+    return PAGE.format(title=html.escape(title), body="".join(parts))
 
 
 def _html_heads(sheet: Grid) -> str:

@@ -14,6 +14,7 @@ from benchmark.report.records.blocks import make_blocks
 from benchmark.report.records.names import dataset_title
 from benchmark.report.sheets.csv import to_csv
 from benchmark.report.sheets.files import write_tables
+from benchmark.report.sheets.html import html_tables
 from benchmark.report.sheets.sheet import Cell, Column, Sheet
 from benchmark.report.statistics.comparisons import paired_comparisons
 from benchmark.report.tables.captions import caption, gather_facts
@@ -124,6 +125,14 @@ def write_ablation(sheets: Sequence[Sheet], folder: Path, model: str) -> list[Pa
     every = folder / f"ablation-{model}.csv"
     write_text(every, to_csv([row for sheet in named for row in sheet.data]))
     return [*write_tables(named, folder, ["markdown", "latex"]), every]
+
+
+def write_ablation_page(sheets: Sequence[Sheet], folder: Path, model: str, picture: bytes) -> Path:
+    """Write ``ablation-<model>.html``: every table, and the forest plot (PNG) below them; it loads nothing."""
+    path = folder / f"ablation-{model}.html"
+    shows = "Forest plot: difference of each variant from the full model by test set, with intervals"
+    write_text(path, html_tables(sheets, f"Ablation of {model}", picture=picture, shows=shows))
+    return path
 
 
 def _title(record: Record) -> str:
