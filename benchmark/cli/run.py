@@ -143,8 +143,8 @@ def ablate(
 ) -> None:
     """Train a model with all parts, without each and without all, on the same seeds and batches; compare in pairs.
 
-    Checks before training that each switch changes the network. Writes a table (Markdown, LaTeX, CSV, HTML)
-    and a forest plot of the differences, which the HTML page shows too. Where the model allows it, each part is also switched off in the
+    Checks before training that each switch changes the network. Writes a table (Markdown, LaTeX, CSV) and a forest
+    plot of the differences, and both as one HTML page. Where the model allows it, each part is also switched off in the
     trained full network: a second line of the table, without training.
 
     Example: bench ablate --model bsanet --drop isam,fsam,rendering --datasets phantom --recipe smoke

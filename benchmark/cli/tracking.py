@@ -24,6 +24,9 @@ def track(
     log_checkpoints: LogCheckpoints = False,
     register: Annotated[str | None, typer.Option(help="Register the best checkpoint of --run under this name.")] = None,
     run: Annotated[str | None, typer.Option(help=CELL_HELP)] = None,
+    model: Annotated[
+        str | None, typer.Option(help="FILE.py:function, to register a network that came from a file.")
+    ] = None,
     to: Annotated[
         Literal["mlflow", "tensorboard", "wandb"], typer.Option(help="Where to; the last two are extras.")
     ] = "mlflow",
@@ -32,7 +35,8 @@ def track(
     """Bring MLflow up to date with the records: what it missed while the server was down, or everything.
 
     Writes to RESULTS/mlflow.db, or to the server in MLFLOW_TRACKING_URI. The records are authoritative: whatever is
-    lost in MLflow is restored by --rebuild. --to writes history, scores and settings to RESULTS/tensorboard, or through
+    lost in MLflow is restored by --rebuild. A network from a file is registered with its file and what that imports.
+    --to writes history, scores and settings to RESULTS/tensorboard, or through
     Weights & Biases (its own settings, such as WANDB_MODE=offline, say where to).
 
     Example: bench track --register polyp-unet --run unet/quick
@@ -46,6 +50,8 @@ def track(
 
     if (register is None) != (run is None):
         raise BenchError("--register NAME and --run CELL go together: give the cell and the name to register")
+    if model is not None and register is None:
+        raise BenchError("--model FILE.py:function goes with --register NAME and --run CELL")
     layout = ResultsLayout(results)
     if to != "mlflow":
         if register is not None or log_checkpoints:
@@ -57,7 +63,7 @@ def track(
     facts: dict[str, object] = {"written": counts.written, "kept": counts.kept, "where": place_of(layout).shown}
     if record is not None and register is not None:
         with explain(layout):
-            facts |= {"model": register, "version": register_model(mirror, record, register)}
+            facts |= {"model": register, "version": register_model(mirror, record, register, model=model)}
     if as_json:
         print_json(facts)
         return

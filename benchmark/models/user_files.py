@@ -104,6 +104,19 @@ def imported_files(path: Path) -> dict[str, Path]:
     return found
 
 
+def imported_packages(path: Path) -> list[str]:
+    """Return the top-level names that a file and the user's files that it imports take from installed packages."""
+    files = imported_files(path)
+    own = {name.partition(".")[0] for name in files}
+    named = {
+        module[0]
+        for file in {path, *(file for file in files.values() if file.is_file())}
+        for level, module, _ in _imports(file)
+        if not level
+    }
+    return sorted(named - own - set(sys.stdlib_module_names) - set(_OURS))
+
+
 def _resolved(file: Path, package: str) -> Iterator[tuple[str, Path]]:
     """Yield the user's modules that one file names in its imports, each with the packages above it."""
     own = package.split(".") if package else []

@@ -75,7 +75,7 @@ def network_of_run(run: str, *, results: Path, model: str | None, device: str) -
     if record.origin or record.best_sha256 is None or not paths.best.is_file():
         why = record.origin or f"status {record.status}"
         raise BenchError(f"{paths.folder}: holds no trained weights ({why}); name a finished cell of bench run")
-    spec = _spec(record, model)
+    spec = spec_of_record(record, model)
     recipe = validate_recipe(record.recipe, where=f"record {record.cell}")
     network = build_network(spec, recipe, drop=tuple(record.ablation), pretrained=False)
     try:
@@ -134,7 +134,15 @@ def cell_of(run: str, results: Path) -> CellPaths:
     return layout.cell(find_cell(run, cells))
 
 
-def _spec(record: Record, model: str | None) -> ModelSpec:
+def spec_of_record(record: Record, model: str | None) -> ModelSpec:
+    """Find the model that a record's weights belong to.
+
+    Args:
+        record: Of a trained cell.
+        model: ``FILE.py:function`` of a network that came from a file.
+    Raises:
+        BenchError: The file is not named, has changed, or the cell was trained with another model.
+    """
     if not record.model.startswith("file:"):
         if model is not None and get_spec(model).name != record.model:
             raise BenchError(f"--model {model}: the cell was trained with {record.model}; leave --model out")
