@@ -72,10 +72,11 @@ def profile_models(
     repeats: int = 10,
     device: str = "cpu",
     train: str | None = None,
+    onnx: bool = False,
 ) -> pd.DataFrame:
     """Measure parameters, multiply-adds, latency and peak memory, as ``bench profile`` does; nothing is written.
 
-    ``train`` names a recipe whose training steps are timed too.
+    ``train`` names a recipe whose training steps are timed too; ``onnx``: each network's ONNX file, by onnxruntime.
     """
     import pandas as pd
 
@@ -83,5 +84,5 @@ def profile_models(
     from benchmark.models.registry import expand_models
 
     specs = expand_models(as_names(models))
-    rows = profile(specs, size=size, batches=batches, repeats=repeats, device=device, recipe=train)
+    rows = profile(specs, size=size, batches=batches, repeats=repeats, device=device, recipe=train, onnx=onnx)
     return pd.DataFrame(as_rows(rows))

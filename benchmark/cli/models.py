@@ -133,12 +133,17 @@ def profile(
             autocompletion=complete.recipes,
         ),
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Also time each network's ONNX file by onnxruntime (extra onnx; CPU).")
+    ] = False,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Measure parameters, multiply-adds, latency and peak memory; kept in RESULTS/profile.csv.
 
-    With --train also training steps: bench estimate then uses these figures for the device instead of an assumption.
+    With --onnx the same batches, as often and with as many threads, by onnxruntime, after the file's maps were compared
+    with the network's. With --train also training steps: bench estimate then uses these figures for the device instead
+    of an assumption.
 
     Example: bench profile --models all --size 256
     """
@@ -163,6 +168,7 @@ def profile(
             repeats=repeats,
             device=device,
             recipe=train,
+            onnx=onnx,
             progress=partial(shown.phase, "profile"),
         )
     rows, file = as_rows(measured), ResultsLayout(results).profile
@@ -171,10 +177,14 @@ def profile(
         print_json(rows)
         return
     hidden = {"title", "device_name", "torch"}
-    hidden |= set() if train else {key for key in rows[0] if key.startswith("train_")}
+    hidden |= {"onnxruntime"} | (set() if train else {key for key in rows[0] if key.startswith("train_")})
+    hidden |= set() if onnx else {key for key in rows[0] if key.startswith("onnx_")}
     print_rows([{key: value for key, value in row.items() if key not in hidden} for row in rows])
     first = rows[0]
-    say(f"{first['device_name']}, {first['num_threads']} threads, torch {first['torch']}; kept in {file}")
+    by = f"torch {first['torch']}" + (f", onnxruntime {first['onnxruntime']}" if first["onnxruntime"] else "")
+    say(f"{first['device_name']}, {first['num_threads']} threads, {by}; kept in {file}")
+    for fault in dict.fromkeys(cost.onnx_fault for cost in measured if cost.onnx_fault):
+        say(f"no ONNX time: {fault}")
 
 
 @app.command(rich_help_panel=TOOLS)

@@ -59,6 +59,10 @@ def track(
         _write_elsewhere(layout, to, rebuild=rebuild, as_json=as_json)
         return
     record = find_record(io.read_records(results), run) if run is not None else None
+    if record is not None:
+        from benchmark.prediction.network import spec_of_record
+
+        spec_of_record(record, model)  # a mistake is found before anything is written
     mirror, counts = update_mirror(layout, rebuild=rebuild, checkpoints=log_checkpoints)
     facts: dict[str, object] = {"written": counts.written, "kept": counts.kept, "where": place_of(layout).shown}
     if record is not None and register is not None:

@@ -39,6 +39,11 @@ class Cost:
         train_gmacs: Multiply-adds of the same, 1e9 per image.
         train_memory_mb: On CUDA the allocator's peak during these steps.
         train_precision: The precision that they ran in.
+        onnx_ms: Median time of the same batch through the network's ONNX file by onnxruntime on the CPU, with as many
+            threads; None where it was not asked for or cannot be exported.
+        onnx_p95_ms: Its 95th percentile.
+        onnxruntime: Its version.
+        onnx_fault: Why there is no such time; "" otherwise.
     """
 
     model: str
@@ -58,6 +63,10 @@ class Cost:
     train_gmacs: float | None = None
     train_memory_mb: float | None = None
     train_precision: str | None = None
+    onnx_ms: float | None = None
+    onnx_p95_ms: float | None = None
+    onnxruntime: str | None = None
+    onnx_fault: str = ""
 
 
 def profile(
@@ -68,15 +77,22 @@ def profile(
     repeats: int = 10,
     device: str = "cpu",
     recipe: str | None = None,
+    onnx: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Cost]:
     """Measure every model in a process of its own; ``progress`` gets the number done and the total.
 
-    With a recipe, training steps with its loss and precision are timed too.
+    With a recipe, training steps with its loss and precision are timed too; with ``onnx`` also the network's ONNX file.
 
     Raises:
-        BenchError: The device does not exist, or a model refuses the size.
+        BenchError: The device does not exist, a model refuses the size, or ``onnx`` without its extra or on a GPU.
     """
+    if onnx and device != "cpu":
+        raise BenchError(f"--onnx: onnxruntime is timed on the CPU only; leave --device {device} out")
+    if onnx:
+        from benchmark.prediction.onnx_file import need_onnx
+
+        need_onnx()
     rows: list[Cost] = []
     context = multiprocessing.get_context("spawn")
     for spec in specs:
@@ -84,7 +100,7 @@ def profile(
             progress(len(rows), len(specs) * len(batches))
             with ProcessPoolExecutor(1, mp_context=context) as pool:
                 try:
-                    rows.append(pool.submit(measure, spec, size, batch, repeats, device, recipe).result())
+                    rows.append(pool.submit(measure, spec, size, batch, repeats, device, recipe, onnx).result())
                 except BrokenProcessPool:
                     raise BenchError(
                         f"profile of {spec.name} at batch {batch}: its process died (out of memory?)"
@@ -92,7 +108,9 @@ def profile(
     return rows
 
 
-def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str, recipe: str | None = None) -> Cost:
+def measure(
+    spec: ModelSpec, size: int, batch: int, repeats: int, device: str, recipe: str | None = None, onnx: bool = False
+) -> Cost:
     """Measure one model in this process (see ``Cost``)."""
     import numpy as np
     import torch
@@ -107,6 +125,7 @@ def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str, r
             gmacs = count_macs(model, image[:1]) / 1e9
             times = [_timed(model, image) for _ in range(_WARM_UP + repeats)][_WARM_UP:]
         peak = _peak_bytes(where)
+        exported = _onnx(spec, model, image, repeats) if onnx else {}
         training = _training(spec, model, size, batch, repeats, device, recipe) if recipe and batch > 1 else {}
     except BenchError:
         raise
@@ -129,7 +148,18 @@ def measure(spec: ModelSpec, size: int, batch: int, repeats: int, device: str, r
         num_threads=env["num_threads"],
         torch=torch.__version__,
         **training,
+        **exported,
     )
+
+
+def _onnx(spec: ModelSpec, model: nn.Module, image: Tensor, repeats: int) -> dict[str, Any]:
+    """The fields of ``Cost`` on the ONNX file; after torch's passes, so that they leave their memory alone."""
+    from benchmark.costs.onnx_latency import onnx_latency
+
+    try:
+        return onnx_latency(model, image, title=spec.title, warm_up=_WARM_UP, repeats=repeats)
+    except BenchError as error:
+        return {"onnx_fault": str(error)}
 
 
 def _training(
@@ -163,7 +193,7 @@ def count_macs(model: nn.Module, image: Tensor) -> float:
 
 def as_rows(costs: Sequence[Cost]) -> list[dict[str, Any]]:
     """Costs as plain rows for tables and files."""
-    return [asdict(cost) for cost in costs]
+    return [{key: value for key, value in asdict(cost).items() if key != "onnx_fault"} for cost in costs]
 
 
 def _timed(model: nn.Module, image: Tensor) -> float:

@@ -49,15 +49,26 @@ class Exported:
     threads: int
 
 
-class _Probabilities(nn.Module):
+class ScoredProbabilities(nn.Module):
+    """Normalised images (B, 3, S, S) -> probabilities of the scored map (B, 1, S, S)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        return first_map(self.network(image)).sigmoid()
+
+
+class _Probabilities(ScoredProbabilities):
     """RGB in 0..1, (B, 3, S, S) -> probabilities (B, 1, S, S); the recipe's normalisation is part of it."""
 
     def __init__(self, network: nn.Module, normalize: Any) -> None:
-        super().__init__()
-        self.network, self.normalize = network, normalize
+        super().__init__(network)
+        self.normalize = normalize
 
     def forward(self, image: Tensor) -> Tensor:
-        return first_map(self.network(transforms.normalize(image, self.normalize))).sigmoid()
+        return super().forward(transforms.normalize(image, self.normalize))
 
 
 def export_onnx(
@@ -79,7 +90,7 @@ def export_onnx(
         BenchError: onnx or onnxruntime is missing, the network cannot be traced, or the file differs by more than
             ``TOLERANCE``; then nothing is written.
     """
-    runtime = _need_onnx()
+    runtime = need_onnx()
     recipe = network.recipe
     model = _Probabilities(network.model.eval(), recipe.normalize).eval()
     pixels = [resize_image(image, recipe.image_size, recipe.resize) for image in images]
@@ -89,11 +100,8 @@ def export_onnx(
     with explain_os_errors(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write(model, batches[0], part, _metadata(network))
-            options = runtime.SessionOptions()
-            options.intra_op_num_threads = torch.get_num_threads()
-            session = runtime.InferenceSession(str(part), options, providers=["CPUExecutionProvider"])
-            found = _compare(model, session, batches, repeats)
+            write_onnx(model, batches[0], part, _metadata(network))
+            found = _compare(model, open_session(runtime, part), batches, repeats)
             if not found[0] <= TOLERANCE:
                 reason = f"its probabilities differ by {found[0]:.2g} from the network's"
                 raise BenchError(f"{file}: {reason}, more than {TOLERANCE:g}; it was not kept")
@@ -105,7 +113,12 @@ def export_onnx(
     return Exported(file, OPSET, size, len(images), largest, levels, own_ms, onnx_ms, threads)
 
 
-def _need_onnx() -> Any:
+def need_onnx() -> Any:
+    """Return onnxruntime.
+
+    Raises:
+        BenchError: It, or what torch's exporter needs, is not installed.
+    """
     try:
         import onnx  # noqa: F401 (torch's exporter needs both)
         import onnxruntime
@@ -131,7 +144,24 @@ def _metadata(network: Network) -> dict[str, str]:
     }
 
 
-def _write(model: nn.Module, example: Tensor, file: Path, metadata: dict[str, str]) -> None:
+def open_session(runtime: Any, file: Path) -> Any:
+    """Open an ONNX file for onnxruntime on the CPU, with as many threads as torch has."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def write_onnx(model: nn.Module, example: Tensor, file: Path, metadata: dict[str, str]) -> None:
+    """Trace a network whose input is ``image`` and output ``prob``, check the result and write it.
+
+    Args:
+        model: In evaluation mode, on the CPU.
+        example: A batch; its size becomes part of the file.
+        file: Target.
+        metadata: Kept in the file; ``model`` names the network in messages.
+    Raises:
+        BenchError: It cannot be traced.
+    """
     import onnx
 
     try:

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
 from harness import Bench
 
 
@@ -31,3 +32,23 @@ def test_figures_are_those_of_the_network(bench: Bench, tmp_path: Path) -> None:
 def test_a_size_that_a_model_refuses_is_one_line(bench: Bench) -> None:
     done = bench("profile", "--models", "pranet", "--size", "250", "--batches", "1", code=2)
     assert "250" in done.stderr and "256" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_onnx_file_is_timed_as_the_network_is(bench: Bench, tmp_path: Path) -> None:
+    """A network that gives its export another map has no time there, and a reason."""
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    text = (tmp_path / "tiny_net.py").read_text()
+    false = "self.body(image) + (1.0 if torch.compiler.is_exporting() else 0.0)"
+    (tmp_path / "false_net.py").write_text(text.replace("self.body(image)", false))
+    call = ("profile", "--models", "./tiny_net.py,./false_net.py", "--batches", "2", "--repeats", "3", "--size", "64")
+    done = bench(*call, "--onnx")
+    head, sound, wrong = (line.split("\t") for line in done.stdout.splitlines())
+    median, high = (head.index(name) for name in ("onnx_ms", "onnx_p95_ms"))
+    assert 0 < float(sound[median]) <= float(sound[high]) and wrong[median] == wrong[high] == ""
+    assert "no ONNX time: false_net: probabilities of its ONNX file differ by" in done.stderr
+    assert "onnxruntime 1." in done.stderr
+    assert "onnx_ms" not in bench(*call).stdout.partition("\n")[0]
+    with (tmp_path / "results" / "profile.csv").open() as file:
+        kept = {row["model"]: row["onnx_ms"] for row in csv.DictReader(file)}
+    assert float(kept["file:tiny_net:build"]) == float(sound[median]) and kept["file:false_net:build"] == ""
+    assert "on the CPU only" in bench(*call, "--onnx", "--device", "cuda", code=2).stderr
