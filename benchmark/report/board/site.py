@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmark._version import __version__
 from benchmark.errors import BenchError
@@ -55,7 +56,7 @@ def write_site(board: Board, source: Path, out: Path, *, title: str) -> list[Pat
     )
     written = [out / "index.html", out / "board.json"]
     io.write_text(written[0], page)
-    parts = {"lines": lines, "refused": board.refused, "sources": board.sources()}
+    parts: dict[str, list[Any]] = {"lines": lines, "refused": board.refused, "sources": board.sources()}
     io.write_json(written[1], {name: [asdict(one) for one in part] for name, part in parts.items()})
     for name in _FILES:
         text = (files("benchmark.report.board") / "templates" / name).read_text(encoding="utf-8")
