@@ -61,7 +61,8 @@ def lesions(min_iou: float = MIN_IOU) -> Family:
     rule = (
         "Maps are cut at a probability of 0.5 or more, as they are, not stretched, whatever the protocol. Lesions and "
         f"the map's parts are 8-connected, from {LEAST_SHARE:.2%} of the image on; a part finds a lesion at an IoU of "
-        f"at least {min_iou:g}, one to one, other parts are false. Image FPR: share of the images without a polyp with a false part"
+        f"at least {min_iou:g}, one to one, other parts are false. Image FPR: share of the images without a polyp with "
+        "a false part"
     )
     of_image = partial(lesion_counts, min_iou=min_iou)
     counted = (("num_negative", "No polyp"), ("num_lesions", "Lesions"))
