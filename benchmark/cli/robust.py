@@ -52,6 +52,14 @@ def robust(
     name: Annotated[
         str, typer.Option(help="Name of this comparison, where one results folder holds several; part of file names.")
     ] = "",
+    kept: Annotated[
+        bool,
+        typer.Option(
+            "--kept",
+            help="Only make the tables and figures of earlier comparisons again (all, or that of --name), from what is "
+            "on file: no image is read, nothing is measured.",
+        ),
+    ] = False,
     seen: Annotated[
         bool, typer.Option("--seen", help="Also test corruptions that a cell was trained on; tables mark them.")
     ] = False,
@@ -77,7 +85,7 @@ def robust(
     Example: bench robust --models unet,bsanet --corruptions core --denoise none,nlm
     """
     from benchmark.robustness.cells import Asked
-    from benchmark.robustness.study import robustness
+    from benchmark.robustness.study import kept_robustness, robustness
 
     asked = Asked(
         results=results,
@@ -100,7 +108,10 @@ def robust(
         name=name,
     )
     with events(as_json=as_json) as display:
-        found = robustness(asked, out=out, notice=display.notice, progress=display.phase)
+        if kept:
+            found = kept_robustness(results, name, out=out)
+        else:
+            found = robustness(asked, out=out, notice=display.notice, progress=display.phase)
     if as_json:
         print_json(
             {

@@ -357,6 +357,13 @@ def test_an_export_makes_the_same_tables_and_a_tampered_one_is_refused(
         pages.append(text.partition('id="robustness-h"')[2].partition("</section>")[0])
     assert "Clean, denoised" in pages[0] and pages[0].count("<td") == pages[1].count("<td")
     assert re.findall(r"<td[^>]*>\s*([^<]*)", pages[0]) == re.findall(r"<td[^>]*>\s*([^<]*)", pages[1])
+    made = home / "made"
+    call(home, "robust", "--kept", "--results", "imported", "--out", str(made))
+    assert (made / "robust-changes.csv").is_file() and (made / "robust-phantom-kvasir-severity.png").is_file()
+    theirs, ours = (pd.read_csv(folder / "robust.csv") for folder in (made, home / "results/tables"))
+    pd.testing.assert_frame_equal(theirs, ours, atol=2e-6, rtol=0)
+    said = call(home, "robust", "--kept", "--name", "nobody", "--results", "imported", code=2).stderr
+    assert "no comparison named nobody; on file: (without a name)" in said
     (packed,) = (home / "exported/runs").glob("file_tiny_net_build/*/seed0/robust/packed.json")
     payload = json.loads(packed.read_text())
     payload["results"][0]["test"]["scores"]["pranet"]["mDSC"] += 0.01
