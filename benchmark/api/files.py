@@ -44,6 +44,11 @@ def predict(
         One row per image and frame: area, parts, confidence, or the error of a file that cannot be read.
     Raises:
         BenchError: No such cell or input, or the outputs cannot be written.
+    Example:
+        >>> import benchmark as bench
+        >>> rows = bench.predict("frame.png", "file_tiny_net_build", model="./tiny_net.py:build", out="seen")
+        >>> len(rows), bool((rows["area_px"] >= 0).all())
+        (1, True)
     """
     import pandas as pd
 
@@ -84,6 +89,11 @@ def plots(
         The files, and why a figure was skipped.
     Raises:
         BenchError: An unknown name, or no record.
+    Example:
+        >>> import benchmark as bench
+        >>> drawn = bench.plots("parameters", "results/reference/cpu-study/main", datasets="kvasir", out="figures")
+        >>> sorted(path.name for path in drawn.files)
+        ['parameters-kvasir.pdf', 'parameters-kvasir.png']
     """
     from benchmark.report.figures.draw import choose_evidence, draw_plots
 
@@ -133,6 +143,14 @@ def measure(
         One row per cell and test set: the mean, the number of images, and of those left undefined.
     Raises:
         BenchError: The function cannot be loaded or fails, or no cell keeps maps.
+    Example:
+        >>> import benchmark as bench
+        >>> from pathlib import Path
+        >>> text = "def share(prob, mask): return float((prob > 127).mean())"
+        >>> size = Path("my_metric.py").write_text(text)
+        >>> shares = bench.measure("./my_metric.py:share")
+        >>> len(shares), bool(shares["share"].between(0, 1).all())
+        (1, True)
     """
     import pandas as pd
 
@@ -174,6 +192,11 @@ def export(
         archive: Also pack it into this zip.
     Raises:
         BenchError: No records, or a folder or archive that is there already.
+    Example:
+        >>> import benchmark as bench
+        >>> done = bench.export("supplement", "results/reference/cpu-study/paper-split", protocols="pranet")
+        >>> [cell.split("/")[0] for cell in done.cells]
+        ['bsanet', 'unet']
     """
     from benchmark.maintenance.export import export_records
 
@@ -186,6 +209,11 @@ def import_export(source: str | Path, results: str | Path = "results") -> Import
 
     Raises:
         BenchError: What is wrong with it, in one line.
+    Example:
+        >>> import benchmark as bench
+        >>> done = bench.export("theirs", "results/reference/cpu-study/paper-split", protocols="pranet")
+        >>> [cell.split("/")[0] for cell in bench.import_export("theirs", "imported").cells]
+        ['bsanet', 'unet']
     """
     from benchmark.maintenance.importing import import_export as bring
 

@@ -26,6 +26,13 @@ def tables(results: str | Path = "results", kind: str = "main", **options: Any) 
         **options: Further fields of ``benchmark.report.tables.request.TableRequest``: models, protocol, ci, rank, ...
     Returns:
         Sheets, each with ``caption``, ``data`` (rows), ``to_markdown()``, ``to_latex()``, ``to_html()``, ``to_csv()``.
+    Example:
+        >>> import benchmark as bench
+        >>> (sheet,) = bench.tables("results/reference/cpu-study/main", datasets="kvasir", models="unet,bsanet")
+        >>> print(sheet.frame[["model", "mDSC", "MAE"]].round(3).to_string(index=False))
+         model  mDSC   MAE
+          unet 0.551 0.138
+        bsanet 0.502 0.156
     """
     from benchmark.report.tables.request import TableRequest, build
 
@@ -54,6 +61,13 @@ def compare(a: str, b: str, results: str | Path = "results", **options: Any) -> 
         Configuration, numbers with paired intervals, images; ``to_json()`` gives plain values.
     Raises:
         BenchError: A folder or commit is not there, or nothing can be compared.
+    Example:
+        >>> import benchmark as bench
+        >>> study = "results/reference/cpu-study"
+        >>> found = bench.compare(f"{study}/transfer-random", f"{study}/transfer-imagenet").to_json()
+        >>> first = next(row for row in found["numbers"] if row["measure"] == "mDSC")
+        >>> first["dataset"], first["model"], round(first["difference"], 3)
+        ('kvasir', 'U-Net', 0.312)
     """
     from benchmark.report.tables.sides import compare_folders
 
@@ -77,6 +91,12 @@ def profile_models(
     """Measure parameters, multiply-adds, latency and peak memory, as ``bench profile`` does; nothing is written.
 
     ``train`` names a recipe whose training steps are timed too; ``onnx``: each network's ONNX file, by onnxruntime.
+
+    Example:
+        >>> import benchmark as bench
+        >>> cost = bench.profile_models("./tiny_net.py:build", size=64, batches=[1], repeats=1)
+        >>> int(cost["num_params"][0]), bool(cost["latency_ms"][0] > 0)
+        (1457, True)
     """
     import pandas as pd
 

@@ -46,6 +46,12 @@ def run(
         One record per cell, in the study's order; a cell that failed has ``status`` and ``error``.
     Raises:
         BenchError: A user error, raised before anything is trained.
+    Example:
+        >>> import benchmark as bench
+        >>> fast = {"epochs": 1, "image_size": 64, "max_train_images": 16, "max_test_images": 2}
+        >>> records = bench.run("./tiny_net.py:build", "phantom-kvasir", recipe="smoke", overrides=fast)
+        >>> [(record.cell.split("/")[0], record.status) for record in records]
+        [('file_tiny_net_build', 'ok')]
     """
     from benchmark.execution.study import check_study, fold_requests, train_study, try_study
     from benchmark.study import plan
@@ -69,7 +75,14 @@ def plan_study(
     overrides: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Study:
-    """Return what ``run`` would do, as ``bench run --dry-run``: cells, split, leaks. Arguments as for ``run``."""
+    """Return what ``run`` would do, as ``bench run --dry-run``: cells, split, leaks. Arguments as for ``run``.
+
+    Example:
+        >>> import benchmark as bench
+        >>> plan = bench.plan_study("unet,bsanet", "phantom-kvasir", seeds=[0, 1], recipe="smoke")
+        >>> len(plan.cells), plan.synthetic
+        (4, True)
+    """
     from benchmark.study import plan
 
     return plan.plan_study(make_request(models, datasets, seeds, overrides, options))

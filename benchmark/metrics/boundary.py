@@ -26,6 +26,11 @@ def hd95(pred: NDArray[np.bool_], mask: NDArray[np.bool_]) -> float:
         Pixels, >= 0, lower is better.
     Raises:
         BenchError: If an input is not a boolean (H, W) array or the shapes differ.
+    Example:
+        >>> mask = np.zeros((32, 32), dtype=bool)
+        >>> mask[8:18, 8:18] = True
+        >>> hd95(np.roll(mask, 3, axis=1), mask)  # three pixels to the right
+        3.0
     """
     return boundary_scores(pred, mask)["hd95"]
 
@@ -43,6 +48,11 @@ def surface_dice(pred: NDArray[np.bool_], mask: NDArray[np.bool_], *, tolerance_
         In [0, 1], higher is better.
     Raises:
         BenchError: As in ``hd95``, or if the tolerance is negative.
+    Example:
+        >>> mask = np.zeros((32, 32), dtype=bool)
+        >>> mask[8:18, 8:18] = True
+        >>> surface_dice(np.roll(mask, 1, axis=1), mask)  # one pixel to the right, two are allowed
+        1.0
     """
     return boundary_scores(pred, mask, tolerance_px=tolerance_px)["surface_dice"]
 

@@ -57,6 +57,14 @@ def score(
     Raises:
         BenchError: If the map or the mask is not as described, their shapes differ, or the plan is another
             mask's; if the protocol or engine is unknown, or the reference engine cannot follow the protocol.
+    Example:
+        >>> mask = np.zeros((32, 32), dtype=bool)
+        >>> mask[8:18, 8:18] = True
+        >>> prob = np.zeros((32, 32), dtype=np.uint8)
+        >>> prob[8:18, 8:13] = 255  # half of the polyp
+        >>> scores = score(prob, mask, protocol="half")
+        >>> round(scores.dice_half, 3), scores.iou_half
+        (0.667, 0.5)
     """
     chosen = get_protocol(protocol)
     scored = _score_each(prob, mask, plan, [chosen], engine, boundary, tolerance_px)

@@ -37,6 +37,13 @@ def count_lesions(pred: NDArray[np.bool_], mask: NDArray[np.bool_], *, min_iou: 
         ``num_lesions``, ``num_found`` (of them), ``num_parts`` (of the map); ``num_parts - num_found`` are false.
     Raises:
         BenchError: An input is not a boolean (H, W) array, the shapes differ, or ``min_iou`` is out of range.
+    Example:
+        >>> mask = np.zeros((64, 64), dtype=bool)
+        >>> mask[8:18, 8:18] = mask[40:50, 40:50] = True
+        >>> pred = mask.copy()
+        >>> pred[40:50, 40:50] = False  # one lesion is missed
+        >>> count_lesions(pred, mask)
+        {'num_lesions': 2, 'num_found': 1, 'num_parts': 1}
     """
     pred = check_mask(pred)
     mask = check_mask(mask, pred.shape)

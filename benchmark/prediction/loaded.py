@@ -126,11 +126,12 @@ def load_model(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     Raises:
         BenchError: No such cell or file, or weights that do not fit.
-
     Example:
         >>> import benchmark as bench
-        >>> polyps = bench.load_model("unet/quick")  # doctest: +SKIP
-        >>> polyps.predict("frame.png").findings()  # doctest: +SKIP
+        >>> network = bench.load_model("file_tiny_net_build", model="./tiny_net.py:build")
+        >>> seen = network.predict("frame.png")
+        >>> seen.prob.shape == seen.image.shape[:2], len(seen.findings()) >= 0
+        (True, True)
     """
     from benchmark.prediction.network import network_of_checkpoint, network_of_run  # it loads torch
 

@@ -29,6 +29,12 @@ def load_results(results: str | Path = "results", *, protocol: str = "pranet", p
         none in that of images.
     Raises:
         BenchError: No such folder, or an unreadable record.
+    Example:
+        >>> import benchmark as bench
+        >>> scores = bench.load_results("results/reference/cpu-study/main")
+        >>> scores = scores[(scores["dataset"] == "kvasir") & (scores["ablation"] == "")]
+        >>> print(scores.groupby("title")["mDSC"].mean().round(3).to_dict())
+        {'BSANet': 0.502, 'LDNet': 0.477, 'PraNet': 0.462, 'SANet': 0.484, 'U-Net': 0.551, 'Unet++': 0.534}
     """
     import pandas as pd
 
