@@ -10,10 +10,14 @@ from benchmark._version import __version__
 
 _API = (
     "ablate",
+    "board",
     "compare",
+    "ensemble",
+    "estimate",
     "evaluate_checkpoint",
     "evaluate_maps",
     "export",
+    "export_onnx",
     "import_export",
     "load_model",
     "load_results",
@@ -22,9 +26,12 @@ _API = (
     "plots",
     "predict",
     "profile_models",
+    "publish",
+    "report",
     "robust",
     "run",
     "tables",
+    "track",
     "tune",
 )
 
@@ -32,10 +39,14 @@ __all__ = ["BenchError", "__version__", *_API]
 
 if TYPE_CHECKING:  # in the form that marks re-exports for type checkers
     from benchmark.api import ablate as ablate
+    from benchmark.api import board as board
     from benchmark.api import compare as compare
+    from benchmark.api import ensemble as ensemble
+    from benchmark.api import estimate as estimate
     from benchmark.api import evaluate_checkpoint as evaluate_checkpoint
     from benchmark.api import evaluate_maps as evaluate_maps
     from benchmark.api import export as export
+    from benchmark.api import export_onnx as export_onnx
     from benchmark.api import import_export as import_export
     from benchmark.api import load_model as load_model
     from benchmark.api import load_results as load_results
@@ -44,9 +55,12 @@ if TYPE_CHECKING:  # in the form that marks re-exports for type checkers
     from benchmark.api import plots as plots
     from benchmark.api import predict as predict
     from benchmark.api import profile_models as profile_models
+    from benchmark.api import publish as publish
+    from benchmark.api import report as report
     from benchmark.api import robust as robust
     from benchmark.api import run as run
     from benchmark.api import tables as tables
+    from benchmark.api import track as track
     from benchmark.api import tune as tune
     from benchmark.errors import BenchError as BenchError
 

@@ -13,6 +13,7 @@ from benchmark.errors import unknown_name
 if TYPE_CHECKING:
     from benchmark.robustness.study import Robustness
     from benchmark.scoring.evaluate import Images
+    from benchmark.store.schema import Record
 
 
 def evaluate_maps(
@@ -128,3 +129,45 @@ def robust(
     asked = Asked(results=Path(results), corruptions=tuple(as_names(corruptions)), **options)
     with shown_events(quiet) as events:
         return robustness(asked, out=as_path(out), notice=events.notice, progress=events.phase)
+
+
+def ensemble(
+    runs: Names,
+    *,
+    datasets: Names = (),
+    flips: Names = (),
+    from_weights: bool = False,
+    name: str | None = None,
+    model: str | None = None,
+    quiet: bool = True,
+    **options: Any,
+) -> Record:
+    """Average the maps of finished cells and score the mean as a cell of its own, as ``bench ensemble`` does.
+
+    Args:
+        runs: Cells; the beginning ``unet/quick`` takes all that fit.
+        datasets: Test sets; every one that the cells scored if empty.
+        flips: Also predict flipped images: hflip, vflip, hvflip.
+        from_weights: Predict again, and average before anything is rounded.
+        name: Name in tables.
+        model: ``FILE.py:function`` of cells whose network came from a file.
+        quiet: No progress on standard error.
+        **options: As for ``run``: results, data_root, cache_dir, protocol, engine, device.
+    Returns:
+        The record of the mean.
+    Raises:
+        BenchError: No such cell, maps that were not kept, or cells that scored other images.
+    """
+    from benchmark.scoring.ensemble import make_ensemble
+
+    with shown_events(quiet) as events:
+        return make_ensemble(
+            as_names(runs),
+            request=make_request((), (), (0,), None, options),
+            datasets=as_names(datasets),
+            flips=as_names(flips),
+            from_weights=from_weights,
+            name=name,
+            model=model,
+            events=events,
+        )

@@ -12,6 +12,7 @@ from benchmark.errors import BenchError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchmark.costs.plan_cost import Estimate
     from benchmark.store.schema import Record
     from benchmark.study.plan import Study
 
@@ -86,6 +87,43 @@ def plan_study(
     from benchmark.study import plan
 
     return plan.plan_study(make_request(models, datasets, seeds, overrides, options))
+
+
+def estimate(
+    models: Names = "all",
+    datasets: Names = "polyp",
+    *,
+    seeds: int | Sequence[int] = (0,),
+    overrides: Mapping[str, Any] | None = None,
+    gpus: Sequence[int] = (1, 8, 32),
+    utilisation: str | None = None,
+    hardware: str | Path | None = None,
+    quiet: bool = True,
+    **options: Any,
+) -> Estimate:
+    """Estimate what ``run`` would cost here and on other devices, as ``bench estimate`` does; nothing is trained.
+
+    Args:
+        models: Names, or all.
+        datasets: Names or groups.
+        seeds: Training seeds.
+        overrides: Recipe fields.
+        gpus: Numbers of devices.
+        utilisation: ``LOW,HIGH``: share of a device's peak that training sustains.
+        hardware: TOML of further devices, or the JSON of a device check.
+        quiet: No progress on standard error.
+        **options: As for ``run``.
+    Returns:
+        Cells, images, hours by device, memory and disk.
+    Raises:
+        BenchError: A user error, raised before anything is timed.
+    """
+    from benchmark.costs.plan_cost import Options
+    from benchmark.costs.plan_cost import estimate as count
+
+    request = make_request(models, datasets, seeds, overrides, {"device": "cpu", **options})
+    with shown_events(quiet) as events:
+        return count(request, Options(tuple(gpus), utilisation, as_path(hardware)), progress=events.phase)
 
 
 def ablate(

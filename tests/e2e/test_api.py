@@ -14,6 +14,7 @@ from harness import NET
 from page_server import Home
 
 import benchmark as bench
+from benchmark.cli.tree import command_tree, leaves
 
 PAGE = Path(__file__).parents[2] / "docs" / "pages" / "reference" / "python.md"
 TINY = {"epochs": 1, "image_size": 64, "max_train_images": 16, "max_test_images": 3}
@@ -30,6 +31,49 @@ def test_every_name_is_there() -> None:
         assert getattr(bench, name) is not None and name in dir(bench)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = bench.nothing
+
+
+def test_each_command_has_a_function_or_a_reason() -> None:
+    """The table of benchmark/api/README.md names every command, and every function."""
+    text = (PAGE.parents[3] / "benchmark" / "api" / "README.md").read_text(encoding="utf-8")
+    rows = [row for row in text.splitlines() if row.startswith("| `bench ")]
+    commands = {name for row in rows for name in re.findall(r"`bench (\w+)", row.split("|")[1])}
+    assert commands == {path[1] for path, _ in leaves(command_tree())}
+    functions = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[2])}
+    assert set(bench.__all__) - {"BenchError", "__version__"} <= functions
+
+
+def test_what_is_shown_and_passed_on(tmp_path: Path, served_home: Home, shared_cache: Path) -> None:
+    """Report, board, publish, track, ensemble, ONNX and estimate on finished cells."""
+    results, net = tmp_path / "results", f"{served_home.folder}/tiny_net.py:build"
+    shutil.copytree(served_home.folder / "results", results)
+    page = bench.report(results, images=False, title="Mine")
+    assert page.file == results / "report.html" and "Mine" in page.file.read_text()
+    bench.export(tmp_path / "all" / "mine", results)
+    told = bench.publish(tmp_path / "all" / "mine", "huggingface:me/mine", licence="cc-by-4.0")
+    assert told.sent is None and told.num_cells == 2
+    refused = bench.board(tmp_path / "all", tmp_path / "site").refused
+    assert len(refused) == 2 and "4 of 20 images" in refused[0].reason and (tmp_path / "site" / "index.html").is_file()
+    counts = bench.track(results, "tensorboard")
+    assert counts.written == 2 and bench.track(results, "tensorboard").kept == 2
+    mean = bench.ensemble(served_home.cells, results=results, cache_dir=shared_cache)
+    assert mean.origin and mean.tests["phantom-kvasir"].n == 4
+    made = bench.export_onnx(served_home.cells[0], tmp_path / "net.onnx", model=net, results=results)
+    assert made.file.is_file() and made.largest < 1e-4
+    for call in (
+        lambda: bench.report(results, tite="x"),
+        lambda: bench.publish(tmp_path, "zenodo", licence="mit", toke=1),
+        lambda: bench.track(results, "wandbb"),
+    ):
+        with pytest.raises(bench.BenchError, match="unknown"):
+            call()
+
+
+def test_an_estimate_counts_what_a_run_would_train(tmp_path: Path, shared_cache: Path) -> None:
+    (tmp_path / "tiny_net.py").write_text(NET)
+    options = {"recipe": "smoke", "overrides": TINY, "results": tmp_path / "results", "cache_dir": shared_cache}
+    found = bench.estimate(f"{tmp_path}/tiny_net.py:build", "phantom-kvasir", seeds=(0, 1), **options)
+    assert found.num_cells == 2 and not (tmp_path / "results").exists()
 
 
 def test_a_mistake_raises_in_python() -> None:
