@@ -27,12 +27,12 @@ _API = (
     "predict",
     "profile_models",
     "publish",
-    "report",
     "robust",
     "run",
     "tables",
     "track",
     "tune",
+    "write_report",
 )
 
 __all__ = ["BenchError", "__version__", *_API]
@@ -56,12 +56,12 @@ if TYPE_CHECKING:  # in the form that marks re-exports for type checkers
     from benchmark.api import predict as predict
     from benchmark.api import profile_models as profile_models
     from benchmark.api import publish as publish
-    from benchmark.api import report as report
     from benchmark.api import robust as robust
     from benchmark.api import run as run
     from benchmark.api import tables as tables
     from benchmark.api import track as track
     from benchmark.api import tune as tune
+    from benchmark.api import write_report as write_report
     from benchmark.errors import BenchError as BenchError
 
 

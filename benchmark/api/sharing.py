@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmark.tracking.mirror import Counts
 
 
-def report(results: str | Path = "results", out: str | Path | None = None, **options: Any) -> Page:
+def write_report(results: str | Path = "results", out: str | Path | None = None, **options: Any) -> Page:
     """Write all results as one HTML page, as ``bench report`` does.
 
     Args:
@@ -31,7 +31,7 @@ def report(results: str | Path = "results", out: str | Path | None = None, **opt
         BenchError: An unknown option, or no record.
     """
     from benchmark.report.page.page import PageOptions
-    from benchmark.report.page.write import write_report
+    from benchmark.report.page.write import write_report as write
     from benchmark.robustness.page_sections import robust_sections
 
     known = {field.name for field in fields(PageOptions)}
@@ -39,7 +39,7 @@ def report(results: str | Path = "results", out: str | Path | None = None, **opt
         if name not in known:
             raise unknown_name("option", name, known)
     options |= {name: as_path(options[name]) for name in ("data_root", "cache_dir") if name in options}
-    return write_report(Path(results), as_path(out), sections=robust_sections(Path(results)), **options)
+    return write(Path(results), as_path(out), sections=robust_sections(Path(results)), **options)
 
 
 def board(

@@ -47,7 +47,7 @@ def test_what_is_shown_and_passed_on(tmp_path: Path, served_home: Home, shared_c
     """Report, board, publish, track, ensemble, ONNX and estimate on finished cells."""
     results, net = tmp_path / "results", f"{served_home.folder}/tiny_net.py:build"
     shutil.copytree(served_home.folder / "results", results)
-    page = bench.report(results, images=False, title="Mine")
+    page = bench.write_report(results, images=False, title="Mine")
     assert page.file == results / "report.html" and "Mine" in page.file.read_text()
     bench.export(tmp_path / "all" / "mine", results)
     told = bench.publish(tmp_path / "all" / "mine", "huggingface:me/mine", licence="cc-by-4.0")
@@ -61,7 +61,7 @@ def test_what_is_shown_and_passed_on(tmp_path: Path, served_home: Home, shared_c
     made = bench.export_onnx(served_home.cells[0], tmp_path / "net.onnx", model=net, results=results)
     assert made.file.is_file() and made.largest < 1e-4
     for call in (
-        lambda: bench.report(results, tite="x"),
+        lambda: bench.write_report(results, tite="x"),
         lambda: bench.publish(tmp_path, "zenodo", licence="mit", toke=1),
         lambda: bench.track(results, "wandbb"),
     ):
