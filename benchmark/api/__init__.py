@@ -18,8 +18,8 @@ from benchmark.api.scoring import robust as robust
 from benchmark.api.sharing import board as board
 from benchmark.api.sharing import export_onnx as export_onnx
 from benchmark.api.sharing import publish as publish
-from benchmark.api.sharing import write_report as write_report
 from benchmark.api.sharing import track as track
+from benchmark.api.sharing import write_report as write_report
 from benchmark.api.training import ablate as ablate
 from benchmark.api.training import estimate as estimate
 from benchmark.api.training import plan_study as plan_study
