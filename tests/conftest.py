@@ -10,6 +10,16 @@ import pytest
 os.environ.update(HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE", OMP_NUM_THREADS="1", MLFLOW_DISABLE_TELEMETRY="true")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out further variants of what other tests prove, unless BENCH_TEST_FULL=1 asks for them."""
+    if os.environ.get("BENCH_TEST_FULL"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Folder with the real images; tests that need it are skipped by name where it is not set."""

@@ -27,7 +27,12 @@ MODULES = {
 }
 DEAD = ("resnet.fc.", *hardnet_mseg.HarDNetMSEG.dead_prefixes, "conv.", "decode_head.linear_fuse.")
 SINGLE = [(name, switch) for name, module in MODULES.items() for switch in module.SWITCHES]
-PAIRS = [(name, pair) for name, module in MODULES.items() for pair in combinations(module.SWITCHES, 2)]
+PAIRS = [
+    pytest.param(name, pair, marks=pytest.mark.exhaustive if number else ())
+    for name, module in MODULES.items()
+    for number, pair in enumerate(combinations(module.SWITCHES, 2))
+]
+"""One of each network; the others with BENCH_TEST_FULL=1."""
 
 
 def measure(model: nn.Module, image: torch.Tensor) -> tuple[int, int, torch.Tensor]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import chromium, visit  # noqa: F401 (fixtures)
-from harness import NET, TINY, Bench, bench_executable
+from harness import NET, TINY, Bench, Process, StartBench, bench_executable
 from page_server import page_server, picture, served_home  # noqa: F401 (fixtures)
 from preloaded import Preloaded
+from six_models import six_models  # noqa: F401 (fixture)
 from spread_study import alone, start  # noqa: F401 (fixtures)
 
 
@@ -23,19 +25,43 @@ def environment(shared_cache: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def run_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Run `bench` in a folder with an environment and wait for its end; the libraries are imported already."""
+def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded | None]:
+    """A process with the libraries imported, which forks for every call; None: all calls are of the script itself."""
     if os.environ.get("BENCH_TEST_EXEC"):
-        yield run_installed
+        yield None
         return
     server = Preloaded(tmp_path_factory.mktemp("preloaded"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def run_bench(preloaded: Preloaded | None) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `bench` in a folder with an environment and wait for its end."""
 
     def call(arguments: list[str], *, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        run = server.run if server.serves(env) else run_installed
+        run = preloaded.run if preloaded and preloaded.serves(env) else run_installed
         return run(arguments, cwd=cwd, env=env, timeout=900)
 
+    return call
+
+
+@pytest.fixture(scope="session")
+def start_bench(preloaded: Preloaded | None) -> Iterator[StartBench]:
+    """Start `bench` in the background, as ``subprocess.Popen`` does; what still runs at the end is killed."""
+    started: list[Process] = []
+
+    def call(arguments: Sequence[str], *, env: dict[str, str], **how: Any) -> Process:
+        if preloaded and preloaded.serves(env):
+            started.append(preloaded.start(arguments, env=env, **how))
+        else:
+            started.append(subprocess.Popen([bench_executable(), *arguments], env=env, **how))
+        return started[-1]
+
     yield call
-    server.close()
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def run_installed(

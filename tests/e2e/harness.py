@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from preloaded import Forked
 
 TINY = ("--set", "epochs=2", "--set", "image_size=64", "--set", "max_train_images=24", "--set", "max_test_images=4")
 
@@ -36,6 +37,8 @@ def build():
 '''
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
+Process = Forked | subprocess.Popen[str]
+StartBench = Callable[..., Process]
 
 
 def bench_executable() -> str:

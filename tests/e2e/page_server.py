@@ -6,7 +6,6 @@ import io
 import os
 import re
 import signal
-import subprocess
 import tempfile
 import time
 import zipfile
@@ -19,7 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from harness import NET, TINY, bench_executable
+from harness import NET, TINY, Process, StartBench
 from PIL import Image
 
 
@@ -31,11 +30,13 @@ class Home:
         folder: Holds ``results`` and ``tiny_net.py``.
         environment: For commands.
         cells: Their names.
+        start: Starts `bench`.
     """
 
     folder: Path
     environment: dict[str, str]
     cells: list[str]
+    start: StartBench
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Running:
 
     url: str
     home: Home
-    process: subprocess.Popen[bytes]
+    process: Process
     temporary: Path
     log: Path
 
@@ -63,7 +64,12 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def served_home(tmp_path_factory: pytest.TempPathFactory, run_bench: Callable[..., Any], shared_cache: Path) -> Home:
+def served_home(
+    tmp_path_factory: pytest.TempPathFactory,
+    run_bench: Callable[..., Any],
+    start_bench: StartBench,
+    shared_cache: Path,
+) -> Home:
     """Train the tiny network by two seeds."""
     folder = tmp_path_factory.mktemp("served")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
@@ -73,7 +79,8 @@ def served_home(tmp_path_factory: pytest.TempPathFactory, run_bench: Callable[..
     done = run_bench([*fixed, "--seeds", "0,1", "--no-track", "--no-time-first"], cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
     runs = folder / "results" / "runs"
-    return Home(folder, environment, sorted(str(path.parent.relative_to(runs)) for path in runs.rglob("run.json")))
+    cells = sorted(str(path.parent.relative_to(runs)) for path in runs.rglob("run.json"))
+    return Home(folder, environment, cells, start_bench)
 
 
 @pytest.fixture(scope="session")
@@ -96,10 +103,9 @@ def picture(page_server: Running) -> bytes:
 def running(home: Home, *arguments: str) -> Iterator[Running]:
     """Start the installed command on a free port and wait until it answers."""
     with tempfile.TemporaryDirectory() as temporary, (Path(temporary) / "log").open("wb") as log:
-        command = [bench_executable(), "serve", "--model", "./tiny_net.py:build", "--port", "0", *arguments]
-        process = subprocess.Popen(
-            command, cwd=home.folder, env={**home.environment, "TMPDIR": temporary}, stderr=log, stdout=log
-        )
+        command = ["serve", "--model", "./tiny_net.py:build", "--port", "0", *arguments]
+        environment = {**home.environment, "TMPDIR": temporary}
+        process = home.start(command, cwd=home.folder, env=environment, stderr=log, stdout=log)
         try:
             path = Path(temporary) / "log"
             yield Running(_address(process, path), home, process, Path(temporary), path)
@@ -109,7 +115,7 @@ def running(home: Home, *arguments: str) -> Iterator[Running]:
                 process.wait(timeout=30)
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def _address(process: Process, log: Path) -> str:
     end = time.monotonic() + 180
     while time.monotonic() < end:
         found = re.search(r"open (http://[^/\s]+)/", log.read_text())

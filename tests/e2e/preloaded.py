@@ -27,9 +27,9 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, Any, NoReturn
 
-_FREE = ("BENCH_", "COLUMNS", "LINES", "SLOW", "HF_TOKEN", "ZENODO_TOKEN")
+_FREE = ("BENCH_", "COLUMNS", "LINES", "MLFLOW_TRACKING", "SEEN", "SLOW", "TMPDIR", "HF_TOKEN", "ZENODO_TOKEN")
 """Environment variables that are read while a command runs, never when a library is imported."""
 
 
@@ -51,22 +51,36 @@ class Preloaded:
         self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float = 900
     ) -> subprocess.CompletedProcess[str]:
         """Call `bench` and wait for its end, as ``subprocess.run`` does."""
-        with tempfile.TemporaryFile("w+b") as out, tempfile.TemporaryFile("w+b") as err, self._connect() as server:
-            call = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
-            server.sendall(len(call).to_bytes(8, "big"))
-            socket.send_fds(server, [b"f"], [out.fileno(), err.fileno()])
-            server.sendall(call)
-            pid = int.from_bytes(_receive(server, 8), "big")
-            server.settimeout(timeout)
-            try:
-                status = int.from_bytes(_receive(server, 8), "big")
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(list(arguments), timeout) from None
+        with tempfile.TemporaryFile("w+b") as out, tempfile.TemporaryFile("w+b") as err:
+            with self.start(arguments, cwd=cwd, env=env, stdout=out, stderr=err) as process:
+                try:
+                    code = process.wait(timeout)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
             out.seek(0)
             err.seek(0)
             texts = (stream.read().decode("utf-8", "backslashreplace") for stream in (out, err))
-            return subprocess.CompletedProcess(["bench", *arguments], os.waitstatus_to_exitcode(status), *texts)
+            return subprocess.CompletedProcess(["bench", *arguments], code, *texts)
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: IO[Any],
+        stderr: IO[Any],
+        start_new_session: bool = False,
+    ) -> Forked:
+        """Call `bench` and leave it running, as ``subprocess.Popen`` does."""
+        server = self._connect()
+        what = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "session": start_new_session}
+        call = json.dumps(what).encode()
+        server.sendall(len(call).to_bytes(8, "big"))
+        socket.send_fds(server, [b"f"], [stdout.fileno(), stderr.fileno()])
+        server.sendall(call)
+        return Forked(["bench", *arguments], int.from_bytes(_receive(server, 8), "big"), server)
 
     def close(self) -> None:
         """End the process; calls that still run go on."""
@@ -87,6 +101,48 @@ class Preloaded:
                         "the preloaded process does not answer; its imports failed (see above)"
                     ) from None
                 time.sleep(0.1)
+
+
+class Forked:
+    """A running call; the part of ``subprocess.Popen`` that tests use."""
+
+    def __init__(self, args: list[str], pid: int, server: socket.socket) -> None:
+        self.args, self.pid = args, pid
+        self.returncode: int | None = None
+        self._server = server
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; returns the exit code, negative for a signal."""
+        if self.returncode is None:
+            self._server.settimeout(timeout)
+            try:
+                self.returncode = os.waitstatus_to_exitcode(int.from_bytes(_receive(self._server, 8), "big"))
+            except TimeoutError:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
+            self._server.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        ended = self.returncode is not None or select.select([self._server], [], [], 0)[0]
+        return self.wait() if ended else None
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> Forked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
 
 
 def _is_free(name: str) -> bool:
@@ -128,7 +184,7 @@ def _import_everything() -> None:
         importlib.import_module(name)
 
 
-def _serve(address: str) -> tuple[list[str], str, dict[str, str]]:
+def _serve(address: str) -> dict[str, Any]:
     """Fork for every call; returns in each child, with its call."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -151,7 +207,7 @@ def _serve(address: str) -> tuple[list[str], str, dict[str, str]]:
                 for handle, target in zip(handles, (1, 2), strict=True):
                     os.dup2(handle, target)
                     os.close(handle)
-                return call["arguments"], call["cwd"], call["env"]
+                return call
             for handle in handles:
                 os.close(handle)
             waiting[pid] = connection
@@ -196,12 +252,15 @@ if __name__ == "__main__":
     _import_everything()
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every object
-    arguments, folder, environment = _serve(sys.argv[1])
+    call = _serve(sys.argv[1])
+    if call["session"]:
+        os.setsid()
     os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
+    os.environ.update(call["env"])
+    os.chdir(call["cwd"])
     random.seed()
-    sys.argv = ["bench", *arguments]
+    tempfile.tempdir = None  # it is read from TMPDIR once
+    sys.argv = ["bench", *call["arguments"]]
     if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
         del sys.path[0]  # the installed script sees neither the tests nor the current folder
     from benchmark.cli import main

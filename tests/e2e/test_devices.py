@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import psutil
 import pytest
-from harness import TINY, Bench, bench_executable
+from harness import TINY, Bench, StartBench, bench_executable
 
 SHORT = ("--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
 QUICKLY = ("--no-track", "--no-time-first", "--device", "cpu")
@@ -94,12 +93,10 @@ def test_variants_are_trained_by_two_processes_too(bench: Bench, tmp_path: Path)
 class Study:
     """A long study in the background."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], *command: str) -> None:
+    def __init__(self, start: StartBench, folder: Path, environment: dict[str, str], *command: str) -> None:
         self.log = folder / "log"
         with self.log.open("w") as file:
-            self.process = subprocess.Popen(
-                [bench_executable(), *command], cwd=folder, env=environment, stdout=file, stderr=file, text=True
-            )
+            self.process = start(command, cwd=folder, env=environment, stdout=file, stderr=file)
 
     @property
     def said(self) -> str:
@@ -124,11 +121,8 @@ class Study:
 
 
 @pytest.fixture
-def study(bench: Bench, tmp_path: Path, environment: dict[str, str]) -> Iterator[Study]:
-    running = Study(tmp_path, environment, *LONG, *TWO)
-    yield running
-    if running.process.poll() is None:
-        running.process.kill()
+def study(bench: Bench, start_bench: StartBench, tmp_path: Path, environment: dict[str, str]) -> Study:
+    return Study(start_bench, tmp_path, environment, *LONG, *TWO)
 
 
 @pytest.mark.slow

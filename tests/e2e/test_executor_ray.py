@@ -71,7 +71,7 @@ def test_ctrl_c_lets_the_tasks_save_and_leaves_the_cluster(
     cluster: Any, alone: tuple[dict[str, str], str], bench: Bench, start: Start, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    arguments = ("--results", "spread", "--workers", "1", *ON_RAY, f"address={cluster.address}")
+    arguments = ("--seeds", "0", "--results", "spread", "--workers", "1", *ON_RAY, f"address={cluster.address}")
     process = start(log, *arguments, "--checkpoint-every", "1000")
     until(lambda: "epoch 2/12" in log.read_text(), seconds=600)
     process.send_signal(signal.SIGINT)
@@ -82,7 +82,7 @@ def test_ctrl_c_lets_the_tasks_save_and_leaves_the_cluster(
     assert len(list((tmp_path / "spread").rglob("last.pt"))) == 1, "it saved where it stood"
     (tmp_path / "slow").unlink()
     bench(*STUDY, *arguments)
-    assert outcome(tmp_path / "spread") == alone[0]
+    assert list(outcome(tmp_path / "spread").items()) == list(alone[0].items())[:1]
 
 
 def test_without_a_cluster_it_is_one_line(tiny: Bench) -> None:

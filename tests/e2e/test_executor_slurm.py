@@ -15,6 +15,7 @@ from spread_study import STUDY, Start, finished
 pytest.importorskip("submitit")
 
 JOBS = ("--results", "jobs", "--executor", "slurm", "--executor-option", "cluster=local")
+ONE = (*JOBS, "--seeds", "0")
 
 
 def holders(results: Path) -> list[int]:
@@ -51,15 +52,15 @@ def test_ctrl_c_cancels_the_jobs_and_they_save(
     alone: tuple[dict[str, str], str], bench: Bench, start: Start, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    process = start(log, *JOBS, "--workers", "1", "--checkpoint-every", "1000")
+    process = start(log, *ONE, "--workers", "1", "--checkpoint-every", "1000")
     until(lambda: "epoch 2/12" in log.read_text(), seconds=600)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=120) == 130, log.read_text()[-3000:]
     assert "Traceback" not in log.read_text() and not holders(tmp_path / "jobs")
     assert len(list((tmp_path / "jobs").rglob("last.pt"))) == 1
     (tmp_path / "slow").unlink()
-    bench(*STUDY, *JOBS)
-    assert outcome(tmp_path / "jobs") == alone[0]
+    bench(*STUDY, *ONE)
+    assert list(outcome(tmp_path / "jobs").items()) == list(alone[0].items())[:1]
 
 
 def test_without_slurm_it_is_one_line(tiny: Bench) -> None:

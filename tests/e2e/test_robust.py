@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from harness import NET, TINY, bench_executable
+from harness import NET, TINY
 
 import benchmark as bench
 from benchmark.data.files.read_item import read_image, read_mask
@@ -37,16 +37,12 @@ Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def call(run_bench: Callable[..., subprocess.CompletedProcess[str]], shared_cache: Path) -> Call:
-    """Run `bench` in a folder; ``installed``: the script itself, which may start processes of its own."""
+    """Run `bench` in a folder."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
     environment = {**kept, "BENCH_CACHE_DIR": str(shared_cache), "COLUMNS": "200"}
 
-    def run(home: Path, *arguments: str, code: int = 0, installed: bool = False) -> subprocess.CompletedProcess[str]:
-        if installed:
-            command = [bench_executable(), *arguments]
-            done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=900)
-        else:
-            done = run_bench(list(arguments), cwd=home, env=environment)
+    def run(home: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = run_bench(list(arguments), cwd=home, env=environment)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
         assert "Traceback" not in done.stderr
         return done
@@ -146,7 +142,7 @@ def test_lost_and_damaged_results_are_measured_again_by_two_processes_with_the_s
     results[2].with_suffix(".parquet").write_bytes(b"torn")
     payload = json.loads(results[3].read_text())
     results[3].write_text(json.dumps({**payload, "corruption_hash": "00000000"}))
-    said = robust(*ASKED, "--workers", "2", installed=True).stderr
+    said = robust(*ASKED, "--workers", "2").stderr
     assert "4 of 18 results measured now" in said
     assert said.count("measured again: ") == 3 and "has different weights, images, corruption" in said
     assert tables(home) == measured

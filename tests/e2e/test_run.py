@@ -6,15 +6,14 @@ import csv
 import json
 import re
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from harness import TINY, Bench, bench_executable
+from harness import TINY, Bench, StartBench, until
 from PIL import Image
+from six_models import readme_commands
 
 from benchmark.data.files.decode import decode_mask_grey
 from benchmark.data.listing.datasets import list_dataset
@@ -137,21 +136,19 @@ def test_a_loss_that_explodes_is_recorded_as_diverged(tiny: Bench, tmp_path: Pat
 
 
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(
-    tiny: Bench, tmp_path: Path, environment: dict[str, str]
+    tiny: Bench, start_bench: StartBench, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     tiny()
     arguments = ["run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "smoke", *TINY]
     arguments += ["--no-track", "--no-time-first", "--seeds", "0,1", "--set", "epochs=4000"]
-    process = subprocess.Popen(
-        [bench_executable(), *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "epoch 3/" in line:
-            break
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = start_bench(arguments, cwd=tmp_path, env=environment, stdout=file, stderr=file)
+    until(lambda: "epoch 3/" in log.read_text())
     process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == 130 and "finished cells are kept" in rest and "Traceback" not in rest
+    assert process.wait(timeout=60) == 130
+    rest = log.read_text()
+    assert "finished cells are kept" in rest and "Traceback" not in rest
     states = {json.loads(f.read_text())["status"] for f in (tmp_path / "results" / "runs").glob("*/*/*/run.json")}
     assert states == {"ok", "interrupted"}
     assert not [f for f in (tmp_path / "results").rglob(".*") if f.name != ".bench"], "nothing half-written"
@@ -233,7 +230,7 @@ def test_imagenet_weights_from_a_folder_are_used_and_recorded(tiny: Bench, tmp_p
 
 @pytest.mark.parametrize("first", ["finished with another set", "never finished"])
 def test_a_stop_while_scoring_loses_no_training(
-    bench: Bench, tmp_path: Path, environment: dict[str, str], first: str
+    bench: Bench, start_bench: StartBench, tmp_path: Path, environment: dict[str, str], first: str
 ) -> None:
     fixed = ["run", "--models", "./tiny_net.py", "--recipe", "smoke", *TINY, "--no-track", "--no-time-first"]
     slow = (tmp_path / "tiny_net.py").read_text()
@@ -250,10 +247,9 @@ def test_a_stop_while_scoring_loses_no_training(
     if first.startswith("finished"):
         bench(*fixed, "--datasets", "phantom-kvasir")
     both = [*fixed, "--datasets", "phantom-kvasir,phantom-etis"]
-    process = subprocess.Popen([bench_executable(), *both], cwd=tmp_path, env={**environment, "SLOW": "1"})
-    until = time.monotonic() + 120
-    while not (tmp_path / "waiting").exists() and time.monotonic() < until:
-        time.sleep(0.1)
+    with (tmp_path / "log").open("w") as log:
+        process = start_bench(both, cwd=tmp_path, env={**environment, "SLOW": "1"}, stdout=log, stderr=log)
+    until((tmp_path / "waiting").exists)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     weights = (folder_of(tmp_path) / "best.pt").stat().st_mtime_ns
@@ -295,9 +291,12 @@ def test_a_model_that_cannot_be_built_is_refused_before_anything_is_trained(
 
 
 @pytest.mark.slow
-def test_command_one_of_the_readme(bench: Bench, tmp_path: Path) -> None:
-    bench("run", "--models", "all", "--datasets", "phantom", "--recipe", "smoke")
-    printed = bench("tables", "--latex").stdout
+def test_command_one_of_the_readme(six_models: Path, bench: Bench, tmp_path: Path) -> None:
+    run, tables = readme_commands()
+    assert run == ["bench", "run", "--models", "all", "--datasets", "phantom", "--recipe", "smoke"]
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "runs").symlink_to(six_models / "results" / "runs")
+    printed = bench(*tables[1:]).stdout
     assert printed.count(r"\begin{table}") == 4 and "synthetic" in printed
     with (tmp_path / "results" / "tables" / "tables.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -314,5 +313,5 @@ def test_the_papers_recipe_needs_swin_weights_unless_told(bench: Bench, tmp_path
     last = bench(*call, code=2, **offline).stderr.splitlines()[-1]
     assert all(hint in last for hint in ("ImageNet", "hf download", "--weights-dir", "--set pretrained=false"))
     assert not list((tmp_path / "results").rglob("run.json"))
-    planned = bench(*call, "--set", "pretrained=false", "--dry-run", "--no-time-first", **offline)
+    planned = bench(*call, "--set", "pretrained=false", "--dry-run", "--no-time-first")
     assert "random initialisation" in planned.stdout + planned.stderr

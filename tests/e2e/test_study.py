@@ -6,13 +6,12 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import psutil
 import pytest
-from harness import Bench, bench_executable
+from harness import Bench, StartBench
 
 STUDY = """
 [training]
@@ -61,7 +60,7 @@ def test_each_part_has_its_folder_and_a_second_call_trains_nothing(bench: Bench,
     assert [name.split("/")[0] for name in first] == ["one", "one", "two"]
     assert {json.loads(text)["split"]["name"] for name, text in first.items() if name.startswith("two")} == {"grouped"}
     assert list((tmp_path / "out" / "one" / "tables").glob("*.tex"))
-    again = bench("study", "s.toml", "--results", "out", "--workers", "2", "--json")
+    again = bench("study", "s.toml", "--results", "out", "--json")
     assert records(tmp_path / "out") == first
     rows = json.loads(again.stdout)
     assert [(row["command"][1], row["folder"], row["exit_code"]) for row in rows] == [
@@ -69,19 +68,21 @@ def test_each_part_has_its_folder_and_a_second_call_trains_nothing(bench: Bench,
         ("run", "two", 0),
         ("tables", "one", 0),
     ]
-    assert "--workers" in rows[0]["command"] and "--workers" not in rows[2]["command"]
+    planned = json.loads(bench("study", "s.toml", "--results", "out", "--workers", "2", "--dry-run", "--json").stdout)
+    assert "--workers" in planned[0]["command"] and "--workers" not in planned[2]["command"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_reaches_the_part_in_hand_which_saves_its_state(
-    bench: Bench, tmp_path: Path, environment: dict[str, str], number: signal.Signals
+    bench: Bench, start_bench: StartBench, tmp_path: Path, environment: dict[str, str], number: signal.Signals
 ) -> None:
     """SIGTERM to the study alone, as kill sends it; SIGINT to its whole group, as a terminal does."""
     (tmp_path / "s.toml").write_text(STUDY.replace("epochs=2", "epochs=400"))
     log = tmp_path / "log"
     with log.open("w") as stream:
-        command = [bench_executable(), "study", "s.toml", "--results", "out"]
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=stream, start_new_session=True)
+        command = ["study", "s.toml", "--results", "out"]
+        how = {"stdout": stream, "stderr": stream, "start_new_session": True}
+        process = start_bench(command, cwd=tmp_path, env=environment, **how)
         limit = time.monotonic() + 120
         while "epoch 2/" not in log.read_text() and time.monotonic() < limit:
             time.sleep(0.2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from harness import NET, Bench, bench_executable
+from harness import NET, Bench, StartBench
 from PIL import Image
 
 import benchmark
@@ -79,13 +78,12 @@ def running_lease(journal: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_costs_no_trial_and_the_recipes_run(
-    bench: Bench, tmp_path: Path, environment: dict[str, str]
+    bench: Bench, start_bench: StartBench, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     journal = tmp_path / "results" / "tuning" / "studies.journal"
     (tmp_path / "slow").touch()
-    command = [bench_executable(), *TUNE, "--workers", "2"]
     with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        process = start_bench([*TUNE, "--workers", "2"], cwd=tmp_path, env=environment, stdout=log, stderr=log)
         victim = running_lease(journal)["pid"]
         assert victim != process.pid
         os.kill(victim, signal.SIGKILL)
@@ -122,12 +120,13 @@ def test_a_worker_that_is_killed_costs_no_trial_and_the_recipes_run(
 
 @pytest.mark.slow
 def test_a_lone_worker_that_is_killed_ends_with_what_an_undisturbed_one_finds(
-    bench: Bench, tmp_path: Path, environment: dict[str, str]
+    bench: Bench, start_bench: StartBench, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     bench(*TUNE, "--results", "alone")
     (tmp_path / "slow").touch()
-    command = [bench_executable(), *TUNE, "--results", "killed", "--checkpoint-every", "0.1"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    asked = [*TUNE, "--results", "killed", "--checkpoint-every", "0.1"]
+    with (tmp_path / "log").open("w") as log:
+        process = start_bench(asked, cwd=tmp_path, env=environment, stdout=log, stderr=log)
     running_lease(tmp_path / "killed" / "tuning" / "studies.journal")
     process.kill()
     process.wait(timeout=30)

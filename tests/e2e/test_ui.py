@@ -12,59 +12,37 @@ from pathlib import Path
 import psutil
 import pytest
 from browser import Visitor
-from filelock import FileLock
-from harness import bench_executable
+from harness import Process, StartBench, until
 
 NAMES = ("U-Net", "Unet++", "PraNet", "SANet", "LDNet", "BSANet")
-STUDY = ["run", "--models", "all", "--datasets", "phantom", "--recipe", "smoke", "--no-time-first", "--no-track", "-q"]
-for setting in ("epochs=1", "image_size=64", "max_train_images=16", "max_val_images=4", "max_test_images=4"):
-    STUDY += ["--set", setting]
 
 pytestmark = pytest.mark.slow
-StartUi = Callable[..., "tuple[str, subprocess.Popen[str]]"]
-
-
-@pytest.fixture(scope="module")
-def six_models(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
-    """A folder with the results of the six models; trained once, whichever worker comes first."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "six-models"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            folder.mkdir()
-            environment = {**os.environ, "BENCH_CACHE_DIR": str(shared_cache)}
-            done = subprocess.run(
-                [bench_executable(), *STUDY], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
-            )
-            assert done.returncode == 0, done.stderr[-2000:]
-    return folder
+RunBench = Callable[..., "subprocess.CompletedProcess[str]"]
+StartUi = Callable[..., "tuple[str, Process]"]
 
 
 @pytest.fixture
-def start_ui(six_models: Path, environment: dict[str, str]) -> Iterator[StartUi]:
-    """Start `bench ui` and wait for the address that it prints."""
+def start_ui(
+    six_models: Path, environment: dict[str, str], start_bench: StartBench, tmp_path: Path
+) -> Iterator[StartUi]:
+    """Start `bench ui` and wait for the address that it prints; MLflow holds nothing of the cells before."""
     started = []
 
-    def start(*arguments: str) -> tuple[str, subprocess.Popen[str]]:
-        process = subprocess.Popen(
-            [bench_executable(), "ui", "--no-open", *arguments],
-            cwd=six_models,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(*arguments: str) -> tuple[str, Process]:
+        printed = tmp_path / "stdout"
+        with printed.open("w") as out, (tmp_path / "stderr").open("w") as log:
+            command = ["ui", "--no-open", *arguments]
+            process = start_bench(command, cwd=six_models, env=environment, stdout=out, stderr=log)
         started.append(process)
-        assert process.stdout is not None and process.stderr is not None
-        url = process.stdout.readline().strip()
-        assert re.match(r"http://127\.0\.0\.1:\d+/#/", url), process.stderr.read()
+        until(lambda: "\n" in printed.read_text() or process.poll() is not None)
+        url = printed.read_text().strip()
+        assert re.match(r"http://127\.0\.0\.1:\d+/#/", url), (tmp_path / "stderr").read_text()
         return url, process
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(30)
+        process.terminate()
+        process.wait(30)
 
 
 def test_six_models_are_compared_in_the_browser(start_ui: StartUi, visit: Visitor, tmp_path: Path) -> None:
@@ -97,14 +75,13 @@ def test_six_models_are_compared_in_the_browser(start_ui: StartUi, visit: Visito
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
-    assert "Traceback" not in process.stderr.read()
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
 
 
 def test_a_registered_checkpoint_comes_back_with_equal_outputs(
-    six_models: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    six_models: Path, run_bench: RunBench, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [bench_executable(), "track", "--register", "polyp-bsanet", "--run", "bsanet"]
-    done = subprocess.run(command, cwd=six_models, env=environment, capture_output=True, text=True, timeout=600)
+    done = run_bench(["track", "--register", "polyp-bsanet", "--run", "bsanet"], cwd=six_models, env=environment)
     assert done.returncode == 0 and "registered models:/polyp-bsanet/1" in done.stdout, done.stderr
     import mlflow
     import torch
@@ -127,7 +104,8 @@ def test_a_registered_checkpoint_comes_back_with_equal_outputs(
     assert signature.outputs.inputs[0].shape == (-1, 1, -1, -1)
 
 
-def test_a_run_that_does_not_exist_is_one_line(six_models: Path, environment: dict[str, str]) -> None:
-    command = [bench_executable(), "track", "--register", "polyp", "--run", "une"]
-    done = subprocess.run(command, cwd=six_models, env=environment, capture_output=True, text=True, timeout=600)
+def test_a_run_that_does_not_exist_is_one_line(
+    six_models: Path, run_bench: RunBench, environment: dict[str, str]
+) -> None:
+    done = run_bench(["track", "--register", "polyp", "--run", "une"], cwd=six_models, env=environment)
     assert done.returncode == 2 and re.search(r"--run une: matches \d+ cells: unet/.*name one", done.stderr)

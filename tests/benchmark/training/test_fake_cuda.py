@@ -39,7 +39,16 @@ RUNS = (("32-true", 256), ("16-mixed", 256), ("bf16-mixed", 352))
 LOSSES = (*CRITERIA, "focal", "native")
 
 
-@pytest.fixture(scope="module", params=list(MODELS))
+FEW = ("bsanet", "pranet", "ldnet")
+"""The paper's network, a common decoder and the one that differs most; the others with BENCH_TEST_FULL=1."""
+
+
+def few(names: Sequence[str], chosen: Sequence[str]) -> list[Any]:
+    """All names; those that were not chosen are exhaustive."""
+    return [pytest.param(name, marks=[] if name in chosen else pytest.mark.exhaustive) for name in names]
+
+
+@pytest.fixture(scope="module", params=few(list(MODELS), FEW))
 def network(request: pytest.FixtureRequest) -> nn.Module:
     return build_model(request.param).train()
 
@@ -69,7 +78,7 @@ def test_no_network_or_loss_mixes_devices_or_types_or_waits(network: nn.Module) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(FIELD))
+@pytest.mark.parametrize("name", few(list(FIELD), ("polyp_pvt", "caranet")))
 def test_no_network_of_the_field_mixes_devices_or_types(name: str) -> None:
     mix_nothing(build_model(name).train(), RUNS[1:2])
 
