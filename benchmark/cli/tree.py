@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -17,8 +18,9 @@ QUIET_HELP = "No progress and no notes; errors are still printed."
 VERBOSE_HELP = "Also warnings and log messages of libraries, and tracebacks."
 
 
+@cache
 def command_tree() -> Any:
-    """Build the tree; every command takes --quiet and --verbose."""
+    """Build the tree, once; every command takes --quiet and --verbose."""
     root = typer.main.get_command(app)
     for _, command in leaves(root):
         given = {name for option in command.params for name in option.opts}

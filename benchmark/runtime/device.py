@@ -19,9 +19,11 @@ def make_fabric(device: str, recipe: Recipe) -> Fabric:
         raise BenchError(f"--device {device}: expected auto, cpu, cuda, cuda:<k> or mps")
     try:
         devices: Any = [int(index)] if index else 1
-        found = Fabric(accelerator=kind, devices=devices).device
+        fabric = Fabric(accelerator=kind, devices=devices)
+        found = fabric.device
         compute = resolve(recipe, found)
-        fabric = Fabric(accelerator=kind, devices=devices, precision=compute.precision)  # type: ignore[arg-type]
+        if compute.precision != "32-true":  # Fabric's own default
+            fabric = Fabric(accelerator=kind, devices=devices, precision=compute.precision)  # type: ignore[arg-type]
         fabric.launch()
         set_kernels(compute)
         if found.type == "cuda":

@@ -150,7 +150,10 @@ def test_every_multiple_of_32_gives_a_finite_map_of_its_size(size: tuple[int, in
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", range(128, 513, 32))
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param(size, marks=() if size in (128, 352) else pytest.mark.exhaustive) for size in range(128, 513, 32)],
+)
 def test_every_size_in_both_modes(size: int, model: BSANet) -> None:
     network = seeded()
     image = torch.randn(1, 3, size, size)

@@ -171,6 +171,9 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     for name in ("bsanet.model", "baselines.unet", "baselines.unetplusplus", "baselines.pranet", "baselines.weights"):
         importlib.import_module(name)
+    from benchmark.cli.tree import command_tree
+
+    command_tree()
     for name in (
         "mlflow",
         "optuna",

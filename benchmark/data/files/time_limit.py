@@ -10,7 +10,8 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from benchmark.errors import BenchError
 
@@ -27,26 +28,53 @@ def in_time(read: Callable[[Path], T], path: Path) -> T:
         BenchError: It has not returned within the limit; the line names ``path``.
     """
     limit = _limit()
-    came: list[T] = []
-    raised: list[BaseException] = []
+    reader = _own.__dict__.pop("reader", None) or _Reader()
+    reader.asked.put((read, path))
+    try:
+        returned, value = reader.came.get(timeout=limit)
+    except Empty:  # its thread stays behind
+        raise BenchError(
+            f"cannot read {path}: no answer within {limit:g} s; check the disk, and which process blocks the file "
+            "(BENCH_READ_LIMIT_S gives a slow disk more time)"
+        ) from None
+    _own.reader = reader  # not after an interrupted wait: an answer would be taken for the next one's
+    if not returned:
+        raise value
+    return value  # type: ignore[no-any-return]
 
-    def run() -> None:
+
+class _Reader:
+    """A thread that reads for one other thread, until that one ends or gives it up."""
+
+    def __init__(self) -> None:
+        self.asked: SimpleQueue[Any] = SimpleQueue()
+        self.came: SimpleQueue[Any] = SimpleQueue()
+        threading.Thread(target=_serve, args=(self.asked, self.came), name="reading", daemon=True).start()
+
+    def __del__(self) -> None:
+        self.asked.put(None)
+
+
+def _serve(asked: SimpleQueue[Any], came: SimpleQueue[Any]) -> None:
+    while (what := asked.get()) is not None:
+        read, path = what
         try:
-            came.append(read(path))
+            answer = (True, read(path))
         except BaseException as error:  # the caller handles it
-            raised.append(error)
+            answer = (False, error)
+        came.put(answer)
+        del what, read, path, answer  # nothing is kept until the next one
 
-    thread = threading.Thread(target=run, name=f"reading {path.name}", daemon=True)
-    thread.start()
-    thread.join(limit)
-    if came:
-        return came[0]
-    if raised:
-        raise raised.pop()
-    raise BenchError(
-        f"cannot read {path}: no answer within {limit:g} s; check the disk, and which process blocks the file "
-        "(BENCH_READ_LIMIT_S gives a slow disk more time)"
-    )
+
+_own = threading.local()
+
+
+def _forget() -> None:
+    _own.__dict__.pop("reader", None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)  # threads do not live on in a forked process
 
 
 def _limit() -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +72,50 @@ def test_what_it_raises_and_returns_is_the_callers() -> None:
     assert in_time(lambda path: path.name, Path("a/b")) == "b"
     with pytest.raises(KeyError):
         in_time(lambda path: {}[path], Path("a"))
+
+
+def test_an_interrupted_or_late_answer_is_not_taken_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(path: Path) -> str:
+        time.sleep(0.4)
+        return "late"
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            in_time(late, Path("a"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert in_time(lambda path: path.name, Path("b")) == "b"
+    monkeypatch.setenv("BENCH_READ_LIMIT_S", "0.1")
+    with pytest.raises(BenchError, match="no answer within"):
+        in_time(late, Path("a"))
+    monkeypatch.delenv("BENCH_READ_LIMIT_S")
+    time.sleep(0.4)
+    assert in_time(lambda path: path.name, Path("c")) == "c"
+
+
+def test_the_thread_that_reads_ends_with_the_one_it_reads_for_and_is_another_after_a_fork() -> None:
+    def reading() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "reading"]
+
+    in_time(Path.exists, Path("a"))
+    before = reading()
+    other = threading.Thread(target=in_time, args=(Path.exists, Path("a")))
+    other.start()
+    other.join()
+    end = time.monotonic() + 10
+    while len(reading()) > len(before) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert set(reading()) <= set(before)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if in_time(lambda path: 7, Path("a")) == 7 else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "0", "nan", "inf"])

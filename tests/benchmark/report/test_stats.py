@@ -85,7 +85,7 @@ def test_ignoring_groups_or_seeds_would_fail() -> None:
         assert least <= np.mean((found.low <= 0) & (found.high >= 0)) <= most
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", [name for name in CELLS if not name.startswith("2 seeds")])
 def test_error_rates_over_more_trials(name: str) -> None:
     found = simulation.measure(CELLS[name], trials=4000)
