@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+NO_HUB = Path(tempfile.gettempdir()) / "bench-tests-without-a-hub"
+os.environ.update(HF_HOME=str(NO_HUB))  # weights that somebody has downloaded change no test
 os.environ.update(HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE", OMP_NUM_THREADS="1", MLFLOW_DISABLE_TELEMETRY="true")
 
 

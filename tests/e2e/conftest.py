@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,8 +21,12 @@ from spread_study import alone, start  # noqa: F401 (fixtures)
 @pytest.fixture
 def environment(shared_cache: Path) -> dict[str, str]:
     """The environment of a user without data or settings, apart from a cache of the tests' own."""
+    return user_environment(shared_cache)
+
+
+def user_environment(cache: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
-    return {**kept, "BENCH_CACHE_DIR": str(shared_cache), "COLUMNS": "200"}
+    return {**kept, "BENCH_CACHE_DIR": str(cache), "COLUMNS": "200"}
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +77,32 @@ def run_installed(
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
 
 
+STUDY = ("run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "smoke", *TINY)
+UNTRACKED = ("--no-track", "--no-time-first")
+
+
+@pytest.fixture(scope="session")
+def finished_once(
+    tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, run_bench: Callable[..., Any]
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The results of what ``tiny`` runs by default, for the whole session; and what the command printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny_net.py").write_text(NET)
+    done = run_bench([*STUDY, *UNTRACKED], cwd=folder, env=user_environment(shared_cache))
+    assert done.returncode == 0, done.stderr
+    return folder / "results", done
+
+
+@pytest.fixture
+def finished(
+    bench: Bench, tmp_path: Path, finished_once: tuple[Path, subprocess.CompletedProcess[str]]
+) -> subprocess.CompletedProcess[str]:
+    """Put a copy of those results into the test's folder, as if ``tiny()`` had just run there."""
+    results, done = finished_once
+    shutil.copytree(results, tmp_path / "results")
+    return done
+
+
 @pytest.fixture
 def bench(
     tmp_path: Path, environment: dict[str, str], run_bench: Callable[..., subprocess.CompletedProcess[str]]
@@ -93,8 +124,6 @@ def tiny(bench: Bench) -> Bench:
     """`bench run` of the tiny network on phantom, without MLflow and estimate unless asked for."""
 
     def call(*arguments: str, code: int | None = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        fixed = ("run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "smoke", *TINY)
-        defaults = ("--no-track", "--no-time-first")
-        return bench(*fixed, *defaults, *arguments, code=code, **variables)
+        return bench(*STUDY, *UNTRACKED, *arguments, code=code, **variables)
 
     return call

@@ -102,8 +102,8 @@ def test_doctor_tries_the_imagenet_weights(bench: Bench) -> None:
     assert len(rows) == 6 and all(row["state"] == "ok" or "weights" in row["how"] for row in rows)
 
 
-def test_clean_shows_first_and_never_takes_a_finished_record(tiny: Bench, bench: Bench, tmp_path: Path) -> None:
-    tiny()
+@pytest.mark.usefixtures("finished")
+def test_clean_shows_first_and_never_takes_a_finished_record(bench: Bench, tmp_path: Path) -> None:
     page = json.loads(bench("report", "--no-images", "--json").stdout)
     assert page["file"] == "results/report.html" and (tmp_path / page["file"]).is_file() and page["mb"] > 0
     layout = ResultsLayout(tmp_path / "results")
@@ -159,9 +159,9 @@ def test_clean_takes_caches_only_when_asked_and_nobody_elses_files(bench: Bench,
     assert "--older-than soon" in bench("clean", "--older-than", "soon", code=2).stderr
 
 
+@pytest.mark.usefixtures("finished")
 def test_clean_and_run_leave_other_files_in_a_results_folder(tiny: Bench, bench: Bench, tmp_path: Path) -> None:
     """Hidden files with dots, such as .config.old.bak, are somebody's: only the names that this package gives go."""
-    tiny()
     (record,) = (tmp_path / "results" / "runs").rglob("run.json")
     theirs = [
         tmp_path / "results" / ".git" / "objects" / ".tmp.obj.part-0123456789ab",

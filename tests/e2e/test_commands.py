@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from harness import Bench
 
 HEAVY = ("torch", "numpy", "pandas", "mlflow", "timm", "matplotlib", "pydantic", "scipy", "optuna")
@@ -52,8 +53,8 @@ def test_data_list_says_what_is_found(bench: Bench, tmp_path: Path) -> None:
     assert rows["phantom-etis"]["found"] and not rows["etis"]["found"]
 
 
-def test_tables_in_every_form(tiny: Bench, bench: Bench, tmp_path: Path) -> None:
-    tiny()
+@pytest.mark.usefixtures("finished")
+def test_tables_in_every_form(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "results" / "tables").rename(tmp_path / "old")
     latex = bench("tables", "--latex").stdout
     assert latex.count(r"\toprule") == 4 and "synthetic" in latex

@@ -10,9 +10,9 @@ import pytest
 from harness import Bench
 
 
+@pytest.mark.usefixtures("finished")
 def test_ones_own_protocol_needs_no_second_training(bench: Bench, tiny: Bench, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('name = "mine"\nstretch = false\nthresholds = [0.3]\ncompare = ">="\n')
-    tiny()
     half = json.loads(bench("tables", "--protocol", "half", "--json").stdout)
     assert {row["protocol"] for row in half} == {"half"}
     error = bench("tables", "--protocol", "mine.toml", code=2).stderr
@@ -33,7 +33,7 @@ def test_the_reference_engine_says_what_it_cannot_follow(bench: Bench, tiny: Ben
     error = tiny("--engine", "reference", "--protocol", "pranet-matlab", code=2).stderr
     assert "cannot follow protocol 'pranet-matlab'" in error and "MATLAB's threshold list" in error
     assert not (tmp_path / "results" / "runs").exists()
-    tiny("--engine", "reference")
+    tiny("--engine", "reference", "--datasets", "phantom-kvasir")
     error = bench("tables", "--protocol", "ldnet", code=2).stderr
     assert "engine 'reference' cannot follow it" in error and "--engine fast" in error
 
