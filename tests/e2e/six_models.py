@@ -16,11 +16,13 @@ README = Path(__file__).parents[2] / "README.md"
 SMALL = ("epochs=1", "image_size=64", "max_train_images=16", "max_val_images=4", "max_test_images=4")
 
 
-def readme_commands() -> list[list[str]]:
-    """The words of `bench run ...` and `bench tables ...` as the README's first code block joins them."""
+def readme_command() -> list[str]:
+    """The words of the `bench run ...` in the README's first code block."""
     block = re.search(r"```\n(.*?)\n```", README.read_text(encoding="utf-8"), re.S)
     assert block is not None
-    return [words for part in block[1].split("&&") if (words := shlex.split(part))[0] == "bench"]
+    lines = [shlex.split(line) for line in block[1].splitlines()]
+    (command,) = [words for words in lines if words[0] == "bench"]
+    return command
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +43,7 @@ def six_models(
         if not (folder / "done").exists():
             folder.mkdir(exist_ok=True)
             kept = {k: v for k, v in os.environ.items() if not k.startswith(("BENCH_", "MLFLOW_TRACKING"))}
-            command = [*readme_commands()[0][1:], *sizes]
+            command = [*readme_command()[1:], *sizes]
             done = run_bench(command, cwd=folder, env={**kept, "BENCH_CACHE_DIR": str(shared_cache)})
             assert done.returncode == 0, done.stderr[-2000:]
             tracked = list((folder / "results").glob("mlflow.db*"))
