@@ -43,9 +43,14 @@ class Preloaded:
         self._process = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL)
 
     def serves(self, environment: Mapping[str, str]) -> bool:
-        """Whether a call differs from the imports' environment in nothing that an import reads."""
+        """Whether a call asks for nothing that an import reads otherwise than it was.
+
+        Libraries set variables of their own in the tests' process, torch for one; what a call has from there it does
+        not ask for. Else every call after the first such test would import all libraries again.
+        """
         mine, its = self._environment, environment
-        return not [key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key) and not _is_free(key)]
+        others = [key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key) and not _is_free(key)]
+        return all(its.get(key) == os.environ.get(key) for key in others)
 
     def run(
         self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float = 900
