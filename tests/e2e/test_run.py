@@ -287,7 +287,7 @@ def test_command_one_of_the_readme(six_models: Path, bench: Bench, tmp_path: Pat
     (tmp_path / "results" / "runs").symlink_to(six_models / "results" / "runs")
     printed = bench("tables", "--latex").stdout
     assert printed.count(r"\begin{table}") == 4 and "synthetic" in printed
-    with (tmp_path / "results" / "tables" / "tables.csv").open() as file:
+    with (six_models / "results" / "tables" / "tables.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 24 and all(row["mDSC"] for row in rows)
     assert [row["model"] for row in rows[:6]] == ["unet", "unetplusplus", "pranet", "sanet", "ldnet", "bsanet"]
