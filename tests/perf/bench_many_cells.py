@@ -27,7 +27,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from benchmark.execution.runner import run_study
 from benchmark.metrics.measures import COLUMNS
 from benchmark.report.page.page import PageOptions, build_page
 from benchmark.report.tables.request import TableRequest, build
@@ -90,6 +89,8 @@ def report_of(a: Path, b: Path) -> dict[str, Callable[[], str]]:
 
 def finished_study(root: Path, num_cells: int) -> Callable[[], str]:
     """Write finished records of a study with one seed per cell; return what plans the study and runs it again."""
+    from benchmark.execution.runner import run_study  # torch, which the reports do without
+
     request = Request(
         models=["unet"], datasets=["phantom-kvasir"], recipe="smoke", seeds=range(num_cells), results=root / "r",
         cache_dir=root / "cache",

@@ -196,7 +196,7 @@ def _address(figure: Figure) -> str:
             return f"data:image/svg+xml;base64,{base64.b64encode(text).decode()}"
     settle(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

@@ -62,3 +62,9 @@ def test_what_trains_must_be_known() -> None:
     assert lines(old)["seen", "bsanet"]["mDSC"] == pytest.approx(0.85)
     with pytest.raises(BenchError, match="nothing here was trained"):
         lines([make_record(tests=SCORES, origin="maps by their authors")])
+
+
+def test_rows_without_a_mean_are_named_below() -> None:
+    records = [make_record(tests={"kvasir": 0.9, "clinicdb": 0.8}, **TRAINED)]
+    notes = " ".join(seen_sheet(build_tables(records), records).notes)
+    assert "Blank under unseen, BSANet" in notes and "Blank under seen" not in notes

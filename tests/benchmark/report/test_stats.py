@@ -307,6 +307,19 @@ def test_variance_split_agrees_with_the_anova_of_statsmodels() -> None:
     assert ours["share_image"] + ours["share_seed"] + ours["share_residual"] == pytest.approx(1)
 
 
+def test_two_seeds_are_enough_for_a_split() -> None:
+    scores = np.array([[0.1, 0.5, 0.6], [0.2, 0.8, 0.5]])
+    halves = (scores[0] - scores[1]) / 2
+    ours = variance_split([_block(scores[None])]).iloc[0]
+    assert ours["var_residual"] == pytest.approx(2 * ((halves - halves.mean()) ** 2).sum() / 2)
+
+
+def test_of_two_images_the_variance_of_the_mean_is_half_of_theirs() -> None:
+    y = np.array([0.2, 0.6])
+    assert robust_variance(y - y.mean(), np.ones(2)) == pytest.approx(y.var(ddof=1) / 2)
+    assert np.isnan(robust_variance(np.zeros(1), np.ones(1)))
+
+
 def test_one_seed_leaves_no_split() -> None:
     assert variance_split([_block(np.ones((1, 1, 5)))])["var_seed"].isna().all()
 

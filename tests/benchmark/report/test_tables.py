@@ -19,6 +19,7 @@ from benchmark.report.records.select import choose, recipe_label
 from benchmark.report.sheets.files import write_tables
 from benchmark.report.sheets.sheet import said_once
 from benchmark.report.tables.build import build_tables
+from benchmark.report.tables.captions import commit_label
 from benchmark.report.tables.rows import Row, mark_best
 from benchmark.store.schema import Record
 
@@ -473,3 +474,16 @@ def test_hundreds_of_seeds_stay_one_short_line(make_record: Any) -> None:
     assert "only seed 0, 3, 6 and 97 more of 0 to 299 was run" in note and len(note) < 150
     assert seed_words([0, 1, 2, 3, 4, 5, 6, 7]) == "0, 1, 2, 3, 4, 5, 6, 7"
     assert seed_words([9, *range(8), 8, 20]) == "0 to 9, 20"
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"commit": "abcdef0123", "dirty": True}, "abcdef01 with local changes"),
+        ({"commit": "abcdef0123", "dirty": False}, "abcdef01"),
+        ({"commit": None, "dirty": True}, ""),
+        ({"commit": None, "commit_state": "modified"}, "none (modified source tree)"),
+    ],
+)
+def test_a_commit_is_named_only_where_there_is_one(environment: dict[str, Any], words: str) -> None:
+    assert commit_label(environment) == words

@@ -192,6 +192,7 @@ def test_all_foreground_dice_is_its_formula() -> None:
         ({"schedule": "step", "step_epochs": (64, 96)}, 63.0, 0.5),
         ({"schedule": "step", "step_epochs": (64, 96)}, 95.0, 0.25),
         ({"warmup_epochs": 2.0}, 1.0, 0.5),
+        ({"schedule": "constant", "step_epochs": [2], "step_factor": 0.1}, 5.0, 1.0),
         ({"warmup_epochs": 2.0, "warmup_by": "epoch"}, 0.9, 0.0),
         ({"warmup_epochs": 2.0, "warmup_by": "epoch"}, 1.9, 0.5),
         ({"warmup_epochs": 2.0, "warmup_by": "epoch"}, 2.0, 1.0),
