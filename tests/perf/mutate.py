@@ -1,12 +1,13 @@
 """How many one-line faults the tests notice: a random sample of mutants of the pure modules, each with its own tests.
 
-    python tests/perf/mutate.py [--sample 60] [--seed 0] [--out FOLDER] [--minutes 50] [--only FILE:LINE ...]
+    python tests/perf/mutate.py [--sample 60] [--seed 0] [--out FOLDER] [--minutes 50] [--again]
 
 Copies the working tree, changes one line of the copy at a time, and runs the tests that are related to the module:
 those that import it, then the rest of its room, then (`--e2e`) the end-to-end tests of the room. A mutant that no test
 fails on survives and is printed as `file:line old -> new`. At the end the tests that failed are run on the unchanged
-copy, so that a test which fails anyway kills nothing. Results are kept in FOLDER/results.jsonl: the same command goes
-on where it stopped. The checkout is never edited.
+copy, so that a test which fails anyway kills nothing. Tests are limited in processor time, so that a busy machine
+changes no verdict. Results are kept in FOLDER/results.jsonl: the same command goes on where it stopped; `--again` tries
+its survivors once more, after tests were added. The checkout is never edited.
 
 Why not a package: mutmut 3 runs every test once for its statistics and instruments whole packages; cosmic-ray has one
 test command for all mutants and edits the tree it runs from. Here a run has to be a sample, bounded in time, with the
