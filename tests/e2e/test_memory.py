@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
-from harness import NET, Bench, StartBench
+from harness import NET, Bench, bench_executable
 
 BOUND_MB = 40
 """Less than one cell's network: 5.2 million weights are 21 MB, and with gradients, Adam and the best copy 105 MB."""
@@ -23,23 +23,19 @@ def resident_mb(pid: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads resident memory from Linux's /proc")
-def test_twelve_cells_hold_no_more_than_four(
-    bench: Bench, start_bench: StartBench, tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_twelve_cells_hold_no_more_than_four(bench: Bench, tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "heavy.py").write_text(HEAVY)
     fields = ("epochs=1", "image_size=64", "max_train_images=8", "max_val_images=4", "max_test_images=4")
-    command = ["run", "--models", "./heavy.py:build", "--datasets", "phantom-kvasir"]
+    command = [bench_executable(), "run", "--models", "./heavy.py:build", "--datasets", "phantom-kvasir"]
     command += ["--recipe", "smoke", "--no-track", "--no-time-first", "--seeds", ",".join(map(str, range(12)))]
     command += [word for field in fields for word in ("--set", field)]
     after: list[float] = []
     said: list[str] = []
-    reader, writer = os.pipe()
-    with os.fdopen(reader) as lines:
-        with os.fdopen(writer, "w") as stderr:
-            process = start_bench(command, cwd=tmp_path, env=environment, stdout=stderr, stderr=stderr)
-        for line in lines:
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
             said.append(line)
             if line.startswith("  ok: "):
                 after.append(resident_mb(process.pid))
-    assert process.wait() == 0 and len(after) == 12, "".join(said[-5:])
+    assert process.returncode == 0 and len(after) == 12, "".join(said[-5:])
     assert max(after[4:]) - max(after[:4]) < BOUND_MB, [round(mb) for mb in after]
