@@ -78,7 +78,7 @@ class Preloaded:
         stderr: IO[Any],
         start_new_session: bool = False,
     ) -> Forked:
-        """Call `bench` and leave it running, as ``subprocess.Popen`` does."""
+        """Call `bench` and leave it running, as ``subprocess.Popen`` does; its output goes to files, not to pipes."""
         server = self._connect()
         what = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "session": start_new_session}
         call = json.dumps(what).encode()
