@@ -50,7 +50,8 @@ def robust(
         ),
     ] = None,
     name: Annotated[
-        str, typer.Option(help="Name of this comparison, where one results folder holds several; part of file names.")
+        str,
+        typer.Option(help="Name of this comparison, where one results folder holds several; file names begin with it."),
     ] = "",
     kept: Annotated[
         bool,

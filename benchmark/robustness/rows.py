@@ -113,9 +113,9 @@ class Summary:
     @property
     def stem(self) -> str:
         """Beginning of the names of its files."""
-        return f"robust-{self.name}-{self.dataset}" if self.name else f"robust-{self.dataset}"
+        return f"{self.combined}-{self.dataset}"
 
     @property
     def combined(self) -> str:
         """Beginning of the names of the files that hold every test set."""
-        return f"robust-{self.name}" if self.name else "robust"
+        return f"{self.name}-robust" if self.name else "robust"

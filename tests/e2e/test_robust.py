@@ -252,7 +252,7 @@ def test_maps_of_others_on_our_corrupted_images_score_as_the_network_here(theirs
     asked = ("robust", "--corruptions", "contrast", "--severities", "1,5", "--models", "theirs,./tiny_net.py:build",
              "--reference", REFERENCE, "--name", "others")  # fmt: skip
     done = call(home, *asked, "--maps", "theirs=maps")
-    table = pd.read_csv(home / "results/tables/robust-others.csv").set_index("model")
+    table = pd.read_csv(home / "results/tables/others-robust.csv").set_index("model")
     assert table.loc["theirs", "corrupted"] == table.loc[REFERENCE, "corrupted"]
     assert table.loc["theirs", "retention"] == table.loc[REFERENCE, "retention"]
     assert "Not trained here, with unknown corruptions (Theirs: maps by their authors)" in done.stdout
