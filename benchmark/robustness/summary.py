@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+GroupKey = tuple[str, tuple[str, ...], str]
+"""Model, parts left out, recipe and split."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """A finished cell: its record and its files."""
@@ -58,10 +62,10 @@ def summarise(comparison: Comparison, layout: ResultsLayout) -> list[Summary]:
 
 def _one_set(comparison: Comparison, cells: Sequence[Cell], dataset: str) -> Summary:
     groups = _group(cells)
-    several = len({key[2] for key in groups if key[2]}) > 1
+    told = _recipes_told(groups)
     rows = [
-        _row(comparison, members, dataset, denoise, several=several)
-        for members in groups.values()
+        _row(comparison, members, dataset, denoise, told[key])
+        for key, members in groups.items()
         for denoise in comparison.denoisers
     ]
     word = group_word(dataset)
@@ -89,14 +93,31 @@ def _one_set(comparison: Comparison, cells: Sequence[Cell], dataset: str) -> Sum
     )
 
 
-def _foreign(groups: Mapping[tuple[str, tuple[str, ...], str], Sequence[Cell]]) -> tuple[str, ...]:
+def _recipes_told(groups: Mapping[GroupKey, Sequence[Cell]]) -> dict[GroupKey, str]:
+    """What each row's title says of its recipe: nothing where all share one; noise in training by itself."""
+    plain, noise = {}, {}
+    for key, members in groups.items():
+        record = members[0].record
+        noise[key] = tuple(record.recipe.get("noise") or ())
+        quiet = {name: value for name, value in record.recipe.items() if name != "noise"}
+        plain[key] = "" if record.origin else recipe_label(record.model_copy(update={"recipe": quiet}))
+    several = len({label for label in plain.values() if label}) > 1
+    kinds = {names for names in noise.values() if names}
+    words = {names: "trained with noise" if len(kinds) == 1 else f"trained with {', '.join(names)}" for names in kinds}
+    return {
+        key: (f" [{plain[key]}]" if several and plain[key] else "") + (f", {words[noise[key]]}" if noise[key] else "")
+        for key in groups
+    }
+
+
+def _foreign(groups: Mapping[GroupKey, Sequence[Cell]]) -> tuple[str, ...]:
     """Return a line on rows that were not trained here."""
     records = [members[0].record for members in groups.values() if members[0].record.origin]
     told = "; ".join(f"{model_title(record.model, record.model_title)}: {record.origin}" for record in records)
     return (f"Not trained here, with unknown corruptions ({told})",) if told else ()
 
 
-def _leaks(groups: Mapping[tuple[str, tuple[str, ...], str], Sequence[Cell]], dataset: str) -> tuple[str, ...]:
+def _leaks(groups: Mapping[GroupKey, Sequence[Cell]], dataset: str) -> tuple[str, ...]:
     """Return a line if test images of some cells leak from their training images."""
     found: dict[str, int] = {}
     for members in groups.values():
@@ -110,10 +131,15 @@ def _leaks(groups: Mapping[tuple[str, tuple[str, ...], str], Sequence[Cell]], da
     return (f"Of {images} images these leak from training images, also when corrupted: {counts}",)
 
 
-def _group(cells: Sequence[Cell]) -> dict[tuple[str, tuple[str, ...], str], list[Cell]]:
+def _order(cell: Cell) -> tuple[object, ...]:
+    record = cell.record
+    return model_order(record.model), record.ablation, bool(record.recipe.get("noise")), record.cell
+
+
+def _group(cells: Sequence[Cell]) -> dict[GroupKey, list[Cell]]:
     """Cells of one row: they differ in the seed only."""
-    groups: dict[tuple[str, tuple[str, ...], str], list[Cell]] = {}
-    ordered = sorted(cells, key=lambda s: (model_order(s.record.model), s.record.ablation, s.record.cell))
+    groups: dict[GroupKey, list[Cell]] = {}
+    ordered = sorted(cells, key=_order)
     for cell in ordered:
         record = cell.record
         label = record.cell if record.origin else f"{recipe_label(record)}, {record.split.name}"
@@ -132,8 +158,7 @@ def _row(
     members: Sequence[Cell],
     dataset: str,
     denoise: str,
-    *,
-    several: bool,
+    told: str,
 ) -> Row:
     record = members[0].record
     corruptions, severities, protocol = comparison.corruptions[dataset], comparison.severities, comparison.protocol
@@ -154,7 +179,7 @@ def _row(
     title = model_title(record.model, record.model_title)
     title += f" w/o {', '.join(record.ablation)}" if record.ablation else ""
     recipe, trained_with = recipe_label(record), tuple(record.recipe.get("noise") or ())
-    name = title + (f" [{recipe}]" if several else "")
+    name = title + told
     name += f" + {denoise}" if denoise != "none" else ""
     stack = np.concatenate([first[None], np.asarray(behind)[None], by_corruption, mean[None], linear[None]])
     figures = [Figure(float(value)) for value in stack.mean(axis=(1, 2))]
