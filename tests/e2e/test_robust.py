@@ -337,7 +337,7 @@ def test_what_a_cell_was_trained_with_is_refused_unless_the_table_says_so(home: 
     assert "was trained with jpeg; leave out the corruption or the cell, or pass --seen" in said
     done = call(home, *asked, "--corruptions", "jpeg,contrast", "--seen")
     assert "‡ trained with corruptions that are tested here" in done.stdout
-    assert "tiny_net, trained with noise‡" in done.stdout
+    assert "net, trained with noise‡" in done.stdout
     assert "‡" not in call(home, *asked, "--corruptions", "contrast").stdout
 
 
