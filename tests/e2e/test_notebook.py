@@ -26,8 +26,9 @@ def outputs(notebook: Any) -> list[list[tuple[str, str]]]:
 def test_the_notebook_runs_from_end_to_end(tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = nbformat.read(NOTEBOOK, as_version=4)
     run = nbformat.read(NOTEBOOK, as_version=4)
-    for name, value in {"BENCH_CACHE_DIR": str(shared_cache), "JUPYTER_RUNTIME_DIR": str(tmp_path / "jupyter")}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(shared_cache))
+    for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):  # nothing is written to the user's folders
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
     NotebookClient(run, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert outputs(run) == outputs(stored), "run the notebook again and store it with its outputs"
     table = next(
