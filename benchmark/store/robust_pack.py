@@ -65,7 +65,7 @@ def _without(result: RobustResult, protocols: Collection[str]) -> dict[str, Any]
         "protocols": {name: value for name, value in result.protocols.items() if name in protocols},
         "environment": {key: result.environment[key] for key in _STAMP if key in result.environment},
     }
-    return result.model_copy(update=update).model_dump(mode="json", by_alias=True)
+    return result.model_copy(update=update).model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def result_keys(paths: CellPaths) -> list[Key]:

@@ -19,7 +19,8 @@ from benchmark.cli import reference
 from benchmark.cli.tree import command_tree, leaves
 
 PAGES = ["README.md", "benchmark/README.md", "benchmark/COMMANDS.md", "benchmark/EXTENDING.md", "results/README.md"]
-PAGES += ["results/reference/cpu-study/README.md", "results/reference/cost.md", "tests/README.md"]
+PAGES += ["results/reference/cpu-study/README.md", "results/reference/noise-study/README.md"]
+PAGES += ["results/reference/cost.md", "tests/README.md"]
 ROOMS = sorted(
     str(p.relative_to(ROOT)) for name in ("benchmark", "baselines", "bsanet") for p in (ROOT / name).rglob("*.md")
 )
