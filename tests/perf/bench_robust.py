@@ -1,6 +1,6 @@
 """Cost of `bench robust` beside the bare sum of prediction and scoring.
 
-Run: python tests/perf/bench_robust.py RESULTS [CORRUPTIONS] [SEVERITIES]
+Run: python tests/perf/bench_robust.py RESULTS [CORRUPTIONS] [SEVERITIES] [DATASETS]
 RESULTS holds finished cells (bench run). For each corrupted test set the bare sum predicts the same pixels, already
 corrupted and resized, with every network and scores the maps; `bench robust` also corrupts, resizes and writes. The
 target is a ratio of 1.15. Results are measured in a copy, so RESULTS stays as it is.
@@ -36,7 +36,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "results"
         shutil.copytree(results, copy)
-        asked = Asked(copy, corruptions=corruptions, severities=severities)
+        datasets = tuple(sys.argv[4].split(",")) if len(sys.argv) > 4 else ()
+        asked = Asked(copy, corruptions=corruptions, severities=severities, datasets=datasets)
         sources = find_sources(asked)
         units = plan_units(asked, sources)
         bench, cells = Bench(asked, sources), [source.record.cell for source in sources]
