@@ -96,7 +96,7 @@ def test_workers_end_when_their_parent_was_killed(start: Start, tmp_path: Path) 
 
 def test_overwrite_and_skip_run_each_cell_once(tiny: Bench, tmp_path: Path) -> None:
     many = ("--seeds", "0,1,2", "--results", "two", "--workers")
-    assert len(finished(tiny(*many, "1").stderr)) == 3
+    assert tiny(*many, "1").stderr.count("(trained in ") == 3
     many = (*many, "2")
     before = outcome(tmp_path / "two")
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "two").rglob("best.pt")}
