@@ -298,6 +298,7 @@ def test_a_released_checkpoint_is_measured_by_its_file(measured: dict[str, bytes
 def test_comparisons_have_names_and_stand_in_the_report_and_in_mlflow(
     theirs: Path, measured: dict[str, bytes], home: Path, call: Call
 ) -> None:
+    call(home, "robust", "--models", FILES, "--reference", REFERENCE, *ASKED, "-q")
     call(home, "report", "--no-images")
     page = (home / "results/report.html").read_text()
     assert '<h2 id="robustness-h">Robustness</h2>' in page and "denoised by median" in page
