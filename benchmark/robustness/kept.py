@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import BenchError
 from benchmark.robustness.cells import Asked, Source
+from benchmark.robustness.corruptions import get_corruption
+from benchmark.robustness.corruptions.base import check_severity
 from benchmark.robustness.evaluate import Unit
 from benchmark.robustness.front_ends import get_denoiser
 from benchmark.store import io
@@ -36,13 +38,29 @@ class Comparison(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
     name: str
-    cells: tuple[str, ...]
-    corruptions: dict[str, tuple[str, ...]]
-    severities: tuple[int, ...]
-    denoisers: tuple[str, ...]
+    cells: tuple[str, ...] = Field(min_length=1)
+    corruptions: dict[str, tuple[str, ...]] = Field(min_length=1)
+    severities: tuple[int, ...] = Field(min_length=1)
+    denoisers: tuple[str, ...] = Field(min_length=1)
     protocol: str
     protocol_hash: str
     reference: str
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Comparison:
+        """Check what becomes a file's name or is looked up: the file may come from an export of somebody else."""
+        try:
+            check_name(self.name)
+            for severity in self.severities:
+                check_severity(severity)
+            for names in self.corruptions.values():
+                if not names:
+                    raise BenchError("a test set without corruptions")
+                for name in names:
+                    get_corruption(name)
+        except BenchError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 def check_name(name: str) -> None:
@@ -92,7 +110,10 @@ def read_comparisons(layout: ResultsLayout) -> list[Comparison]:
 
 def _read(path: Path) -> Comparison:
     try:
-        return Comparison.model_validate(io.read_json(path))
+        found = Comparison.model_validate(io.read_json(path))
+        if path.stem != (found.name or _FILE):
+            raise ValueError(f"it is named {found.name!r} inside")
+        return found
     except (OSError, ValueError, AttributeError) as error:
         fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
         raise BenchError(f"{path}: not a comparison of bench robust ({fault}); delete it and run it again") from None

@@ -30,12 +30,12 @@ def outside_files(records: Sequence[Record], checkpoints: Sequence[Path], maps: 
     found: dict[str, Path] = {}
     for path in checkpoints:
         if not path.is_file():
-            raise BenchError(f"--checkpoints {path}: not found; give the file that bench evaluate scored")
+            raise BenchError(f"--checkpoint {path}: not found; give the file that bench evaluate scored")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         cells = [r.cell for r in records if r.origin and r.pretrained.get("sha256") == digest]
         if not cells:
             raise BenchError(
-                f"--checkpoints {path}: no cell was scored with it; run bench evaluate --checkpoint {path} first"
+                f"--checkpoint {path}: no cell was scored with it; run bench evaluate --checkpoint {path} first"
             )
         found |= dict.fromkeys(cells, path)
     drawn = sorted(record.cell for record in records if record.origin == ORIGIN_MAPS)

@@ -57,6 +57,9 @@ def summarise(comparison: Comparison, layout: ResultsLayout) -> list[Summary]:
         if not paths.record.is_file():
             raise BenchError(f"{paths.record}: not found; run the cell, then bench robust, again")
         cells.append(Cell(io.read_record(paths.record), paths))
+        lacking = next((dataset for dataset in comparison.corruptions if dataset not in cells[-1].record.tests), None)
+        if lacking is not None:
+            raise BenchError(f"{paths.record}: did not score {lacking}; run bench robust again")
     return [_one_set(comparison, cells, dataset) for dataset in comparison.corruptions]
 
 
