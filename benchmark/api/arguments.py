@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -39,6 +39,17 @@ def make_placement(executor: str, workers: int | None, options: Mapping[str, Any
     return place(executor, workers, [f"{key}={value}" for key, value in (options or {}).items()])
 
 
+def refuse_unknown(options: Iterable[str], known: Collection[str]) -> None:
+    """Refuse options that a function does not have.
+
+    Raises:
+        BenchError: The first of them, with the nearest known one.
+    """
+    for option in options:
+        if option not in known:
+            raise unknown_name("option", option, known)
+
+
 def make_request(
     models: Names,
     datasets: Names,
@@ -49,9 +60,7 @@ def make_request(
     from benchmark.study.plan import Request
 
     known = {field.name for field in fields(Request)} - {"models", "datasets", "seeds", "overrides", "ablations"}
-    for option in options:
-        if option not in known:
-            raise unknown_name("option", option, known)
+    refuse_unknown(options, known)
     paths = {name: as_path(options.get(name)) for name in ("data_root", "results", "cache_dir", "weights_dir")}
     return Request(
         models=as_names(models),

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.api.arguments import Names, as_names, as_path, shown_events
+from benchmark.api.arguments import Names, as_names, as_path, refuse_unknown, shown_events
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,11 +99,7 @@ def plots(
 
     chosen = {"protocol": "pranet", "measure": "mDSC", "recipe": None, "split": None, "seeds": None, "kind": "main"}
     drawn = {"reference": None, "rows": None, "wide": False, "dpi": 300, "data_root": None, "cache_dir": None}
-    for name in options:
-        if name not in chosen and name not in drawn:
-            from benchmark.errors import unknown_name
-
-            raise unknown_name("option", name, [*chosen, *drawn])
+    refuse_unknown(options, [*chosen, *drawn])
     evidence = choose_evidence(
         Path(results),
         models=as_names(models) or None,

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.api.arguments import Names, as_names
+from benchmark.api.arguments import Names, as_names, refuse_unknown
 from benchmark.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def tables(results: str | Path = "results", kind: str = "main", **options: Any) 
     kinds = ("main", "ablation", "efficiency", "by", "worst")
     if kind not in kinds:
         raise unknown_name("kind of table", kind, kinds)
-    for option in options:
-        if option not in known:
-            raise unknown_name("option", option, known)
+    refuse_unknown(options, known)
     for option in ("models", "datasets"):
         if isinstance(options.get(option), str):
             options[option] = as_names(options[option])
@@ -72,9 +70,7 @@ def compare(a: str, b: str, results: str | Path = "results", **options: Any) -> 
     from benchmark.report.tables.sides import compare_folders
 
     known = {"protocol": "pranet", "recipe": None, "recipe_b": None, "split": None, "top": 10}
-    for option in options:
-        if option not in known:
-            raise unknown_name("option", option, known)
+    refuse_unknown(options, known)
     return compare_folders(str(a), str(b), results=Path(results), **{**known, **options})
 
 

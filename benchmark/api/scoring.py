@@ -7,8 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.api.arguments import Names, as_names, as_path, make_request, shown_events
-from benchmark.errors import unknown_name
+from benchmark.api.arguments import Names, as_names, as_path, make_request, refuse_unknown, shown_events
 
 if TYPE_CHECKING:
     from benchmark.robustness.study import Robustness
@@ -118,9 +117,7 @@ def robust(
     from benchmark.robustness.study import robustness
 
     known = {field.name for field in fields(Asked)}
-    for name in options:
-        if name not in known:
-            raise unknown_name("option", name, known)
+    refuse_unknown(options, known)
     for name in ("models", "runs", "datasets", "denoisers"):
         if name in options:
             options[name] = tuple(as_names(options[name]))

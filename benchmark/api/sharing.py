@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmark.api.arguments import as_path, shown_events
+from benchmark.api.arguments import as_path, refuse_unknown, shown_events
 from benchmark.errors import BenchError, unknown_name
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def write_report(results: str | Path = "results", out: str | Path | None = None,
     from benchmark.robustness.page_sections import robust_sections
 
     known = {field.name for field in fields(PageOptions)}
-    for name in options:
-        if name not in known:
-            raise unknown_name("option", name, known)
+    refuse_unknown(options, known)
     options |= {name: as_path(options[name]) for name in ("data_root", "cache_dir") if name in options}
     return write(Path(results), as_path(out), sections=robust_sections(Path(results)), **options)
 
@@ -95,9 +93,7 @@ def publish(source: str | Path, to: str, *, licence: str, creators: Sequence[str
     from benchmark.maintenance.publishing.publish import publish as send
 
     known = ("title", "private", "host", "yes")
-    for name in options:
-        if name not in known:
-            raise unknown_name("option", name, known)
+    refuse_unknown(options, known)
     return send(source, to, licence=licence, creators=tuple(creators), **options)
 
 

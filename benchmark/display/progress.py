@@ -128,13 +128,12 @@ class LiveDisplay(QuietDisplay):
 
     def phase(self, text: str, done: int, total: int) -> None:
         """Show another activity."""
-        if self._now is None:  # a command without cells
-            self._now = self.progress.add_task(text, total=total)
+        task = self._task()
         if self._cells is None and text != self._phase:  # the ETA counts this activity only
-            self.progress.reset(self._now, total=total)
+            self.progress.reset(task, total=total)
         self._phase = text
         shown = f"{self.name} {text}" if self.name else text
-        self.progress.update(self._now, description=shown, completed=done, total=total)
+        self.progress.update(task, description=shown, completed=done, total=total)
 
     def cell_finished(self, record: Record, *, kept: bool) -> None:
         """Print a line above the bars."""
@@ -143,7 +142,8 @@ class LiveDisplay(QuietDisplay):
             self.progress.advance(self._cells)
 
     def _task(self) -> TaskID:
-        assert self._now is not None
+        if self._now is None:  # a command without cells
+            self._now = self.progress.add_task("", total=None)
         return self._now
 
 

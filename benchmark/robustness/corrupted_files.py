@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.data.files.read_item import read_image
 from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError
-from benchmark.robustness.corruptions import corrupt, select
+from benchmark.robustness.corruptions import applicable, corrupt
 from benchmark.robustness.corruptions.base import check_severity
 from benchmark.store import io
 
@@ -46,8 +46,11 @@ def write_corrupted(
         check_severity(severity)
     if not items or not severities:
         raise BenchError("nothing to write: expected at least one image and one severity")
-    names = _applicable(items[0], corruptions, notice)
-    places = {(name, s): out / f"{name}-{s}" / items[0].dataset for name in names for s in severities}
+    first = items[0]
+    kept, unfit = applicable(corruptions, read_image(first), f"{first.dataset} {first.id}")
+    for name, fault in unfit.items():
+        notice(f"{first.dataset}: {name} left out ({fault})")
+    places = {(one.name, s): out / f"{one.name}-{s}" / first.dataset for one in kept for s in severities}
     done, total = 0, len(items) * len(places)
     for item in items:
         image = read_image(item)
@@ -59,16 +62,3 @@ def write_corrupted(
             done += 1
             progress(done, total)
     return list(places.values())
-
-
-def _applicable(sample: Item, corruptions: Sequence[str], notice: Callable[[str], None]) -> list[str]:
-    image, names = read_image(sample), []
-    for one in select(corruptions):
-        fault = one.fault(image)
-        if fault is None:
-            names.append(one.name)
-        elif one.name in corruptions:
-            raise BenchError(f"corruption {one.name} on {sample.dataset} {sample.id}: {fault}")
-        else:
-            notice(f"{sample.dataset}: {one.name} left out ({fault.partition(',')[0]})")
-    return names

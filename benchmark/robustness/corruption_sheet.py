@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.data.files.read_item import read_image
-from benchmark.errors import BenchError
-from benchmark.robustness.corruptions import SEVERITIES, Pixels, corruption_seed, select
+from benchmark.robustness.corruptions import SEVERITIES, Pixels, applicable, corruption_seed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,12 +36,7 @@ def corruption_sheet(title: str, item: Item, names: Sequence[str]) -> tuple[Imag
     from PIL import ImageDraw, ImageFont
 
     image = read_image(item)
-    chosen = select(names)
-    unfit = {one.name: fault for one in chosen if (fault := one.fault(image)) is not None}
-    named = next((name for name in unfit if name in names), None)
-    if named is not None:
-        raise BenchError(f"corruption {named} on {item.dataset} {item.id}: {unfit[named]}")
-    drawn = [one for one in chosen if one.name not in unfit]
+    drawn, unfit = applicable(names, image, f"{item.dataset} {item.id}")
     step_x, step_y = TILE_PX + _GAP_PX, _tile(image).shape[0] + _GAP_PX
     size = (_NAME_PX + 6 * step_x + _GAP_PX, 3 * _LINE_PX + len(drawn) * step_y + _GAP_PX)
     sheet = Pillow.new("RGB", size, _PAPER)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError
 from benchmark.recipes.read import validate_recipe
 from benchmark.robustness.cells import Asked, Source
-from benchmark.robustness.corruptions import Pixels, corrupt, get_corruption, select
+from benchmark.robustness.corruptions import Pixels, applicable, corrupt, get_corruption, select
 from benchmark.robustness.corruptions.base import check_severity
 from benchmark.robustness.front_ends import get_denoiser
 from benchmark.robustness.outside import maps_of
@@ -30,6 +31,7 @@ from benchmark.store.robust_results import CLEAN, RobustResult, result_path, wri
 
 if TYPE_CHECKING:
     from benchmark.prediction.network import Network
+    from benchmark.scoring.map_folders import MapSet
 
 _BATCH = 8
 _MEMORY_BYTES = 1_500_000_000
@@ -65,13 +67,16 @@ def plan_units(asked: Asked, sources: Sequence[Source], notice: Callable[[str], 
         check_severity(severity)
     if not asked.severities or not asked.denoisers:
         raise BenchError("nothing to measure: --severities and --denoise each need at least one value")
-    chosen = select(asked.corruptions)
+    select(asked.corruptions)  # raises: an unknown name is refused before an image is read
     for name in asked.denoisers:
         get_denoiser(name)
     units: list[Unit] = []
     for dataset in sources[0].items:
         sample = next(source.items[dataset][0] for source in sources)
-        names = _applicable(asked, [one.name for one in chosen], sample, notice)
+        kept, unfit = applicable(asked.corruptions, read_image(sample), f"{dataset} {sample.id}")
+        for name, fault in unfit.items():
+            notice(f"{dataset}: {name} left out ({fault})")
+        names = [one.name for one in kept]
         for denoise in asked.denoisers:
             units += [Unit(dataset, CLEAN, 0, denoise)] if denoise != "none" else []
             units += [Unit(dataset, name, severity, denoise) for name in names for severity in sorted(asked.severities)]
@@ -80,22 +85,6 @@ def plan_units(asked: Asked, sources: Sequence[Source], notice: Callable[[str], 
         raise BenchError(f"{drawn.record.cell}: maps by their authors cannot be denoised; pass --denoise none")
     _refuse_seen(asked, sources, {unit.corruption for unit in units})
     return list(dict.fromkeys(units))
-
-
-def _applicable(asked: Asked, names: list[str], sample: Item, notice: Callable[[str], None]) -> list[str]:
-    image = read_image(sample)
-    kept = []
-    for name in names:
-        fault = get_corruption(name).fault(image)
-        if fault is None:
-            kept.append(name)
-        elif name in asked.corruptions:
-            raise BenchError(f"corruption {name} on {sample.dataset} {sample.id}: {fault}")
-        else:
-            notice(f"{sample.dataset}: {name} left out ({fault.partition(',')[0]})")
-    if not kept:
-        raise BenchError(f"{sample.dataset}: none of {', '.join(names)} applies to its images")
-    return kept
 
 
 def _refuse_seen(asked: Asked, sources: Sequence[Source], corruptions: set[str]) -> None:
@@ -108,13 +97,13 @@ def _refuse_seen(asked: Asked, sources: Sequence[Source], corruptions: set[str])
             )
 
 
-def draft_of(asked: Asked, source: Source, unit: Unit) -> RobustResult:
-    """The result without scores."""
+def draft_of(asked: Asked, source: Source, unit: Unit, weights: str | None = None) -> RobustResult:
+    """The result without scores; ``weights`` is the digest that identifies the cell's maps, if it is known."""
     record = source.record
     denoiser = get_denoiser(unit.denoise)
     return RobustResult(
         cell=record.cell,
-        best_sha256=_weights_of(source, unit),
+        best_sha256=weights or _weights_of(source, unit),
         dataset=unit.dataset,
         corruption=unit.corruption,
         corruption_hash=CLEAN if unit.corruption == CLEAN else get_corruption(unit.corruption).hash,
@@ -169,8 +158,8 @@ class Bench:
             self._score(unit, source, items, lambda path, own=found: own[str(path)], seconds)  # type: ignore[misc]
         for source in group:
             if source.maps is not None:
-                theirs, _ = maps_of(source.maps, unit.dataset, unit.corruption, unit.severity, items)
-                self._score(unit, source, items, lambda path, own=theirs: own.read(own.paths[str(path)]))  # type: ignore[misc]
+                theirs, digest = maps_of(source.maps, unit.dataset, unit.corruption, unit.severity, items)
+                self._score(unit, source, items, partial(_map_at, theirs), weights=digest)
 
     def _predict(self, unit: Unit, networks: Sequence[Network], items: Sequence[Item]) -> list[dict[str, Pixels]]:
         """8-bit maps of every network by image id, at the images' own sizes."""
@@ -207,6 +196,7 @@ class Bench:
         items: Sequence[Item],
         read: Callable[[Path], NDArray],
         predict_s: float | None = None,
+        weights: str | None = None,
     ) -> None:
         from benchmark.scoring.score_maps import score_maps
 
@@ -221,7 +211,7 @@ class Bench:
             read=read,
             read_mask=self._mask,
         )
-        draft = draft_of(self.asked, source, unit)
+        draft = draft_of(self.asked, source, unit, weights)
         timing = {"score_s": time.perf_counter() - begun}
         result = draft.model_copy(
             update={
@@ -272,6 +262,10 @@ def _load(source: Source, asked: Asked) -> Network:
         key=record.pretrained.get("key"),
         strip_prefix=record.pretrained.get("strip_prefix"),
     )
+
+
+def _map_at(maps: MapSet, image_id: Path) -> NDArray:
+    return maps.read(maps.paths[str(image_id)])
 
 
 def _kept(store: dict[Path, Pixels], path: Path, read: Callable[[], Pixels]) -> Pixels:

@@ -121,6 +121,7 @@ def test_tables_hold_clean_corrupted_retention_and_mce(measured: dict[str, bytes
     assert list(changes["change"]) == ["denoised by median"] * 2
     text = (home / "results/tables/robust-phantom-kvasir.md").read_text()
     assert "Synthetic images" in text and "one seed" in text
+    assert "Of 4 images these leak from training images, also when corrupted: " in text
     names = {name.rpartition(".")[2] for name in measured}
     assert names == {"csv", "tex", "md", "html", "pdf", "png"}
 

@@ -113,6 +113,29 @@ def select(names: Sequence[str]) -> list[Corruption]:
     return [one for one in _ALL if one.name in wanted]
 
 
+def applicable(names: Sequence[str], image: Pixels, where: str) -> tuple[list[Corruption], dict[str, str]]:
+    """Divide corruptions into those that apply to an image and those that do not.
+
+    Args:
+        names: Names and groups.
+        image: (H, W, 3) uint8; it stands for the images of a test set.
+        where: Whose image, for messages.
+    Returns:
+        Those that apply, and by name why the others of a group do not.
+    Raises:
+        BenchError: An unknown name, one asked for by name that does not apply, or none that applies.
+    """
+    chosen = select(names)
+    faults = {one.name: fault for one in chosen if (fault := one.fault(image)) is not None}
+    named = next((name for name in faults if name in names), None)
+    if named is not None:
+        raise BenchError(f"corruption {named} on {where}: {faults[named]}")
+    kept = [one for one in chosen if one.name not in faults]
+    if not kept:
+        raise BenchError(f"{where}: none of {', '.join(faults)} applies")
+    return kept, {name: fault.partition(",")[0] for name, fault in faults.items()}
+
+
 def corrupt(image: Pixels, name: str, *, severity: int, image_id: str) -> Pixels:
     """Corrupt an image with the benchmark's own seed, so that all models see the same pixels.
 

@@ -37,6 +37,20 @@ def test_a_command_without_cells_has_a_live_bar() -> None:
     assert (task.description, task.completed, task.total) == ("check etis", 1, 5)
 
 
+def test_an_epoch_whose_number_no_cell_told_is_shown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A denoiser is trained outside any cell: 'epoch 2/0' would be wrong."""
+    text, now = io.StringIO(), [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    plain = PlainDisplay(Console(file=text, width=200))
+    now[0] = 200.0
+    plain.step(2, 3, 20, 0.5, 10.0)
+    assert text.getvalue() == "  epoch 2 step 3/20 loss 0.5000 10.0 images/s\n"
+    live = LiveDisplay(Console(file=io.StringIO(), force_terminal=True, width=100))
+    live.step(2, 3, 20, 0.5, 10.0)
+    task = live.progress.tasks[-1]
+    assert task.description.startswith("epoch 2 loss") and task.total is None
+
+
 def test_fields_that_change_nothing_are_named() -> None:
     assert idle_fields(Recipe(momentum=0.5), ["momentum", "lr"]) == {"momentum": "optimizer = sgd"}
     assert idle_fields(Recipe(momentum=0.5, optimizer="sgd"), ["momentum"]) == {}
