@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from benchmark.errors import BenchError
+from benchmark.robustness.kept import Comparison
 from benchmark.robustness.page_sections import robust_sections
 from benchmark.robustness.study import kept_robustness
 
@@ -58,3 +60,15 @@ def test_a_strangers_comparison_is_refused_in_a_line_and_writes_nothing(results:
     (section,) = robust_sections(results)
     assert section.problems and not section.sheets
     assert {one for one in results.parents[1].rglob("*") if one.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", "../evil"), ("name", "main"), ("severities", [6]), ("corruptions", {"kvasir": ["plague"]}),
+     ("corruptions", {"kvasir": []})],
+)  # fmt: skip
+def test_what_becomes_a_files_name_or_is_looked_up_is_checked_before_any_result_is_read(field: str, value: Any) -> None:
+    good = json.loads((STUDY / "robust" / "denoising.json").read_text())
+    assert Comparison.model_validate(good).name == "denoising"
+    with pytest.raises(ValidationError):
+        Comparison.model_validate({**good, field: value})
