@@ -10,7 +10,7 @@ from benchmark.data.listing.items import Item
 from benchmark.errors import BenchError, unknown_name
 from benchmark.metrics import Protocol, get_protocol
 from benchmark.metrics.named import STANDARD
-from benchmark.robustness.outside import outside_files
+from benchmark.robustness.foreign_cells import foreign_files
 from benchmark.scoring.cell_images import scored_items
 from benchmark.store import io
 from benchmark.store.layout import CellPaths, ResultsLayout
@@ -112,7 +112,7 @@ def find_sources(asked: Asked) -> list[Source]:
 
 def _choose(asked: Asked, records: Sequence[Record]) -> list[tuple[Record, Path | None]]:
     """The chosen records, with the checkpoint or the folder of maps of those that were not trained here."""
-    outside = outside_files(records, asked.checkpoints, asked.maps)
+    outside = foreign_files(records, asked.checkpoints, asked.maps)
     finished = [
         record
         for record in records

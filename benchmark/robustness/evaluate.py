@@ -25,8 +25,8 @@ from benchmark.recipes.read import validate_recipe
 from benchmark.robustness.cells import Asked, Source
 from benchmark.robustness.corruptions import Pixels, applicable, corrupt, get_corruption, select
 from benchmark.robustness.corruptions.base import check_severity
+from benchmark.robustness.foreign_cells import maps_of
 from benchmark.robustness.front_ends import get_denoiser
-from benchmark.robustness.outside import maps_of
 from benchmark.store.robust_results import CLEAN, RobustResult, result_path, write_result
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchError
 from benchmark.report.page.section import Section
-from benchmark.robustness.kept import Comparison, read_comparisons
+from benchmark.robustness.comparison_files import Comparison, read_comparisons
 from benchmark.robustness.summary import summarise
 from benchmark.robustness.tables import sheets_of
 from benchmark.store.layout import ResultsLayout

@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmark.errors import BenchError
 from benchmark.report.sheets.sheet import Sheet
 from benchmark.robustness.cells import Asked, find_sources
+from benchmark.robustness.comparison_files import Comparison, check_name, comparison_of, keep, read_comparisons
 from benchmark.robustness.evaluate import plan_units
-from benchmark.robustness.kept import Comparison, check_name, comparison_of, keep, read_comparisons
 from benchmark.robustness.measure import Progress, measure
 from benchmark.robustness.rows import Summary
 from benchmark.robustness.summary import summarise

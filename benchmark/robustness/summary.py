@@ -19,8 +19,8 @@ from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.names import model_order, model_title, recorded_model
 from benchmark.report.records.select import recipe_label
 from benchmark.report.statistics.limits import caution
+from benchmark.robustness.comparison_files import Comparison
 from benchmark.robustness.comparisons import against, find_pairs, with_intervals
-from benchmark.robustness.kept import Comparison
 from benchmark.robustness.rows import Figure, Floats, Row, Summary
 from benchmark.scoring.map_records import ORIGIN_MAPS
 from benchmark.store import io

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmark.report.sheets.files import write_tables
-from benchmark.robustness.kept import read_comparisons
+from benchmark.robustness.comparison_files import read_comparisons
 from benchmark.robustness.summary import summarise
 from benchmark.robustness.tables import sheets_of
 from benchmark.runtime.source_tree import commits_in_no_history

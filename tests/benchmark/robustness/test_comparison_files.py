@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmark.errors import BenchError
-from benchmark.robustness.kept import Comparison
+from benchmark.robustness.comparison_files import Comparison
 from benchmark.robustness.page_sections import robust_sections
 from benchmark.robustness.study import kept_robustness
 

@@ -17,7 +17,7 @@ from benchmark.store.schema import Record
 _SHOWN = 3
 
 
-def outside_files(records: Sequence[Record], checkpoints: Sequence[Path], maps: Mapping[str, Path]) -> dict[str, Path]:
+def foreign_files(records: Sequence[Record], checkpoints: Sequence[Path], maps: Mapping[str, Path]) -> dict[str, Path]:
     """Return the checkpoint, or the folder of maps, of each cell that was not trained here.
 
     Args:
