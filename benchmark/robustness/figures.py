@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.report.figures.style import COLUMN_IN, add_note, look, new_figure, styled
+from benchmark.report.figures.style import COLUMN_IN, add_legend, add_note, look, new_figure, styled
 from benchmark.robustness.corruptions import CORRUPTIONS
 from benchmark.robustness.rows import Row, Summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LONG_TITLE = 20  # two columns of longer titles leave the figure
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1, 1, 1)))
-_SYNTHETIC = "Synthetic images: this says nothing about real polyps."
 
 
 def by_severity(summary: Summary) -> Figure:
@@ -29,8 +29,9 @@ def by_severity(summary: Summary) -> Figure:
         axes.set_xlabel("severity (0: clean)")
         axes.set_ylabel(f"mDSC on {summary.title}")
         axes.set_xticks([0, *summary.severities])
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-        add_note(figure, _SYNTHETIC if summary.synthetic else "")
+        long = any(len(row.title) > _LONG_TITLE for row in summary.rows)
+        add_legend(figure, *axes.get_legend_handles_labels(), columns=1 if long else 2)
+        add_note(figure, summary.told)
     return figure
 
 
@@ -49,7 +50,7 @@ def heat_map(summary: Summary) -> Figure:
         axes.set_xticks(range(len(titles)), titles, rotation=45, ha="right")
         axes.set_yticks(range(len(rows)), [row.title for row in rows])
         figure.colorbar(image, ax=axes, label=f"mDSC on {summary.title}")
-        add_note(figure, _SYNTHETIC if summary.synthetic else "")
+        add_note(figure, summary.told)
     return figure
 
 

@@ -95,7 +95,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Summary:
-    """One test set; ``name`` is that of the comparison."""
+    """One test set; ``name`` is that of the comparison, ``how_made`` what captions state of protocol and training."""
 
     dataset: str
     title: str
@@ -109,6 +109,12 @@ class Summary:
     synthetic: bool
     notes: tuple[str, ...] = field(default=())
     name: str = ""
+    how_made: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """``how_made`` as text."""
+        return ". ".join(self.how_made) + "."
 
     @property
     def stem(self) -> str:

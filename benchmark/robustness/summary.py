@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,8 @@ from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.names import model_order, model_title, recorded_model
 from benchmark.report.records.select import recipe_label
 from benchmark.report.statistics.limits import caution
+from benchmark.report.tables.captions import common_facts, gather_facts
+from benchmark.report.tables.rows import describe_weights
 from benchmark.robustness.comparison_files import Comparison
 from benchmark.robustness.comparisons import against, find_pairs, with_intervals
 from benchmark.robustness.rows import Figure, Floats, Row, Summary
@@ -91,8 +93,9 @@ def _one_set(comparison: Comparison, cells: Sequence[Cell], dataset: str) -> Sum
         tuple(find_pairs(rows, word)),
         reference.title if reference is not None else None,
         record.synthetic,
-        (*_foreign(groups), *_leaks(groups, dataset), *(f"{text[0].upper()}{text[1:]}" for text in cautions)),
+        (*_foreign(groups), *(f"{text[0].upper()}{text[1:]}" for text in cautions)),
         comparison.name,
+        _how_made(groups, dataset, comparison.protocol),
     )
 
 
@@ -120,18 +123,16 @@ def _foreign(groups: Mapping[GroupKey, Sequence[Cell]]) -> tuple[str, ...]:
     return (f"Not trained here, with unknown corruptions ({told})",) if told else ()
 
 
-def _leaks(groups: Mapping[GroupKey, Sequence[Cell]], dataset: str) -> tuple[str, ...]:
-    """Return a line if test images of some cells leak from their training images."""
-    found: dict[str, int] = {}
-    for members in groups.values():
-        record = members[0].record
-        if leaked := record.tests[dataset].num_leaked:
-            found[model_title(record.model, record.model_title)] = leaked
-    if not found:
-        return ()
-    images = next(iter(groups.values()))[0].record.tests[dataset].n
-    counts = ", ".join(f"{title} {number}" for title, number in found.items())
-    return (f"Of {images} images these leak from training images, also when corrupted: {counts}",)
+def _how_made(groups: Mapping[GroupKey, Sequence[Cell]], dataset: str, protocol: str) -> tuple[str, ...]:
+    """Return what captions state in every table: protocol, split, recipe, seeds, weights, leaks, commit, synthetic."""
+    records = [cell.record for members in groups.values() for cell in members]
+    ours = [record for record in records if not record.origin]
+    facts = gather_facts(records, (), dataset, protocol, tuple(sorted({record.seed for record in ours})))
+    weights = "; ".join(dict.fromkeys(describe_weights(record) for record in ours))
+    splits = "; ".join(dict.fromkeys(f"{record.split.name} (seed {record.split.seed})" for record in ours))
+    recipes = ", ".join(dict.fromkeys(record.recipe_name for record in ours))  # fields that differ are in the titles
+    facts = replace(facts, weights=weights, split=splits, recipe=recipes)
+    return tuple(common_facts([("", facts)], with_std=False))
 
 
 def _order(cell: Cell) -> tuple[object, ...]:

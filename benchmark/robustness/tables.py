@@ -48,9 +48,7 @@ def _overview(summary: Summary) -> Sheet:
         )
     return Sheet(
         stem=summary.stem,
-        caption=(
-            f"{_caption(summary)} Below: 95 % intervals over groups of images and seeds; {what}.{_synthetic(summary)}"
-        ),
+        caption=(f"{_caption(summary)} Below: 95 % intervals over groups of images and seeds; {what}. {summary.told}"),
         columns=tuple(columns),
         rows=tuple(lines),
         notes=_notes(summary),
@@ -86,7 +84,7 @@ def _by_corruption(summary: Summary) -> Sheet:
         ]
     return Sheet(
         stem=f"{summary.stem}-corruptions",
-        caption=f"{_caption(summary)} By corruption, mean over severities; below: 95 % intervals.{_synthetic(summary)}",
+        caption=f"{_caption(summary)} By corruption, mean over severities; below: 95 % intervals. {summary.told}",
         columns=(Column("Corruption", align="l"), *(Column(row.title) for row in summary.rows)),
         rows=tuple(rows),
         notes=_notes(summary),
@@ -101,7 +99,7 @@ def _changes(summary: Summary) -> Sheet:
         caption=(
             f"{_caption(summary)} What one change does to the same model: paired differences of {MEASURE} with 95 % "
             f"intervals below; {_tested([pair.corrupted for pair in summary.pairs])}."
-            f"{_synthetic(summary)}"
+            f" {summary.told}"
         ),
         columns=(Column("Model", align="l"), Column("Change", align="l"), Column("Clean"), Column("Corrupted")),
         rows=tuple(_pair_row(pair) for pair in summary.pairs),
@@ -116,14 +114,10 @@ def _caption(summary: Summary) -> str:
     severities = ", ".join(map(str, summary.severities))
     images = summary.rows[0].n
     return (
-        f"{MEASURE} on corrupted images of {summary.title} ({images} images), protocol {summary.protocol} "
-        f"({summary.protocol_hash}): mean over {len(summary.corruptions)} corruptions ({names}) at severities "
+        f"{MEASURE} on corrupted images of {summary.title} ({images} images): "
+        f"mean over {len(summary.corruptions)} corruptions ({names}) at severities "
         f"{severities}."
     )
-
-
-def _synthetic(summary: Summary) -> str:
-    return " Synthetic images: these figures say nothing about real polyps." if summary.synthetic else ""
 
 
 def _tested(changes: Sequence[Change]) -> str:

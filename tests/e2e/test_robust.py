@@ -121,7 +121,8 @@ def test_tables_hold_clean_corrupted_retention_and_mce(measured: dict[str, bytes
     assert list(changes["change"]) == ["denoised by median"] * 2
     text = (home / "results/tables/robust-phantom-kvasir.md").read_text()
     assert "Synthetic images" in text and "one seed" in text
-    assert "Of 4 images these leak from training images, also when corrupted: " in text
+    assert "Split paper (seed 0). Recipe smoke" in text and "Weights: random initialisation" in text
+    assert "4 test images " in text, "they leak, also when corrupted"
     names = {name.rpartition(".")[2] for name in measured}
     assert names == {"csv", "tex", "md", "html", "pdf", "png"}
 

@@ -127,10 +127,10 @@ def add_note(figure: Figure, note: str) -> None:
         figure.supxlabel("\n".join(lines), fontsize=NOTE_PT, color="#555555", x=0.01, ha="left")
 
 
-def add_legend(figure: Figure, *entries: Any) -> None:
-    """Write the models' names above the axes in three columns; a figure of many grows, so that the axes keep room."""
-    legend = figure.legend(*entries, loc="outside upper center", ncols=3)
-    further = math.ceil(len(legend.get_texts()) / 3) - _LEGEND_ROWS
+def add_legend(figure: Figure, *entries: Any, columns: int = 3) -> None:
+    """Write the models' names above the axes in columns; a figure of many grows, so that the axes keep room."""
+    legend = figure.legend(*entries, loc="outside upper center", ncols=columns)
+    further = math.ceil(len(legend.get_texts()) / columns) - _LEGEND_ROWS
     if further > 0:
         figure.set_figheight(figure.get_figheight() + further * _LEGEND_ROW_IN)
 

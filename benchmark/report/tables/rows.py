@@ -202,7 +202,7 @@ def make_row(records: Sequence[Record], key: RowKey, dataset: str, protocol: str
         foreign=foreign,
         origin=(used[0].origin or "") + digest(used[0]) if foreign else "",
         recipe_hash=used[0].recipe_hash,
-        weights=_weights(used[0]),
+        weights=describe_weights(used[0]),
         num_params=used[0].num_params,
         num_leaked=None if foreign else total_leaked(tests),
         leaked={} if foreign else count_kinds(tests),
@@ -253,7 +253,7 @@ def std_of(column: Sequence[float | None]) -> float | None:
     return statistics.stdev(numbers) if len(numbers) == len(column) >= 2 else None
 
 
-def _weights(record: Record) -> str:
+def describe_weights(record: Record) -> str:
     if is_foreign(record):
         return "as their authors trained them"
     start = start_of(record)

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from benchmark.robustness.comparisons import against, find_pairs, with_intervals
-from benchmark.robustness.figures import _looks
-from benchmark.robustness.rows import Figure, Row
+from benchmark.robustness.figures import _looks, by_severity
+from benchmark.robustness.rows import Figure, Row, Summary
 from benchmark.robustness.tables import _tested
 
 SEEDS, IMAGES = (0, 1, 2), 60
@@ -78,3 +78,16 @@ def test_every_row_of_a_figure_looks_different(one: np.ndarray) -> None:
     assert len(set(looks)) == len(rows)
     assert len({x[:2] for x in looks}) == len(models), "a network keeps its colour and marker behind a denoiser"
     assert _looks(rows)[0]["color"] == _looks([rows[0]])[0]["color"], "and has those of other figures"
+
+
+def test_long_titles_stay_inside_the_figure(one: np.ndarray) -> None:
+    names = ["U-Net, trained with noise", "BSANet (ours), trained with noise", "BSANet (ours) w/o isam, fsam"]
+    summary = Summary(
+        "kvasir", "Kvasir", "pranet", "0", ("contrast",), (1,), tuple(row(name, one) for name in names), (), None,
+        synthetic=False, how_made=("Protocol pranet",),
+    )  # fmt: skip
+    figure = by_severity(summary)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    frame, extent = figure.bbox, legend.get_window_extent()
+    assert frame.x0 <= extent.x0 and extent.x1 <= frame.x1 and extent.y1 <= frame.y1
