@@ -99,6 +99,11 @@ class Recipe(BaseModel):
     scales: tuple[float, ...] = Field((1.0,), min_length=1, description="Factors of image_size, rounded to 32 px.")
     scale_weights: tuple[float, ...] | None = Field(None, description="Probabilities for multi_scale = draw.")
     max_train_images: int | None = Field(None, ge=1, description="Use at most this many training images.")
+    train_subset: Literal["even", "seed"] = Field(
+        "even",
+        description="Which ones: evenly spaced, the same for every seed (even), or drawn by the training seed (seed): "
+        "then differences between seeds include those between training images.",
+    )
     max_val_images: int | None = Field(None, ge=1, description="Use at most this many validation images.")
     max_test_images: int | None = Field(None, ge=1, description="Score at most this many images per test set.")
 
@@ -288,7 +293,7 @@ _LATER = (
     *("tuned_trials", "micro_batch", "compile", "tf32", "cudnn_benchmark"),
     *("warmup_by", "plateau_epochs", "min_lr", "outputs", "denoise", "noise"),
     *("transforms", "focal_alpha", "focal_gamma", "ema_decay", "patience"),
-    *("lr_factors", "lr_warmups"),
+    *("lr_factors", "lr_warmups", "train_subset"),
 )
 _BEFORE_AUTO: dict[str, Any] = {"precision": "32-true", "channels_last": False}
 

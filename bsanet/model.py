@@ -81,9 +81,12 @@ class BSANet(nn.Module):
         points = self.rendering.draw(coarse, self.rendering.num_points(logits[0].numel()))
         # Detached: the points are the hardest ones, and pulled the rest of the network away from the map (README).
         point_logits = self.rendering(points, fine.detach(), decoded.detach(), coarse.detach())  # (B, N)
-        if self.config.refined_loss:
-            return logits, point_logits[:, None, None], points, self.rendering.refine(fine, decoded, coarse)
-        return logits, point_logits[:, None, None], points
+        if self.config.refined_loss == "none":
+            return logits, point_logits[:, None, None], points
+        maps = [fine, decoded, coarse]
+        if self.config.refined_loss == "rendering":
+            maps = [one.detach() for one in maps]
+        return logits, point_logits[:, None, None], points, self.rendering.refine(*maps)
 
     def loss(self, outputs: tuple[Tensor, ...], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
         """See `bsanet.losses.bsanet_loss`."""
@@ -93,6 +96,10 @@ class BSANet(nn.Module):
         """Groups that a recipe may give another learning rate: the Swin blocks, the only ones with ImageNet weights."""
         blocks = [block for isam in self.isam if isinstance(isam, ISAM) for block in isam.blocks]
         return {"swin": [parameter for block in blocks for parameter in block.parameters()]}
+
+    def validated_switches(self) -> dict[str, Tensor]:
+        """Buffers, 0 or 1, that validation sets: each part is used for prediction only if it scores higher so."""
+        return {} if self.rendering is None else {"rendering": self.rendering.kept}
 
     def switched_off(self, parts: Iterable[str]) -> "BSANet":
         """A copy for evaluation with the same weights and without some parts.
@@ -120,6 +127,8 @@ class BSANet(nn.Module):
         """As torch's, but another variant's tensors are refused with the switches that differ."""
         if strict:
             check_variant(self.config, state_dict)
+        if self.rendering is not None and "rendering.embed.weight" in state_dict:  # files from before validation chose
+            state_dict = {"rendering.kept": torch.ones(()), **state_dict}
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def _check(self, image: Tensor) -> None:

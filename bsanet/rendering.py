@@ -55,7 +55,14 @@ class PointAttention(nn.Module):
 
 
 class ARM(nn.Module):
-    """Point feature -> attention among points -> correction of the coarse logit."""
+    """Point feature -> attention among points -> correction of the coarse logit.
+
+    Attributes:
+        kept: Buffer, 1 where predictions are corrected and 0 where the coarse map stays; validation sets it
+            (`BSANet.validated_switches`). Training always corrects.
+    """
+
+    kept: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -65,6 +72,7 @@ class ARM(nn.Module):
         self.attention = PointAttention(width, config.point_heads)
         self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU())
         self.last = nn.Linear(2 * width, 1)
+        self.register_buffer("kept", torch.ones(()))
 
     def num_points(self, num_pixels: int) -> int:
         """Points predicted on a map of `num_pixels`: a fixed share, at least one, at most `max_points`."""
@@ -82,9 +90,12 @@ class ARM(nn.Module):
             (B, N) logits: the coarse one plus a learned correction.
         """
         at_points = sample(torch.cat((decoded, coarse), dim=1), points)  # (B, reduced + 1, N)
-        feature = torch.cat((sample(fine, points), at_points), dim=1).transpose(1, 2)
-        correction = self.last(self.mlp(self.attention(self.embed(feature)))).squeeze(-1)
-        return at_points[:, -1] + correction
+        return at_points[:, -1] + self._correction(sample(fine, points), at_points)
+
+    def _correction(self, fine: Tensor, at_points: Tensor) -> Tensor:
+        """What is added to the coarse logits, (B, N), from both features at the points."""
+        feature = torch.cat((fine, at_points), dim=1).transpose(1, 2)
+        return self.last(self.mlp(self.attention(self.embed(feature)))).squeeze(-1)
 
     @torch.no_grad()
     def draw(self, coarse: Tensor, num: int) -> Tensor:
@@ -101,14 +112,23 @@ class ARM(nn.Module):
         return torch.cat((chosen, uniform), dim=1)
 
     def refine(self, fine: Tensor, decoded: Tensor, coarse: Tensor) -> Tensor:
-        """Subdivide twice: double the map, predict its most uncertain points again. Returns (B, 1, H, W)."""
-        logits = coarse
-        for _ in range(2):
-            logits = F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
-            height, width = logits.shape[-2:]
-            flat = logits.flatten(1)  # (B, height * width)
+        """Subdivide twice: double the correction, predict that of the most uncertain points again.
+
+        Returns:
+            (B, 1, H, W) logits: the up-sampled coarse ones plus the correction, which is zero before training.
+        """
+        change = torch.zeros_like(coarse)
+        for scale in (2, 4):
+            base = _enlarged(coarse, scale)
+            change = _enlarged(change, 2)
+            height, width = base.shape[-2:]
             num = self.num_points(height * width)
-            index = flat.abs().topk(num, dim=1, largest=False, sorted=False).indices
-            refined = self(pixel_centres(index, height, width), fine, decoded, coarse)
-            logits = flat.scatter(1, index, refined.to(flat.dtype)).view_as(logits)
-        return logits
+            index = (base + change).flatten(1).abs().topk(num, dim=1, largest=False, sorted=False).indices
+            points = pixel_centres(index, height, width)
+            correction = self._correction(sample(fine, points), sample(torch.cat((decoded, coarse), dim=1), points))
+            change = change.flatten(1).scatter(1, index, correction.to(change.dtype)).view_as(base)
+        return base + (change if self.training else self.kept * change)
+
+
+def _enlarged(maps: Tensor, scale: int) -> Tensor:
+    return F.interpolate(maps, scale_factor=scale, mode="bilinear", align_corners=False)

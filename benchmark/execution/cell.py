@@ -78,7 +78,7 @@ def _run(study: Study, cell: Cell, events: Events) -> tuple[Record, bool]:
     job = CellJob(
         cell=cell,
         paths=paths,
-        images=study.training_images(cell.recipe),
+        images=study.training_images(cell.recipe, cell.seed),
         tests=tests,
         scoring=request.scoring,
         device=request.device,
@@ -260,14 +260,17 @@ def _parts(cell: Cell, pretrained: Mapping[str, Any]) -> dict[str, list[str]]:
 def _training_facts(outcome: Outcome, paths: CellPaths, model: nn.Module) -> dict[str, Any]:
     import pandas as pd
 
+    from benchmark.training.validate import switches_of
+
     io.write_text(paths.history, pd.DataFrame(outcome.history).to_csv(index=False, float_format="%.10g"))
     digest = save_weights(paths.best, model.state_dict()) if outcome.status == "ok" else None
+    used = {part: bool(flag) for part, flag in switches_of(model).items()}
     chosen = next((row for row in outcome.history if row["epoch"] == outcome.best_epoch), {})
     return {
         "best_epoch": outcome.best_epoch or None,
         "best_sha256": digest,
         "val": {key: value for key, value in chosen.items() if key.startswith("val_")},
-        "training": outcome.facts,
+        "training": {**outcome.facts, "used_in_prediction": used} if used else outcome.facts,
         "timing": {"train_s": outcome.seconds, "images_per_s": outcome.images_per_s},
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from benchmark.errors import BenchError
 
 State = Literal["ok", "missing", "broken"]
 LOW_SPACE_GB = 5.0
+FOR_DEVELOPMENT = ("test", "lint", "docs", "dev")
+"""Extras for work on the package itself; they are not checked."""
 _TOOLS = {
     "chromium": (("chromium", "chromium-browser", "google-chrome", "chrome"), "needed only by the test of `bench ui`"),
     "pdflatex": (("pdflatex",), "typesets the tables of `bench tables --latex`; from TeX Live"),
@@ -84,8 +87,8 @@ def _requirements(wanted: Sequence[str]) -> Iterator[Finding]:
     from packaging.requirements import Requirement
 
     for requirement in map(Requirement, wanted):
-        extra = next((e for e in ("lite", "onnx", "test", "lint", "dev") if _is_of(requirement, e)), None)
-        if extra not in (None, "lite", "onnx"):  # the other extras are for work on the package itself
+        extra = _extra(requirement.marker)
+        if extra in FOR_DEVELOPMENT or requirement.name == "polyp-bench":  # an extra that asks for other extras
             continue
         have = _installed(requirement.name)
         fits = have is not None and requirement.specifier.contains(have, prereleases=True)
@@ -98,9 +101,10 @@ def _requirements(wanted: Sequence[str]) -> Iterator[Finding]:
             yield Finding("extras", name, "ok" if fits else "missing", have or "not installed", how)
 
 
-def _is_of(requirement: object, extra: str) -> bool:
-    marker = getattr(requirement, "marker", None)
-    return marker is not None and not marker.evaluate({"extra": ""}) and bool(marker.evaluate({"extra": extra}))
+def _extra(marker: object) -> str | None:
+    """The extra that a requirement's marker names; None where it names none."""
+    named = re.search(r"""extra\s*==\s*["']([^"']+)""", str(marker or ""))
+    return named.group(1) if named else None
 
 
 def _installed(name: str) -> str | None:

@@ -164,7 +164,7 @@ def train_denoiser(
     from benchmark.robustness.restoration import denoising
     from benchmark.runtime import environment
     from benchmark.runtime.device import make_fabric
-    from benchmark.study.plan import subset
+    from benchmark.study.images import drawn_for_training, subset
     from benchmark.training.loop import train
     from benchmark.training.state import Keeper
 
@@ -188,7 +188,7 @@ def train_denoiser(
     fabric = make_fabric(device, resolved)
     torch.manual_seed(derive_seed("init", seed))
     network = _build(resolved.model_options, pretrained=resolved.pretrained)
-    chosen = [subset(parts.train, resolved.max_train_images), subset(parts.val, resolved.max_val_images)]
+    chosen = [drawn_for_training(parts.train, resolved, seed), subset(parts.val, resolved.max_val_images)]
     shared = SharedPixels([item for items in chosen for item in items], cache_dir)
     pools = [shared.pool(items, resolved, resolved.train_size) for items in chosen]
     keeper = Keeper(out / "last.pt", owner=owner, every_s=checkpoint_every_s, say=notice)

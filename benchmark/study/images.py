@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from benchmark.config import Recipe
+import numpy as np
+
+from benchmark.config import Recipe, derive_seed
 from benchmark.data.audit.leaks import Leak
 from benchmark.data.files.hashing import fingerprint
 from benchmark.data.listing.datasets import DATASETS
@@ -57,10 +59,19 @@ class TestImages:
         return fingerprint(self.items)
 
 
-def training_images(split: Split, recipe: Recipe, pixels: SharedPixels) -> TrainingImages:
-    """Choose what a recipe trains on and validates on."""
-    train = subset(training_items(split, recipe), recipe.max_train_images)
+def training_images(split: Split, recipe: Recipe, seed: int, pixels: SharedPixels) -> TrainingImages:
+    """Choose what a recipe trains on, with a training seed, and validates on."""
+    train = drawn_for_training(training_items(split, recipe), recipe, seed)
     return TrainingImages(train, picking_items(split, recipe), pixels)
+
+
+def drawn_for_training(items: Sequence[Item], recipe: Recipe, seed: int) -> list[Item]:
+    """Return those that a recipe trains on with a seed: all, evenly spaced ones, or a random draw by the seed."""
+    limit = recipe.max_train_images
+    if recipe.train_subset == "even" or limit is None or limit >= len(items):
+        return subset(items, limit)
+    drawn = np.random.default_rng(derive_seed("train_subset", seed)).choice(len(items), limit, replace=False)
+    return [items[i] for i in sorted(drawn)]
 
 
 def training_items(split: Split, recipe: Recipe) -> Sequence[Item]:

@@ -123,9 +123,9 @@ class Study:
         parts = (split.train, split.val, *split.tests.values())
         return SharedPixels((item for part in parts for item in part), self.request.cache_dir)
 
-    def training_images(self, recipe: Recipe) -> TrainingImages:
-        """Return the images that a recipe trains and validates on."""
-        return training_images(self.split, recipe, self.pixels)
+    def training_images(self, recipe: Recipe, seed: int) -> TrainingImages:
+        """Return the images that a recipe trains on with a seed, and validates on."""
+        return training_images(self.split, recipe, seed, self.pixels)
 
     def test_images(self, recipe: Recipe) -> dict[str, TestImages]:
         """Return the images that a recipe is scored on, by test set."""
@@ -230,9 +230,13 @@ def name_cells(
 
 
 def _as_used(split: Split, recipes: Sequence[Recipe]) -> Split:
-    """Return the split with only the images that some recipe uses: an image that no network sees cannot leak."""
+    """Return the split with only the images that some recipe uses: an image that no network sees cannot leak.
 
-    if any(recipe.trains_on_all for recipe in recipes):  # its limit counts over both parts
+    All of them where a limit counts over both parts, or where seeds draw: what a record says of leaks must not depend
+    on which other seeds a command names.
+    """
+
+    if any(recipe.trains_on_all or recipe.train_subset == "seed" for recipe in recipes):
         return split
 
     def taken(items: Sequence[Item], limits: Sequence[int | None]) -> tuple[Item, ...]:

@@ -24,17 +24,41 @@ _PASSES_AT_ONCE = 4
 SCORES = ("val_dice_half", "val_mdsc", "val_iou_mean")
 
 
-@torch.no_grad()
 def validate(model: nn.Module, recipe: Recipe, val_set: Pool | Resident, fabric: Fabric) -> dict[str, float]:
     """Score the images that select the checkpoint at training size, on the device; three numbers per image return.
 
     Where they are of several test sets (``select = "test:A+B"``), a score is the mean of the sets' means.
+
+    A network may leave it to these images whether a part is used in prediction: its ``validated_switches()`` returns
+    buffers by part, and each is set to 1 if the recipe's ``select_metric`` is higher with the part, else to 0.
 
     Returns:
         ``val_dice_half``: mean over images of Dice at 0.5; ``val_mdsc``: mean over images and the 256 thresholds of
         Dice, as mDSC but without min-max stretch; ``val_iou_mean``: mean over images of (IoU of the polyp + IoU of the
         background) / 2 at 0.5, LDNet's choice. All in [0, 1], higher is better; NaN where the network's output is.
     """
+    switches = switches_of(model)
+    for flag in switches.values():
+        flag.fill_(0)
+    scores = _validate(model, recipe, val_set, fabric)
+    for flag in switches.values():
+        flag.fill_(1)
+        with_part = _validate(model, recipe, val_set, fabric)
+        if not with_part[recipe.select_metric] <= scores[recipe.select_metric]:  # NaN counts as with, and is reported
+            scores = with_part
+        else:
+            flag.fill_(0)
+    return scores
+
+
+def switches_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the buffers that validation sets, by part; {} for a network that has none."""
+    named = getattr(model, "validated_switches", None)
+    return named() if callable(named) else {}
+
+
+@torch.no_grad()
+def _validate(model: nn.Module, recipe: Recipe, val_set: Pool | Resident, fabric: Fabric) -> dict[str, float]:
     device = fabric.device
     columns: list[Tensor] = []
     finite: list[Tensor] = []

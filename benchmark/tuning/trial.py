@@ -79,7 +79,7 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, events: Events) -> E
             outcome = train(
                 model,
                 recipe,
-                tuning.images.training_images(recipe).pools(recipe, events.phase),
+                tuning.images.training_images(recipe, cell.seed).pools(recipe, events.phase),
                 seed=cell.seed,
                 fabric=fabric,
                 keeper=keeper,

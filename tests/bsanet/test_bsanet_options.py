@@ -85,15 +85,13 @@ def test_what_does_not_fit_is_refused(folder: Path, tmp_path: Path) -> None:
 
 def test_the_refined_map_starts_as_the_coarse_one_and_teaches_the_whole_network() -> None:
     torch.manual_seed(0)
-    network = build(refined_loss=True).train()
+    network = build(refined_loss="network").train()
     image, mask = torch.randn(2, 3, 64, 64), (torch.rand(2, 1, 64, 64) > 0.5).float()
     outputs = network(image)
     assert len(outputs) == 4 and outputs[3].shape == (2, 1, 64, 64)
-    twice = network.eval().decoder(_maps(network, image))[1]
-    for _ in range(2):
-        twice = F.interpolate(twice, scale_factor=2, mode="bilinear", align_corners=False)
-    # a point takes the coarse logit at its own place, not the mean of means that doubling twice gives
-    torch.testing.assert_close(network(image)[0], twice, atol=2e-2, rtol=0)
+    coarse = network.eval().decoder(_maps(network, image))[1]
+    enlarged = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)
+    assert torch.equal(network(image)[0], enlarged)
     bce_dice(outputs[3], mask).backward()
     reached = {name.partition(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
     assert reached == {"encoder", "isam", "fsam", "decoder", "rendering"}
@@ -101,6 +99,38 @@ def test_the_refined_map_starts_as_the_coarse_one_and_teaches_the_whole_network(
     whole, plain = network.loss(outputs, mask), network.loss(outputs[:3], mask)
     torch.testing.assert_close(whole - plain, bce_dice(outputs[3], mask))
     assert len(build().train()(image)) == 3
+
+
+def test_the_refined_map_may_teach_the_rendering_alone() -> None:
+    torch.manual_seed(0)
+    network = build(refined_loss="rendering").train()
+    torch.nn.init.normal_(network.rendering.last.weight, std=0.1)
+    outputs = network(torch.randn(2, 3, 64, 64))
+    bce_dice(outputs[3], (torch.rand(2, 1, 64, 64) > 0.5).float()).backward()
+    reached = {name.partition(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached == {"rendering"} and not torch.equal(outputs[3], outputs[0])
+    with pytest.raises(ValueError, match="refined_loss 'all'"):
+        build(refined_loss="all")
+
+
+def test_validation_may_switch_the_correction_off() -> None:
+    torch.manual_seed(0)
+    network = build().eval()
+    torch.nn.init.normal_(network.rendering.last.weight, std=0.1)
+    image, (part, flag) = torch.randn(1, 3, 64, 64), next(iter(network.validated_switches().items()))
+    assert part == "rendering" and build(drop=part).validated_switches() == {}
+    with torch.no_grad():
+        corrected = network(image)[0]
+        flag.fill_(0)
+        assert torch.equal(network(image)[0], network.switched_off(part)(image)[0])
+        assert not torch.equal(network(image)[0], corrected)
+        again = build()
+        again.load_state_dict(network.state_dict())
+        assert torch.equal(again.eval()(image)[0], network(image)[0]), "a checkpoint keeps the choice"
+        flag.fill_(1)
+        older = {name: value for name, value in network.state_dict().items() if name != "rendering.kept"}
+        again.load_state_dict(older)
+        assert torch.equal(again(image)[0], corrected), "files from before the choice"
 
 
 def _maps(network, image):  # type: ignore[no-untyped-def]
