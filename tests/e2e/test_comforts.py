@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from harness import TINY, Bench
+from packaging.requirements import Requirement
 
 from benchmark.cli.tree import command_tree, leaves
+from benchmark.maintenance import doctor
 from benchmark.store.layout import ResultsLayout
 
 NO_JSON = {"bench ui": "prints an address", "bench serve": "prints an address"}
@@ -94,6 +97,24 @@ def test_doctor_fails_where_something_needed_is_broken(bench: Bench, tmp_path: P
     (broken / "run.json").write_text("{")
     done = bench("doctor", "--no-weights", code=1)
     assert "broken: record" in done.stderr and "delete its folder" in done.stdout
+
+
+def test_doctor_calls_no_extra_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extra is a wish: what it lacks is missing. Only what every installation needs can be broken."""
+    absent = ["torch>=99", 'absent-a>=1; extra == "serve"', 'absent-b; python_version > "3" and extra == "docs"']
+    monkeypatch.setattr(metadata, "requires", lambda _: absent)
+    rows = {row.name: (row.area, row.state, row.how) for row in doctor.examine(weights=False)}
+    assert rows["torch"][:2] == ("versions", "broken") and "absent-b" not in rows
+    assert rows["absent-a [serve]"] == ("extras", "missing", "python -m pip install 'polyp-bench[serve]'")
+    monkeypatch.undo()
+    wanted = [Requirement(text) for text in metadata.requires("polyp-bench") or []]
+    extras = set(metadata.metadata("polyp-bench").get_all("Provides-Extra") or [])
+    shown = {row.name for row in doctor.examine(weights=False)}
+    for requirement in wanted:
+        if requirement.marker is None:
+            assert requirement.name in shown
+    for extra in extras - set(doctor.FOR_DEVELOPMENT):
+        assert any(name.endswith(f"[{extra}]") for name in shown), extra
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.config import Recipe
 from benchmark.errors import BenchError
 from benchmark.study.cells import weights_file
 from benchmark.study.images import subset
@@ -35,6 +36,29 @@ def test_where_training_takes_the_validation_images_too_all_of_them_count(shared
         plan(shared_cache, select="last_all", max_train_images=10).leaks
         == plan(shared_cache, max_train_images=None, max_val_images=None).leaks
     )
+
+
+def test_a_seed_may_draw_the_training_images(shared_cache: Path) -> None:
+    """The draw follows from the seed alone, and leaks are counted against all that any seed could have drawn."""
+    limit = {"max_train_images": 10, "max_val_images": 2}
+    drawn, even = plan(shared_cache, train_subset="seed", **limit), plan(shared_cache, **limit)
+    names = {
+        (study is drawn, model, seed): [
+            item.id for item in study.training_images(recipe_of(study, model), seed).train
+        ]
+        for study in (drawn, even) for model in ("unet", "bsanet") for seed in (0, 1)
+    }  # fmt: skip
+    assert len(set(names[True, "unet", 0])) == 10 and names[True, "unet", 0] == names[True, "bsanet", 0]
+    assert names[True, "unet", 0] != names[True, "unet", 1]
+    assert names[False, "unet", 0] == names[False, "unet", 1] != names[True, "unet", 0]
+    assert drawn.leaks == plan(shared_cache, max_train_images=None, max_val_images=None).leaks
+    assert {cell.id for cell in drawn.cells}.isdisjoint(cell.id for cell in even.cells)
+    whole = plan(shared_cache, train_subset="seed", max_train_images=None)
+    assert len(whole.training_images(recipe_of(whole, "unet"), 0).train) == len(whole.split.train)
+
+
+def recipe_of(study: Study, model: str) -> Recipe:
+    return next(cell.recipe for cell in study.cells if cell.spec.name == model)
 
 
 def test_weights_of_an_encoder_that_is_an_option_are_part_of_the_hash(shared_cache: Path, tmp_path: Path) -> None:
