@@ -68,9 +68,9 @@ class Config:
     squeeze: int = 24
     """Hidden units of the FSAM's fully connected layers."""
 
-    refined_loss: str = "none"
-    """Training: the loss of the refined map besides the points'; "none", "rendering" (gradients to the rendering
-    module alone) or "network" (to the whole network)."""
+    rendering_loss: str = "map"
+    """What the rendering module learns from: "map" (the loss of the refined map, gradients to the module alone),
+    "network" (the same, gradients to the whole network) or "points" (BCE at drawn points, to the module alone)."""
     point_width: int = 64
     """Channels of a point inside the rendering module."""
     point_heads: int = 4
@@ -124,8 +124,8 @@ def _check(config: Config) -> None:
         raise ValueError("width and point_width must be multiples of their numbers of heads")
     if config.context_stride not in (1, 2):
         raise ValueError(f"context_stride {config.context_stride}: expected 1 or 2")
-    if config.refined_loss not in (losses := ("none", "rendering", "network")):
-        raise ValueError(f"refined_loss {config.refined_loss!r}: expected {', '.join(losses)}")
+    if config.rendering_loss not in (losses := ("map", "network", "points")):
+        raise ValueError(f"rendering_loss {config.rendering_loss!r}: expected {', '.join(losses)}")
     if not 0 <= config.drop_path < 1:
         raise ValueError(f"drop_path {config.drop_path}: expected 0 <= drop_path < 1")
     # isam_weight: its convolution block ends in a ReLU, so that a weight of zero would never receive a gradient.

@@ -1,4 +1,4 @@
-"""The network's own loss. The paper states none: ours is BCE + Dice on the map and BCE at the rendered points."""
+"""The network's own loss. The paper states none: ours is BCE + Dice on the coarse and on the refined map."""
 
 from collections.abc import Callable
 
@@ -28,30 +28,34 @@ def bce_dice(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def bsanet_loss(outputs: tuple[Tensor, ...], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
-    """Loss of the map, plus those of the rendered points and of the refined map where the outputs hold them.
+    """Loss of the map, plus that of the refined map or of the rendered points where the outputs hold them.
 
     Args:
-        outputs: `BSANet.forward`'s result: (map,) or (map, point logits (B, 1, 1, N), points (B, N, 2)[, refined map]).
+        outputs: `BSANet.forward`'s result: (map,), (map, refined map) or (map, point logits (B, 1, 1, N), points (B, N,
+            2)).
         mask: Ground truth in 0..1, (B, 1, H, W). A map of another size is resized to the mask's.
-        criterion: Used for the map and for the points alike; None: `bce_dice` and BCE.
+        criterion: Used for maps and points alike; None: `bce_dice` for maps, BCE for points.
     Returns:
         Scalar, the parts with equal weight.
     Raises:
         ValueError: If the mask is not (B, 1, H, W) with the map's batch size.
     """
-    logits = outputs[0]
-    if mask.dim() != 4 or mask.shape[1] != 1 or mask.shape[0] != logits.shape[0]:
-        raise ValueError(f"mask {tuple(mask.shape)}: expected ({logits.shape[0]}, 1, H, W), as the map's batch")
-    mask = mask.to(logits.device, torch.float32)
-    logits = logits.float()  # sums over a map overflow in half precision
-    if logits.shape[-2:] != mask.shape[-2:]:
-        logits = F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)
-    total = (criterion or bce_dice)(logits, mask)
-    if len(outputs) >= 3:
-        point_logits, points = outputs[1].float(), outputs[2]
-        target = sample(mask, points).unsqueeze(2)  # (B, 1, 1, N)
-        total = total + (criterion or F.binary_cross_entropy_with_logits)(point_logits, target)
-    if len(outputs) == 4:
-        refined = F.interpolate(outputs[3].float(), size=mask.shape[-2:], mode="bilinear", align_corners=False)
-        total = total + (criterion or bce_dice)(refined, mask)
-    return total
+    batch = outputs[0].shape[0]
+    if mask.dim() != 4 or mask.shape[1] != 1 or mask.shape[0] != batch:
+        raise ValueError(f"mask {tuple(mask.shape)}: expected ({batch}, 1, H, W), as the map's batch")
+    mask = mask.to(outputs[0].device, torch.float32)
+    maps = outputs if len(outputs) < 3 else outputs[:1]
+    total = torch.stack([(criterion or bce_dice)(_fitted(one, mask), mask) for one in maps]).sum()
+    if len(outputs) < 3:
+        return total
+    point_logits, points = outputs[1].float(), outputs[2]
+    target = sample(mask, points).unsqueeze(2)  # (B, 1, 1, N)
+    return total + (criterion or F.binary_cross_entropy_with_logits)(point_logits, target)
+
+
+def _fitted(logits: Tensor, mask: Tensor) -> Tensor:
+    """The logits in float32, since sums over a map overflow in half precision, at the mask's size."""
+    logits = logits.float()
+    if logits.shape[-2:] == mask.shape[-2:]:
+        return logits
+    return F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)

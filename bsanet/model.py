@@ -62,9 +62,9 @@ class BSANet(nn.Module):
         Args:
             image: (B, 3, H, W), normalised; H and W multiples of 32.
         Returns:
-            Evaluation: (map,). Training: (map,) without rendering, else (map, point logits (B, 1, 1, N), points
-            (B, N, 2) as x, y in 0..1) and, with `refined_loss`, the refined map. Maps are (B, 1, H, W); in training
-            the first is the coarse one, up-sampled.
+            Evaluation: (map,). Training: (map,) without rendering, else (map, refined map), or, where rendering learns
+            from points, (map, point logits (B, 1, 1, N), points (B, N, 2) as x, y in 0..1). Maps are (B, 1, H, W); in
+            training the first is the coarse one, up-sampled.
         Raises:
             ValueError: On another number of channels, size, dtype or device.
         """
@@ -78,15 +78,13 @@ class BSANet(nn.Module):
         logits = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)
         if self.rendering is None:
             return (logits,)
-        points = self.rendering.draw(coarse, self.rendering.num_points(logits[0].numel()))
         # Detached: the points are the hardest ones, and pulled the rest of the network away from the map (README).
-        point_logits = self.rendering(points, fine.detach(), decoded.detach(), coarse.detach())  # (B, N)
-        if self.config.refined_loss == "none":
-            return logits, point_logits[:, None, None], points
-        maps = [fine, decoded, coarse]
-        if self.config.refined_loss == "rendering":
-            maps = [one.detach() for one in maps]
-        return logits, point_logits[:, None, None], points, self.rendering.refine(*maps)
+        alone = fine.detach(), decoded.detach(), coarse.detach()
+        if self.config.rendering_loss == "points":
+            points = self.rendering.draw(coarse, self.rendering.num_points(logits[0].numel()))
+            return logits, self.rendering(points, *alone)[:, None, None], points
+        whole = self.config.rendering_loss == "network"
+        return logits, self.rendering.refine(*((fine, decoded, coarse) if whole else alone))
 
     def loss(self, outputs: tuple[Tensor, ...], mask: Tensor, *, criterion: Criterion | None = None) -> Tensor:
         """See `bsanet.losses.bsanet_loss`."""

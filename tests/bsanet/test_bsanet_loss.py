@@ -37,7 +37,8 @@ def test_points_add_bce_against_the_mask_there() -> None:
     torch.testing.assert_close(bsanet_loss((logits, point_logits, points), mask), expected)
 
 
-def test_a_criterion_is_used_for_the_map_and_for_the_points() -> None:
+@pytest.mark.parametrize("rendering_loss", ["map", "network", "points"])
+def test_a_criterion_is_used_for_all_that_the_network_returns(rendering_loss: str) -> None:
     seen = []
 
     def criterion(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -45,9 +46,10 @@ def test_a_criterion_is_used_for_the_map_and_for_the_points() -> None:
         return (logits - mask).abs().mean()
 
     torch.manual_seed(0)
-    model = build()
+    model = build(rendering_loss=rendering_loss)
     loss = model.loss(model(torch.randn(2, 3, 128, 128)), torch.rand(2, 1, 128, 128), criterion=criterion)
-    assert seen == [((2, 1, 128, 128),) * 2, ((2, 1, 1, 256),) * 2]
+    second = (2, 1, 1, 256) if rendering_loss == "points" else (2, 1, 128, 128)
+    assert seen == [((2, 1, 128, 128),) * 2, (second,) * 2]
     loss.backward()
 
 

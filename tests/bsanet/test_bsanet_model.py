@@ -109,12 +109,28 @@ def test_the_starting_scale_of_convolutions_changes_no_output(image: torch.Tenso
 
 
 def test_points_teach_the_rendering_module_and_nothing_else() -> None:
-    network = seeded()
+    network = seeded(rendering_loss="points")
     torch.nn.init.normal_(network.rendering.last.weight)
     _, point_logits, _ = network(torch.randn(2, 3, 64, 64))
     point_logits.square().sum().backward()
     taught = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
     assert taught == {name for name, _ in network.named_parameters() if name.startswith("rendering.")}
+
+
+def test_rendering_changes_no_bit_of_the_rest_in_training() -> None:
+    """So rendering switched off in a trained network is the network trained without it."""
+    networks = [seeded(), seeded(drop="rendering")]
+    for network in networks:
+        optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+        for step in range(3):
+            torch.manual_seed(step)
+            image, mask = torch.randn(2, 3, 64, 64), (torch.rand(2, 1, 64, 64) > 0.5).float()
+            optimizer.zero_grad()
+            network.loss(network(image), mask).backward()
+            optimizer.step()
+    full, without = (network.state_dict() for network in networks)
+    assert all(torch.equal(full[name], value) for name, value in without.items())
+    assert full["rendering.last.weight"].any()
 
 
 def test_a_halving_shortcut_sees_every_pixel() -> None:

@@ -85,32 +85,32 @@ def test_what_does_not_fit_is_refused(folder: Path, tmp_path: Path) -> None:
 
 def test_the_refined_map_starts_as_the_coarse_one_and_teaches_the_whole_network() -> None:
     torch.manual_seed(0)
-    network = build(refined_loss="network").train()
+    network = build(rendering_loss="network").train()
     image, mask = torch.randn(2, 3, 64, 64), (torch.rand(2, 1, 64, 64) > 0.5).float()
     outputs = network(image)
-    assert len(outputs) == 4 and outputs[3].shape == (2, 1, 64, 64)
+    assert [one.shape for one in outputs] == [(2, 1, 64, 64)] * 2
     coarse = network.eval().decoder(_maps(network, image))[1]
     enlarged = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)
     assert torch.equal(network(image)[0], enlarged)
-    bce_dice(outputs[3], mask).backward()
+    bce_dice(outputs[1], mask).backward()
     reached = {name.partition(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
     assert reached == {"encoder", "isam", "fsam", "decoder", "rendering"}
     assert network.rendering.last.weight.grad.any(), "the correction learns from its zero"
-    whole, plain = network.loss(outputs, mask), network.loss(outputs[:3], mask)
-    torch.testing.assert_close(whole - plain, bce_dice(outputs[3], mask))
-    assert len(build().train()(image)) == 3
+    whole, plain = network.loss(outputs, mask), network.loss(outputs[:1], mask)
+    torch.testing.assert_close(whole - plain, bce_dice(outputs[1], mask))
+    assert len(build(rendering_loss="points").train()(image)) == 3
 
 
 def test_the_refined_map_may_teach_the_rendering_alone() -> None:
     torch.manual_seed(0)
-    network = build(refined_loss="rendering").train()
+    network = build().train()
     torch.nn.init.normal_(network.rendering.last.weight, std=0.1)
     outputs = network(torch.randn(2, 3, 64, 64))
-    bce_dice(outputs[3], (torch.rand(2, 1, 64, 64) > 0.5).float()).backward()
+    bce_dice(outputs[1], (torch.rand(2, 1, 64, 64) > 0.5).float()).backward()
     reached = {name.partition(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
-    assert reached == {"rendering"} and not torch.equal(outputs[3], outputs[0])
-    with pytest.raises(ValueError, match="refined_loss 'all'"):
-        build(refined_loss="all")
+    assert reached == {"rendering"} and not torch.equal(outputs[1], outputs[0])
+    with pytest.raises(ValueError, match="rendering_loss 'all'"):
+        build(rendering_loss="all")
 
 
 def test_validation_may_switch_the_correction_off() -> None:

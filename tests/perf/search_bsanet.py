@@ -39,12 +39,12 @@ from benchmark.training.state import Keeper
 from benchmark.training.validate import validate
 
 SMALL, SLOW = {"isam_weight": 0.1}, ["lr_factors={swin=0.1}"]
-MAP = {"refined_loss": "rendering"}
+MAP = {"rendering_loss": "map"}
 DESIGNS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     # name: model, dropped part, options of build(), settings of the recipe
-    "points": ("bsanet", "", {"refined_loss": "none"}, []),
+    "points": ("bsanet", "", {"rendering_loss": "points"}, []),
     "map": ("bsanet", "", MAP, []),
-    "map-to-all": ("bsanet", "", {"refined_loss": "network"}, []),
+    "map-to-all": ("bsanet", "", {"rendering_loss": "network"}, []),
     "small-isam": ("bsanet", "", MAP | SMALL, []),
     "slow-swin": ("bsanet", "", MAP, SLOW),
     "small-slow": ("bsanet", "", MAP | SMALL, SLOW),
