@@ -54,8 +54,9 @@ class Config:
     """Side of an attention window in tokens; divides every token grid of a 256x256 image."""
     drop_path: float = 0.0
     """Largest stochastic-depth rate of the Swin blocks, 0..1; grows linearly over the blocks."""
-    isam_weight: float = 1.0
-    """Initial weight of the ISAM's convolution block in its sum with the input, > 0."""
+    isam_weight: float = 0.1
+    """Initial weight of the ISAM's convolution block in its sum with the input, > 0; small, so that blocks with random
+    values do not drown the encoder's features at first."""
 
     reduced_width: int = 48
     """Channels after the FSAM, and of the decoder."""

@@ -29,7 +29,7 @@ class AttentionDenoiser(nn.Module):
 
     def __init__(self, *, num_groups: int = 2, num_blocks: int = 2) -> None:
         super().__init__()
-        config = make_config(num_blocks=num_blocks)
+        config = make_config(num_blocks=num_blocks, isam_weight=1.0)
         self.embed = nn.Conv2d(3 * PATCH**2, config.width, 3, padding=1)
         self.isam = nn.ModuleList(ISAM(config) for _ in range(num_groups))
         self.join = nn.Conv2d(config.width, config.width, 3, padding=1)

@@ -38,13 +38,14 @@ from benchmark.training.loop import train
 from benchmark.training.state import Keeper
 from benchmark.training.validate import validate
 
+POINTS = {"rendering_loss": "points", "isam_weight": 1.0}
 SMALL, SLOW = {"isam_weight": 0.1}, ["lr_factors={swin=0.1}"]
-MAP = {"rendering_loss": "map"}
+MAP = {"rendering_loss": "map", "isam_weight": 1.0}
 DESIGNS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     # name: model, dropped part, options of build(), settings of the recipe
-    "points": ("bsanet", "", {"rendering_loss": "points"}, []),
+    "points": ("bsanet", "", POINTS, []),
     "map": ("bsanet", "", MAP, []),
-    "map-to-all": ("bsanet", "", {"rendering_loss": "network"}, []),
+    "map-to-all": ("bsanet", "", MAP | {"rendering_loss": "network"}, []),
     "small-isam": ("bsanet", "", MAP | SMALL, []),
     "slow-swin": ("bsanet", "", MAP, SLOW),
     "small-slow": ("bsanet", "", MAP | SMALL, SLOW),
