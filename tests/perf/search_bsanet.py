@@ -8,6 +8,9 @@ Each design is trained with each seed by recipe cpu-study with the given size, i
 Kvasir and CVC-ClinicDB; the seed also draws the training images, so designs are paired by seed. Each trial is one line
 of the file: what was set, the history, and the validation scores of the trained network with parts switched off.
 Trials that are in the file are kept, so the same command resumes; two processes may share a file.
+
+results/reference/bsanet-search/trials.jsonl holds what was tried. Where a trial's settings say `refined_loss`, the network was
+that of the commit it names; the design `points-and-map`, both losses together, exists there alone.
 """
 
 from __future__ import annotations
@@ -53,7 +56,8 @@ DESIGNS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     "lr-2e-3": ("bsanet", "", MAP, ["lr=0.002"]),
     "small-slow-lr-2e-3": ("bsanet", "", MAP | SMALL, [*SLOW, "lr=0.002"]),
     "small-slow-lr-5e-4": ("bsanet", "", MAP | SMALL, [*SLOW, "lr=0.0005"]),
-    "no-isam": ("bsanet", "isam", MAP, []),
+    "no-isam": ("bsanet", "isam", POINTS, []),
+    "no-isam-map": ("bsanet", "isam", MAP, []),
     "unet": ("unet", "", {}, []),
     "unet-lr-5e-4": ("unet", "", {}, ["lr=0.0005"]),
     "unet-lr-2e-3": ("unet", "", {}, ["lr=0.002"]),
@@ -155,8 +159,9 @@ def table(trials: list[dict[str, Any]]) -> str:
         for trial in trials:
             if trial["size"] == size:
                 found.setdefault(trial["design"], {})[trial["seed"]] = trial
-        for name, by_seed in sorted(found.items(), key=lambda one: list(DESIGNS).index(one[0])):
-            first = next((n for n in DESIGNS if n in found and DESIGNS[n][0] == DESIGNS[name][0]), name)
+        order = {name: place for place, name in enumerate(DESIGNS)}
+        for name, by_seed in sorted(found.items(), key=lambda one: order.get(one[0], 1)):
+            first = "unet" if name.startswith("unet") else "points"
             scores = {seed: by_seed[seed]["best"] for seed in sorted(by_seed)}
             both = [seed for seed in scores if seed in found[first]]
             differences = [scores[seed] - found[first][seed]["best"] for seed in both]
