@@ -9,7 +9,7 @@ Kvasir and CVC-ClinicDB; the seed also draws the training images, so designs are
 of the file: what was set, the history, and the validation scores of the trained network with parts switched off.
 Trials that are in the file are kept, so the same command resumes; two processes may share a file.
 
-results/reference/bsanet-search/trials.jsonl holds what was tried. Where a trial's settings say `refined_loss`, the network was
+results/reference/bsanet-search/trials.jsonl holds what was tried. Where settings say `refined_loss`, the network was
 that of the commit it names; the design `points-and-map`, both losses together, exists there alone.
 """
 
