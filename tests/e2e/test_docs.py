@@ -19,7 +19,7 @@ from benchmark.cli import reference
 from benchmark.cli.tree import command_tree, leaves
 
 PAGES = ["README.md", "benchmark/README.md", "benchmark/COMMANDS.md", "benchmark/EXTENDING.md", "results/README.md"]
-PAGES += ["results/reference/cpu-study/README.md", "results/reference/noise-study/README.md"]
+PAGES += [f"results/reference/{name}/README.md" for name in ("cpu-study", "noise-study", "bsanet-search")]
 PAGES += ["results/reference/cost.md", "tests/README.md"]
 ROOMS = sorted(
     str(p.relative_to(ROOT)) for name in ("benchmark", "baselines", "bsanet") for p in (ROOT / name).rglob("*.md")
