@@ -131,6 +131,7 @@ def ablate(
     drop: Names = (),
     datasets: Names = "polyp",
     *,
+    off: Names = (),
     factorial: bool = False,
     seeds: int | Sequence[int] = (0,),
     overrides: Mapping[str, Any] | None = None,
@@ -146,6 +147,7 @@ def ablate(
     Args:
         model: Model whose parts are dropped.
         drop: Parts; empty: all that it declares.
+        off: Further parts that are only switched off in the trained full networks.
         datasets: Names or groups.
         factorial: Every subset of the parts.
         seeds: Training seeds.
@@ -167,7 +169,7 @@ def ablate(
 
     placement = make_placement(executor, workers, executor_options)
     request = make_request(model, datasets, seeds, overrides, options)
-    plan = plan_ablation(request, as_names(drop), factorial=factorial, placement=placement)
+    plan = plan_ablation(request, as_names(drop), off=as_names(off), factorial=factorial, placement=placement)
     with shown_events(quiet, many=not placement.is_here) as events:
         done = train_ablation(plan, placement=placement, track=track, events=events)
     for record in done.failed:

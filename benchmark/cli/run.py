@@ -137,6 +137,10 @@ def ablate(
         str, typer.Option(help="The model whose parts are dropped.", autocompletion=complete.models)
     ] = "bsanet",
     drop: Annotated[str | None, typer.Option(help="Parts, comma-separated; all of the model's if unset.")] = None,
+    off: Annotated[
+        str | None,
+        typer.Option(help="Further parts that are only switched off in the trained full network; none is trained."),
+    ] = None,
     factorial: Annotated[bool, typer.Option("--factorial", help="Train every subset of the parts.")] = False,
     seeds: Seeds = "0",
     as_json: Json = False,
@@ -162,7 +166,10 @@ def ablate(
         from benchmark.cli.plan_text import print_plan, proof_lines
         from benchmark.execution.study import plan_ablation, train_ablation
 
-        plan = plan_ablation(request, parts, factorial=factorial, placement=placement, notice=_unless(as_json))
+        switched = names(off) if off else []
+        plan = plan_ablation(
+            request, parts, off=switched, factorial=factorial, placement=placement, notice=_unless(as_json)
+        )
         if not as_json:
             print_plan(plan.study, options.time_first)
             for line in proof_lines(plan.proofs):

@@ -17,7 +17,7 @@ from benchmark.store import io
 from benchmark.study.events import SILENT, Events, ManyEvents
 from benchmark.study.plan import plan_study, resolve_models
 from benchmark.study.reuse import is_finished
-from benchmark.study.variants import choose_variants
+from benchmark.study.variants import choose_switched_off, choose_variants
 from benchmark.tracking.command import TrackedEvents, asked_of, tracked
 
 if TYPE_CHECKING:
@@ -53,10 +53,14 @@ class Trained:
 
 @dataclass(frozen=True)
 class AblationPlan:
-    """The variants of one model as a study, with the proof that each switch changes the network."""
+    """The variants of one model as a study, with the proof that each switch changes the network.
+
+    ``off`` names further parts that are only switched off in the trained full networks.
+    """
 
     study: Study
     proofs: list[Proof]
+    off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,7 @@ def plan_ablation(
     request: Request,
     drop: Sequence[str],
     *,
+    off: Sequence[str] = (),
     factorial: bool = False,
     placement: Placement = HERE,
     notice: Callable[[str], None] = lambda _: None,
@@ -166,6 +171,7 @@ def plan_ablation(
     Args:
         request: Names one model.
         drop: Parts to leave out; all that the model declares if empty.
+        off: Further parts to switch off in the trained full networks; no variant is trained without them.
         factorial: Every subset of the parts.
         placement: Where cells will run.
         notice: Receives one line per lengthy step.
@@ -175,12 +181,13 @@ def plan_ablation(
     models = resolve_models(request)
     if len(models) != 1:
         raise BenchError(f"--model {','.join(request.models)}: an ablation takes one model, for example bsanet")
+    switched = choose_switched_off(models[0][0], off)
     variants = choose_variants(*models[0], drop, factorial=factorial)
     study = plan_study(replace(request, ablations=variants), notice)
     check_study(study, placement)
     for note in try_study(study):
         notice(note)
-    return AblationPlan(study, prove(study.cells[0], variants))
+    return AblationPlan(study, prove(study.cells[0], variants), switched)
 
 
 def train_ablation(
@@ -204,7 +211,7 @@ def train_ablation(
         records = _run_cells(study, placement, tracker, events)
         if any(record.status != "ok" for record in records):
             return Ablation(records, [], [])
-        off = _switched_off(study, records, placement, events)
+        off = _switched_off(plan, records, placement, events)
         tables, files = _compare_variants(study, records, measure_costs(study.cells[0], plan.proofs), off)
         tracker.files += files
     return Ablation(records, tables, files)
@@ -225,7 +232,7 @@ def _run_cells(study: Study, placement: Placement, tracker: Tracker, events: Eve
 
 
 def _switched_off(
-    study: Study, records: Sequence[Record], placement: Placement, events: Events | ManyEvents
+    plan: AblationPlan, records: Sequence[Record], placement: Placement, events: Events | ManyEvents
 ) -> list[SwitchedOff]:
     """Evaluate the full networks with parts switched off, here; not where the cells ran on other machines."""
     if placement.executor != "local":
@@ -234,7 +241,8 @@ def _switched_off(
             "--executor evaluates them so"
         )
         return []
-    return evaluate_switched_off(study, records, cast(Events, events) if placement.is_here else SILENT)
+    told = cast(Events, events) if placement.is_here else SILENT
+    return evaluate_switched_off(plan.study, records, told, further=plan.off)
 
 
 def _compare_variants(

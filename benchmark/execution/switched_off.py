@@ -38,7 +38,9 @@ class SwitchedOff:
     rows: pd.DataFrame
 
 
-def evaluate_switched_off(study: Study, records: Sequence[Record], events: Events) -> list[SwitchedOff]:
+def evaluate_switched_off(
+    study: Study, records: Sequence[Record], events: Events, *, further: Sequence[str] = ()
+) -> list[SwitchedOff]:
     """Score each full network of an ablation without the parts of each variant, where the model declares that it can.
 
     A model declares so by ``SWITCHABLE``, names of parts, and by its networks' ``switched_off(parts)``, which returns a
@@ -49,6 +51,7 @@ def evaluate_switched_off(study: Study, records: Sequence[Record], events: Event
         study: The ablation.
         records: Its finished cells.
         events: Told of progress.
+        further: Parts without a variant, each switched off alone.
     """
     found = []
     cells = {cell.id: cell for cell in study.cells}
@@ -56,6 +59,7 @@ def evaluate_switched_off(study: Study, records: Sequence[Record], events: Event
         cell = cells[record.cell]
         able = set(switchable(cell.spec))
         wanted = [drop for drop in study.request.ablations if drop and set(drop) <= able]
+        wanted += [(part,) for part in further if (part,) not in wanted]
         if record.ablation or not wanted:
             continue
         if not study.layout.cell(cell.id).best.is_file():

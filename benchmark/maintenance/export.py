@@ -57,9 +57,9 @@ def export_records(
     """Copy the records of a results folder so that tables, figures, comparisons and the page come from the copy alone.
 
     Of each cell: ``run.json`` without the machine's name, ``history.csv``, ``scores.parquet``, ``curves.npz``, values
-    of custom metrics, and the results of ``bench robust``, packed into one table. Curves of single images, needed only
-    for scores without leaked images, are kept where a test set has leaked images. Splits, commands, comparisons of
-    ``bench robust`` and profiles come along; worst images and locks do not.
+    of custom metrics, scores with parts switched off, and the results of ``bench robust``, packed into one table.
+    Curves of single images, needed only for scores without leaked images, are kept where a test set has leaked images.
+    Splits, commands, comparisons of ``bench robust`` and profiles come along; worst images and locks do not.
     ``SHA256SUMS`` lists every file, for ``sha256sum -c`` and ``bench import``; ``environment.txt`` the packages that
     the records name.
 
@@ -153,14 +153,20 @@ def _export_cell(source: CellPaths, copy: CellPaths, record: Record, protocols: 
             io.write_bytes(copy.folder / path.relative_to(source.folder), _bytes(path))
     pack_results(source, copy, protocols=protocols, compact=compact)
     if source.scores.is_file():
-        rows = io.read_scores(source.scores)
-        rows = rows[rows["protocol"].isin(protocols)]
-        io.write_parquet(copy.scores, rows.astype(dict.fromkeys(_doubles(rows), "float32")) if compact else rows)
+        _export_rows(source.scores, copy.scores, protocols, compact)
+    for path in sorted(source.folder.glob("switched-off/*/scores.parquet")):
+        _export_rows(path, copy.folder / path.relative_to(source.folder), protocols, compact)
     if source.curves.is_file():
         leaked = {name for name, test in record.tests.items() if any((test.leaked or {}).values())}
         arrays = io.read_npz(source.curves)
         wanted = {key: arrays[key] for key in arrays if _wanted(key, protocols, leaked)}
         io.write_npz(copy.curves, {key: _single(array) if compact else array for key, array in wanted.items()})
+
+
+def _export_rows(source: Path, copy: Path, protocols: Collection[str], compact: bool) -> None:
+    rows = io.read_scores(source)
+    rows = rows[rows["protocol"].isin(protocols)]
+    io.write_parquet(copy, rows.astype(dict.fromkeys(_doubles(rows), "float32")) if compact else rows)
 
 
 def _bytes(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmark.config import Recipe
 from benchmark.errors import BenchError
-from benchmark.models.registry import ModelSpec, switches
+from benchmark.models.registry import ModelSpec, switchable, switches
 
 
 def choose_variants(spec: ModelSpec, recipe: Recipe, drop: Sequence[str], *, factorial: bool) -> list[tuple[str, ...]]:
@@ -39,3 +39,19 @@ def choose_variants(spec: ModelSpec, recipe: Recipe, drop: Sequence[str], *, fac
     if factorial:
         return [subset for size in range(len(parts) + 1) for subset in itertools.combinations(parts, size)]
     return list(dict.fromkeys([(), *((part,) for part in parts), parts]))
+
+
+def choose_switched_off(spec: ModelSpec, parts: Sequence[str]) -> tuple[str, ...]:
+    """Return the parts to switch off in the trained full network, in the model's order.
+
+    Raises:
+        BenchError: The model's trained networks cannot do without one of them.
+    """
+    able = switchable(spec)
+    for part in parts:
+        if part not in able:
+            raise BenchError(
+                f"--off {part}: a trained network of {spec.name} cannot do without it; it can without "
+                f"{', '.join(able) or 'no part'}"
+            )
+    return tuple(part for part in able if part in parts)

@@ -115,6 +115,9 @@ def test_a_part_is_switched_off_in_the_trained_network_too(bench: Bench, tmp_pat
     written = kept.stat().st_mtime_ns
     bench(*fixed, "--no-track", "--no-time-first")
     assert kept.stat().st_mtime_ns == written, "kept while weights, images and protocols are the same"
+    bench("export", "--out", "copy", "--compact")
+    (copied,) = (tmp_path / "copy" / "runs").rglob("switched-off/wide/scores.parquet")
+    assert pd.read_parquet(copied)["dice"].to_numpy() == pytest.approx(off["dice"].to_numpy(), abs=1e-6)
 
 
 def test_a_switch_that_does_nothing_stops_before_training(ablate: Bench, tmp_path: Path) -> None:
@@ -199,3 +202,19 @@ def test_bsanets_parts_on_phantom(bench: Bench, tmp_path: Path) -> None:
         assert f"without {part}:" in done.stderr
     assert "without isam, fsam, rendering:" in done.stderr and "without pretraining" not in done.stderr
     assert len(list((tmp_path / "results" / "runs").glob("*/*/*/run.json"))) == 5
+
+
+@pytest.mark.slow
+def test_a_part_may_be_switched_off_without_a_variant_of_its_own(bench: Bench, tmp_path: Path) -> None:
+    tiny = (*TINY, "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4", "--no-track")
+    fixed = ("ablate", "--datasets", "phantom-kvasir", "--recipe", "smoke", *tiny, "--no-time-first", "--drop", "fsam")
+    refused = bench(*fixed, "--off", "deep", code=2)
+    assert "--off deep" in refused.stderr and "isam, fsam, rendering" in refused.stderr
+    bench(*fixed, "--off", "rendering")
+    frame = pd.read_csv(tmp_path / "results" / "tables" / "ablation-bsanet.csv")
+    told = [("none", "full"), ("fsam", "trained without"), ("fsam", "switched off"), ("rendering", "switched off")]
+    assert list(zip(frame["drop"], frame["how"], strict=True)) == told
+    (record,) = (p for p in (tmp_path / "results").rglob("run.json") if "bsanet-no-fsam" not in str(p))
+    used = json.loads(record.read_text())["training"]["used_in_prediction"]
+    full, off = frame.iloc[0]["mDSC"], frame.iloc[3]["mDSC"]
+    assert set(used) == {"rendering"} and (used["rendering"] or full == pytest.approx(off, abs=1e-9))

@@ -68,11 +68,13 @@ def ablation_tables(
     sheets = []
     for dataset in sets:
         lines = []
-        for drop, name in names.items():
-            fact = {"how": TRAINED if drop else "full", "drop": ",".join(drop) or "none"}
-            lines.append({"dataset": dataset, "variant": name, **fact, **costs.get(drop, {}), **found[(dataset, name)]})
+        for drop in dict.fromkeys([*names, *offs]):
+            told = ",".join(drop) or "none"
+            if drop in names:
+                fact = {"how": TRAINED if drop else "full", "drop": told, **costs.get(drop, {})}
+                lines.append({"dataset": dataset, "variant": names[drop], **fact, **found[(dataset, names[drop])]})
             if drop in offs:
-                fact = {"how": OFF, "drop": ",".join(drop)}
+                fact = {"how": OFF, "drop": told}
                 lines.append({"dataset": dataset, "variant": offs[drop], **fact, **found[(dataset, offs[drop])]})
         sheets.append(_sheet(records, dataset, protocol, lines))
     return sheets, forest
