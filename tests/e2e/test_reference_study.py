@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchmark.runtime.source_tree import commits_in_no_history
@@ -78,8 +79,19 @@ def test_charts_comparison_and_page_need_no_more(copy: Path, environment: dict[s
 
 def test_it_holds_no_image_no_weight_no_machine_and_is_small() -> None:
     files = [path for path in STUDY.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 9e6
-    assert {path.suffix for path in files} <= {"", ".md", ".tex", ".json", ".csv", ".parquet", ".npz", ".png", ".pdf", ".txt"}
+    assert sum(path.stat().st_size for path in files) < 12e6
+    assert {path.suffix for path in files} <= {
+        "",
+        ".md",
+        ".tex",
+        ".json",
+        ".csv",
+        ".parquet",
+        ".npz",
+        ".png",
+        ".pdf",
+        ".txt",
+    }
     assert all("figures" in path.parts for path in files if path.suffix in {".png", ".pdf"})
     for path in (STUDY / "main" / "runs").rglob("run.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -122,9 +134,10 @@ def test_the_page_says_what_the_tables_say() -> None:
 
 
 def test_the_readme_says_what_the_page_says() -> None:
-    """Its four lines give the least and the greatest mDSC of each test set, and BSANet's."""
+    """Its lines give the least and the greatest mDSC of each test set, and BSANet's; its table the page's column."""
     readme = (STUDY.parents[2] / "README.md").read_text()
-    text = " ".join(readme.partition("## What the reference study found")[2].partition("\n\n`bench study")[0].split())
+    section = readme.partition("## What the reference study found")[2].partition("\n\n`bench study")[0]
+    text = " ".join(section.split())
     means = {model: [cell.split()[0] for cell in cells] for model, cells in main_table().items()}
     kvasir, clinicdb, colondb = (sorted(column) for column in zip(*means.values(), strict=True))
     names = {cells[0]: model for model, cells in means.items()}
@@ -132,5 +145,26 @@ def test_the_readme_says_what_the_page_says() -> None:
     assert f"{clinicdb[0]} to {clinicdb[-1]} on CVC-ClinicDB" in text
     assert f"{colondb[0]} to {colondb[-1]} on CVC-ColonDB" in text
     assert f"BSANet {', '.join(means['BSANet'])}." in text
+    assert re.findall(r"^\| (\S+) \| (.*\[.*\]) \|", section, re.M) == [(m, c[0]) for m, c in main_table().items()]
     printed = {float(number) for number in re.findall(r"\b0\.\d{3}\b", text)}
-    assert printed <= {float(number) for cells in means.values() for number in cells}
+    known = {
+        float(number) for cells in main_table().values() for number in re.findall(r"\b0\.\d{3}\b", " ".join(cells))
+    }
+    assert printed <= known
+
+
+def test_the_page_says_what_switching_parts_off_changed() -> None:
+    """Means of differences over seeds and images, from the single scores of the networks with a part switched off."""
+    page = (STUDY / "README.md").read_text()
+    found: dict[tuple[str, str], list[float]] = {}
+    for path in sorted((STUDY / "main" / "runs" / "bsanet").glob("*/seed*/switched-off/*/scores.parquet")):
+        off, full = pd.read_parquet(path), pd.read_parquet(path.parents[2] / "scores.parquet")
+        both = off.merge(full, on=["protocol", "dataset", "id"], suffixes=("", "_full"), validate="one_to_one")
+        for name, rows in both[both["protocol"] == "pranet"].groupby("dataset"):
+            found.setdefault((path.parent.name, str(name)), []).append(float((rows["dice"] - rows["dice_full"]).mean()))
+    for part in ("rendering", "ISAM", "FSAM"):
+        (line,) = re.findall(rf"^\| {part} switched off \|(.*)\|$", page, re.M)
+        told = [cell.split()[0] for cell in line.split("|")[:3]]
+        means = [found[part.lower(), name] for name in ("kvasir", "clinicdb", "colondb")]
+        assert all(len(seeds) == 5 for seeds in means)
+        assert [f"{sum(seeds) / 5:+.3f}" for seeds in means] == told, part
