@@ -31,8 +31,8 @@ def tables(results: str | Path = "results", kind: str = "main", **options: Any) 
         >>> (sheet,) = bench.tables("results/reference/cpu-study/main", datasets="kvasir", models="unet,bsanet")
         >>> print(sheet.frame[["model", "mDSC", "MAE"]].round(3).to_string(index=False))
          model  mDSC   MAE
-          unet 0.551 0.138
-        bsanet 0.502 0.156
+          unet 0.474 0.192
+        bsanet 0.486 0.186
     """
     from benchmark.report.tables.request import TableRequest, build
 

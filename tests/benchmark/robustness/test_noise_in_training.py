@@ -49,7 +49,8 @@ def test_the_recipes_names_are_the_registrys() -> None:
 
 
 def test_both_fields_are_hashed_and_older_hashes_hold() -> None:
-    plain = load_recipe("cpu-study", model="unet")
+    then = {"image_size": 128, "epochs": 10, "lr": 1e-3, "max_train_images": 200, "train_subset": "even"}
+    plain = load_recipe("cpu-study", model="unet", overrides=then)
     assert plain.hash == "cb40b92f"  # of records made before the fields were there
     changed = [plain.model_copy(update=fields) for fields in ({"denoise": "nlm"}, {"noise": ("jpeg",)})]
     assert len({plain.hash, *(recipe.hash for recipe in changed)}) == 3
