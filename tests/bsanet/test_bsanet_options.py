@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from bsanet import build
 from bsanet.config import RESNEXT50
+from bsanet.denoiser import build as build_denoiser
 from bsanet.losses import bce_dice
 
 
@@ -136,6 +137,12 @@ def test_validation_may_switch_the_correction_off() -> None:
 def _maps(network, image):  # type: ignore[no-untyped-def]
     maps = network.encoder(image.contiguous(memory_format=torch.channels_last))[1]
     return [fsam(isam(f)) for f, isam, fsam in zip(maps, network.isam, network.fsam, strict=True)]
+
+
+def test_the_sum_of_an_isam_starts_small_and_a_denoisers_does_not() -> None:
+    for isams, start in ((build().isam, 0.1), (build(isam_weight=0.5).isam, 0.5), (build_denoiser().isam, 1.0)):
+        weights = torch.cat([isam.conv.norm.weight for isam in isams])
+        assert torch.equal(weights, torch.full_like(weights, start))
 
 
 def test_the_contexts_stride_changes_no_weight() -> None:

@@ -104,7 +104,7 @@ def test_doctor_calls_no_extra_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = ["torch>=99", 'absent-a>=1; extra == "serve"', 'absent-b; python_version > "3" and extra == "docs"']
     monkeypatch.setattr(metadata, "requires", lambda _: absent)
     rows = {row.name: (row.area, row.state, row.how) for row in doctor.examine(weights=False)}
-    assert rows["torch"][:2] == ("versions", "broken") and "absent-b" not in rows
+    assert rows["torch"][:2] == ("versions", "broken") and not any("absent-b" in name for name in rows)
     assert rows["absent-a [serve]"] == ("extras", "missing", "python -m pip install 'polyp-bench[serve]'")
     monkeypatch.undo()
     wanted = [Requirement(text) for text in metadata.requires("polyp-bench") or []]

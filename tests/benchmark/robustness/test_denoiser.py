@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmark.data.pixels.pool import Pool
 from benchmark.errors import BenchError
 from benchmark.recipes.read import load_recipe
 from benchmark.robustness.apply import denoise_files
@@ -52,6 +53,23 @@ def test_the_network_starts_as_the_identity_at_any_size_and_its_loss_reaches_eve
     torch.nn.init.normal_(network.noise.weight, std=0.01)
     network.loss(network(image), torch.rand_like(image)).backward()
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in network.parameters())
+
+
+def test_it_trains_on_as_many_images_as_the_recipe_says_and_on_those_that_the_seed_draws(
+    tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def stop(network: object, recipe: object, data: tuple[Pool, Pool], **_: object) -> None:
+        seen.append(data[0].labels(np.arange(len(data[0]))))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.training.loop.train", stop)
+    for k, fields in enumerate(({}, {"train_subset": "seed"})):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / str(k), shared_cache, **fields)
+    even, drawn = map(set, seen)
+    assert len(even) == len(drawn) == SMALL["max_train_images"] and even != drawn
 
 
 def test_the_seed_decides_the_weights() -> None:
