@@ -26,6 +26,8 @@ class Estimates:
         value: Point estimates.
         error: Standard errors. df: Their degrees of freedom.
         image_var, seed_var: The two parts of the squared error.
+        rest_var: What the rest adds to ``image_var``.
+        whole_seed_var, seed_df: The seeds' part before the rest was taken off it, and its degrees of freedom.
         low, high: Ends of the 95 % interval; NaN where none can be given.
         p: p-values that the value is 0.
     """
@@ -35,6 +37,9 @@ class Estimates:
     df: Floats
     image_var: Floats
     seed_var: Floats
+    rest_var: Floats
+    whole_seed_var: Floats
+    seed_df: Floats
     low: Floats
     high: Floats
     p: Floats
@@ -262,9 +267,23 @@ def _estimate(
     low, high = value - half, value + half
     low = np.where(share, np.maximum(low, np.minimum(ends[0], value)), low)
     high = np.where(share, np.minimum(high, np.maximum(ends[1], value)), high)
-    seed_var = np.where(pick, apart.seed_var, pooled.seed_var)
-    df = np.where(pick, apart.df, pooled.df)
-    return Estimates(value, np.sqrt(image + seed_var), df, image, seed_var, low, high, p)
+
+    def picked(name: str) -> Floats:
+        return np.where(pick, getattr(apart, name), getattr(pooled, name))
+
+    return Estimates(
+        value=value,
+        error=np.sqrt(image + picked("seed_var")),
+        df=picked("df"),
+        image_var=image,
+        seed_var=picked("seed_var"),
+        rest_var=np.broadcast_to(noise / s, value.shape),
+        whole_seed_var=picked("whole_seed_var"),
+        seed_df=picked("seed_df"),
+        low=low,
+        high=high,
+        p=p,
+    )
 
 
 def _moderate_df(seed: _SeedPart, num_seeds: int) -> Floats:
@@ -276,25 +295,38 @@ def _moderate_df(seed: _SeedPart, num_seeds: int) -> Floats:
 @dataclass(frozen=True)
 class _Joined:
     seed_var: Floats
+    whole_seed_var: Floats
+    seed_df: Floats
     df: Floats
     half: Floats
     p: Floats
 
 
+def joint_df(image: Floats, image_df: Floats | float, seeds: Floats, whole_seeds: Floats, seeds_df: Floats) -> Floats:
+    """Return Satterthwaite's degrees of freedom of the images' and the seeds' variance together.
+
+    They are counted as if the rest had not been taken off the seeds' variance (``whole_seeds``): where little is left,
+    it is by chance. They are no fewer than those of either part.
+    """
+    total = image + seeds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = total**2 / (image**2 / image_df + whole_seeds**2 / seeds_df)
+    least: Floats = np.maximum(np.where(total > 0, df, 0), np.minimum(seeds_df, image_df))
+    return least
+
+
 def _join(
     value: Floats, image: Floats, seeds: Floats, seeds_df: Floats, noise: Floats, fit: Fit, level: float
 ) -> _Joined:
-    """Add the images' and the seeds' variance, with Satterthwaite's degrees of freedom.
-
-    Those are counted as if the rest had not been taken off the seeds' variance: where little is left, it is by chance.
-    They are no fewer than those of either part.
-    """
+    """Add the images' variance and the seeds' (not yet divided by their number), and take the rest off the latter."""
+    whole = seeds / fit.num_seeds
     seed_var = np.maximum(seeds - noise, 0) / fit.num_seeds
     total = image + seed_var
+    df = joint_df(image, robust_df(fit.sizes), seed_var, whole, seeds_df)
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = total**2 / (image**2 / robust_df(fit.sizes) + (seeds / fit.num_seeds) ** 2 / seeds_df)
-        df = np.maximum(np.where(total > 0, df, 0), np.minimum(seeds_df, robust_df(fit.sizes)))
         half = np.sqrt(total) * sps.t.isf((1 - level) / 2, df)
         t = np.abs(value) / np.sqrt(total)
         p = np.where(total > 0, 2 * sps.t.sf(t, df), np.where(value == 0, 1.0, 0.0))
-    return _Joined(seed_var, df, half, np.where(np.isfinite(total), p, np.nan))
+    return _Joined(
+        seed_var, whole, np.broadcast_to(seeds_df, value.shape), df, half, np.where(np.isfinite(total), p, np.nan)
+    )

@@ -7,8 +7,8 @@ from scipy import optimize, special
 from scipy import stats as sps
 
 from benchmark.report.statistics.groups import robust_df
-from benchmark.report.statistics.model import Estimates, Fit
-from benchmark.report.statistics.seeds import POOL_WEIGHT
+from benchmark.report.statistics.model import Estimates, Fit, joint_df
+from benchmark.report.statistics.seeds import moderate_df
 
 POWER = 0.8
 ALPHA = 0.05
@@ -42,17 +42,25 @@ def detectable(error: float, df: float, *, alpha: float, power: float = POWER) -
 def with_seeds(found: Estimates, fit: Fit, row: int, reference: int, num_seeds: int) -> tuple[float, float]:
     """Return standard error and degrees of freedom of a difference, had every model been trained with other seeds.
 
-    The variances are the ones found; the images are the same. The rest, which falls with seeds too, is left in the
-    images' part, so the error is no smaller than it would be.
+    The images are the same, and so are the variances found of images, seeds and rest; the last two fall with the number
+    of seeds. For the number there is, the answer is that of ``found``. NaN where one seed shows no spread. With few
+    groups of images more seeds may detect less: the error falls, but so do its degrees of freedom, to the images'.
     """
-    if num_seeds == fit.num_seeds:
-        return float(found.error[row]), float(found.df[row])
-    image, seed = float(found.image_var[row]), float(found.seed_var[row]) * fit.num_seeds / num_seeds
+    if fit.num_seeds < 2:
+        return float("nan"), float("nan")
+    ratio = fit.num_seeds / num_seeds
+    rest = found.rest_var[row]
+    image = np.maximum(found.image_var[row] - rest, 0) + np.minimum(rest, found.image_var[row]) * ratio
+    seeds, whole = found.seed_var[row] * ratio, found.whole_seed_var[row] * ratio
     sides = int(fit.trained[row]) + int(fit.trained[reference])
+    more = _structural_df(fit, sides, num_seeds) / _structural_df(fit, sides, fit.num_seeds)
+    df = joint_df(image, robust_df(fit.sizes), seeds, whole, found.seed_df[row] * more)
+    return float(np.sqrt(image + seeds)), float(df)
+
+
+def _structural_df(fit: Fit, sides: int, num_seeds: int) -> float:
+    """Degrees of freedom of the moderated variance of a difference, by the numbers of models and seeds alone."""
     d = num_seeds - 1
     both_paired = fit.paired and sides == 2
-    pooled_df = (fit.num_trained - 1) * d if both_paired else fit.num_trained * d
-    seed_df = max(min((1 if both_paired else sides) * d + POOL_WEIGHT, pooled_df), 1)
-    total = image + seed
-    below = image**2 / robust_df(fit.sizes) + seed**2 / seed_df
-    return float(np.sqrt(total)), (total**2 / below if below > 0 else float("nan"))
+    pooled_df = float((fit.num_trained - 1) * d if both_paired else fit.num_trained * d)
+    return max(float(moderate_df(1 if both_paired else sides, num_seeds, pooled_df)), 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from benchmark.report.statistics.comparisons import holm, mean_intervals, paired
 from benchmark.report.statistics.groups import robust_df, robust_variance, sum_by_group
 from benchmark.report.statistics.limits import not_estimable
 from benchmark.report.statistics.model import differences, fit_block, fit_scores, means
-from benchmark.report.statistics.power import detectable
+from benchmark.report.statistics.power import detectable, with_seeds
 from benchmark.report.statistics.ranks import average_ranks
 from benchmark.report.statistics.seeds import spread_test
 from benchmark.report.statistics.variance import variance_split
@@ -280,6 +281,43 @@ def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> No
     a[:, 1] += shift
     p = differences(fit_scores(a, np.arange(50)), 0).p[:, 1]
     assert (p < 0.05).mean() == pytest.approx(0.8, abs=0.03)
+
+
+SCENES = np.repeat(range(7), (30, 8, 6, 5, 4, 4, 3))
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("groups", [np.arange(60), SCENES], ids=["single", "scenes"])
+def test_power_with_the_seeds_there_are_is_that_of_the_tests_and_more_seeds_add_to_it(
+    groups: np.ndarray, paired: bool
+) -> None:
+    for trial in range(12):
+        scores = _simulated(4, 3, 60, seed_sd=0.02 * (trial % 4), seed=trial)
+        fit = fit_scores(scores, groups, paired=paired)
+        found = differences(fit, 0)
+        for row in (1, 2, 3):
+            error, df = with_seeds(found, fit, row, 0, 3)
+            assert (error, df) == pytest.approx((found.error[row], found.df[row]), rel=1e-12)
+            at = [with_seeds(found, fit, row, 0, seeds) for seeds in (2, 3, 4, 5, 10, 30)]
+            assert all(more[0] < fewer[0] for fewer, more in pairwise(at))
+            if groups is not SCENES:  # where one scene holds half, degrees of freedom fall with the seeds' variance
+                shifts = [detectable(*one, alpha=0.01) for one in at]
+                assert all(more < fewer for fewer, more in pairwise(shifts)), (trial, row, shifts)
+
+
+@pytest.mark.parametrize("groups", [np.arange(60), SCENES], ids=["single", "scenes"])
+@pytest.mark.parametrize("seed_sd", [0.0, 0.1])
+def test_power_with_ten_seeds_is_foretold_by_three(seed_sd: float, groups: np.ndarray) -> None:
+    foretold, true = [], []
+    for trial in range(200):
+        few = fit_scores(_simulated(4, 3, 60, seed_sd=seed_sd, seed=trial), groups)
+        many = fit_scores(_simulated(4, 10, 60, seed_sd=seed_sd, seed=1000 + trial), groups)
+        foretold.append(with_seeds(differences(few, 0), few, 1, 0, 10))
+        found = differences(many, 0)
+        true.append((found.error[1], found.df[1]))
+    errors, dfs = np.array(foretold).T
+    assert (errors**2).mean() == pytest.approx((np.array(true)[:, 0] ** 2).mean(), rel=0.12)
+    assert np.median(dfs) == pytest.approx(np.median(np.array(true)[:, 1]), rel=0.25)
 
 
 def test_wilcoxon_takes_one_difference_per_group() -> None:
