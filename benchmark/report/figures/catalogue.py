@@ -40,11 +40,13 @@ class Options:
         reference: Reference model; None for BSANet, else the first.
         rows: Rules or ids for the qualitative grid.
         wide: Grid across both columns of a page.
+        most_models: Models in figures where they lie over one another; None for all.
     """
 
     reference: str | None = None
     rows: Sequence[str] = DEFAULT_ROWS
     wide: bool = False
+    most_models: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,16 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Plot:
-    """One kind of figure; ``draw`` makes it for one test set, or ``whole`` for all together."""
+    """One kind of figure; ``draw`` makes it for one test set, or ``whole`` for all together.
+
+    ``every_model``: its statistics are of all models, and each has a row of its own.
+    """
 
     sentence: str
     needs: str
     draw: Callable[[Evidence, str, Options, Pictures], Figure] | None = None
     whole: Callable[[Evidence, Options], Figure] | None = None
+    every_model: bool = False
 
 
 def draw(name: str, evidence: Evidence, pictures: Pictures, options: Options) -> Iterator[Drawn]:
@@ -81,6 +87,8 @@ def draw(name: str, evidence: Evidence, pictures: Pictures, options: Options) ->
     if name not in PLOTS:
         raise unknown_name("plot", name, PLOTS)
     plot = PLOTS[name]
+    if options.most_models is not None and not plot.every_model:
+        evidence = evidence.shortlist(options.most_models)
     if plot.whole is not None:
         whole = plot.whole
         yield _attempt(name, plot.sentence, lambda: whole(evidence, options))
@@ -293,11 +301,13 @@ PLOTS: dict[str, Plot] = {
         "paired differences from a reference model, with intervals",
         "scores.parquet of at least two models",
         whole=_forest,
+        every_model=True,
     ),
     "ranks": Plot(
         "average ranks over test sets with the critical difference",
         "scores.parquet of at least two models on every test set",
         whole=_ranks,
+        every_model=True,
     ),
 }
 """Every kind of figure by name."""

@@ -16,7 +16,7 @@ from benchmark.report.records import select
 from benchmark.report.records.blocks import Block, SetScores, stack_block
 from benchmark.report.records.grouping import regrouped
 from benchmark.report.records.identity import is_foreign
-from benchmark.report.records.names import MODEL_TITLES, seed_words
+from benchmark.report.records.names import MODEL_TITLES, OURS, seed_words
 from benchmark.report.records.set_scores import lenient_reader
 from benchmark.report.tables.rows import Kind, Row, group_cells, make_row, mark_other_images, row_title
 from benchmark.store import io
@@ -57,6 +57,7 @@ class Evidence:
         datasets: Test sets, in the paper's order.
         seeds: Seeds to average; None for all that were run.
         kind: ``ablation``: ablated variants beside their full model.
+        remark: Ends every figure's note.
     """
 
     results: Path
@@ -66,11 +67,35 @@ class Evidence:
     datasets: tuple[str, ...] = ()
     seeds: tuple[int, ...] | None = None
     kind: Kind = "main"
+    remark: str = ""
     _known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def paths(self, record: Record) -> CellPaths:
         """The files beside a record."""
         return ResultsLayout(self.results).cell(record.cell)
+
+    def shortlist(self, most: int) -> Evidence:
+        """Return the evidence of at most so many models: BSANet, and those whose mean over the test sets is best."""
+        return self.once(("shortlist", str(most)), lambda: self._best(most))
+
+    def _best(self, most: int) -> Evidence:
+        found: dict[str, list[float]] = {}
+        for dataset in self.datasets:
+            for member in self._quiet_rows(dataset):
+                value = member.row.values.get(self.measure.key)
+                if value is not None and member.records:
+                    found.setdefault(record_name(member.records[0]), []).append(value)
+        if len(found) <= most:
+            return self
+        sign = -1 if self.measure.higher_is_better else 1
+        ranked = sorted(found, key=lambda name: (name != OURS, sign * float(np.mean(found[name])), name))
+        remark = (
+            f"Drawn: the {most} of {len(found)} models with the best mean {self.measure.key}"
+            f"{', BSANet among them' if OURS in found else ''}; bench plots --models draws others"
+        )
+        kept = tuple(record for record in self.records if record_name(record) in ranked[:most])
+        scores = {key: value for key, value in self._known.items() if key == ("scores",)}
+        return replace(self, records=kept, remark=remark, _known=scores)
 
     def wanted_seeds(self, dataset: str) -> tuple[int, ...]:
         """The seeds that every model must have on a test set."""
@@ -229,6 +254,7 @@ class Evidence:
         parts += [f"Left out: {title}, {reason}" for title, reason in left_out.items()]
         parts += sorted({f"† {row.origin}" for row in shown if row.foreign})
         parts += [SYNTHETIC] if self.synthetic else []
+        parts += [self.remark] if self.remark else []
         return ". ".join(parts) + "."
 
     def _quiet_rows(self, dataset: str) -> list[Member]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _MAX_SVG = 300_000  # bytes; a larger drawing is embedded as a bitmap
 _MAX_DOTS = 2000  # of 110 bytes each; with the rest they would be more
+MOST_MODELS = 12  # in one figure: more lines cannot be told apart
 _KINDS = tuple(name for name in PLOTS if name != "qualitative")  # the gallery replaces the grid
 
 
@@ -161,7 +162,7 @@ def _figures(evidence: Evidence, pictures: Pictures) -> tuple[list[dict[str, str
     found: list[dict[str, str]] = []
     skipped: dict[str, list[str]] = {}
     for name in _KINDS:
-        for one in draw(name, evidence, pictures, Options()):
+        for one in draw(name, evidence, pictures, Options(most_models=MOST_MODELS)):
             if one.figure is None:
                 skipped.setdefault(one.reason, []).append(one.stem)
             else:

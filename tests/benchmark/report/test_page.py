@@ -14,6 +14,8 @@ import pytest
 from made_results import changed, with_test
 
 from benchmark.errors import BenchError
+from benchmark.metrics.measures import MEASURES
+from benchmark.report.figures.gather import gather
 from benchmark.report.figures.style import new_figure
 from benchmark.report.page import album as albums
 from benchmark.report.page.audit_view import data_rows, environments, study_labels
@@ -78,6 +80,30 @@ def test_the_page_is_bounded(
         one["worst"][model]["mDSC"][0] for model in ("unet", "bsanet")
     } <= embedded  # every list's worst comes first
     assert "3 pictures of a test set at most" in one["why"]
+
+
+def test_figures_of_many_models_show_ours_and_the_best_and_say_so(
+    tmp_path: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"unet": 0.5, "pranet": 0.7, "sanet": 0.3, "ldnet": 0.6, "bsanet": 0.2}
+    records = [make_cell(name, value=value) for name, value in values.items()]
+    evidence = gather(tmp_path, records)
+    few = evidence.shortlist(3)
+    assert few.block(SET).models == ("pranet", "ldnet", "bsanet")
+    assert set(evidence.block(SET).models) == set(values) and evidence.shortlist(5) is evidence
+    assert "the 3 of 5 models with the best mean mDSC, BSANet among them" in few.note()
+    worst = replace(evidence, measure=next(m for m in MEASURES if m.key == "MAE")).shortlist(1)
+    assert worst.block(SET).models == ("bsanet",)
+    shown: dict[str, int] = {}
+    monkeypatch.setattr("benchmark.report.page.page.MOST_MODELS", 3)
+    for name in ("distribution", "forest"):
+        monkeypatch.setattr("benchmark.report.page.page._KINDS", (name,))
+        monkeypatch.setattr(
+            "benchmark.report.page.page._address",
+            lambda figure, name=name: shown.update({name: len(figure.axes[0].get_yticklabels())}) or "",
+        )
+        build_page(tmp_path, records, PageOptions(images=False))
+    assert shown == {"distribution": 3, "forest": 4}
 
 
 def test_names_from_records_are_text_never_markup(tmp_path: Path, make_cell: MakeCell, quick: PageOptions) -> None:
