@@ -7,7 +7,8 @@ Usage: python tests/perf/search_bsanet.py FILE.jsonl [--designs points,map] [--s
 Each design is trained with each seed by recipe cpu-study with the given size, images and epochs, on split `grouped` of
 Kvasir and CVC-ClinicDB; the seed also draws the training images, so designs are paired by seed. Each trial is one line
 of the file: what was set, the history, and the validation scores of the trained network with parts switched off.
-Trials that are in the file are kept, so the same command resumes; two processes may share a file.
+Trials that are in the file are kept, so the same command resumes; two processes may share a file. Recipe cpu-study had
+a rate of 0.001 when the search began, and has the one that it chose since; trials set it, or had it by default.
 
 results/reference/bsanet-search/trials.jsonl holds what was tried. Where settings say `refined_loss`, the network was
 that of the commit it names; the design `points-and-map`, both losses together, exists there alone.
@@ -42,10 +43,11 @@ from benchmark.training.state import Keeper
 from benchmark.training.validate import validate
 
 POINTS = {"rendering_loss": "points", "isam_weight": 1.0}
-SMALL, SLOW = {"isam_weight": 0.1}, ["lr_factors={swin=0.1}"]
 MAP = {"rendering_loss": "map", "isam_weight": 1.0}
+SMALL, SLOW, HALF = {"isam_weight": 0.1}, ["lr_factors={swin=0.1}"], ["lr=0.0005"]
+ADAMW = ["optimizer=adamw", "weight_decay=0.01"]
 DESIGNS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
-    # name: model, dropped part, options of build(), settings of the recipe
+    # name: model, dropped part, options of build(), settings of the recipe (beside a rate of 0.001 for every weight)
     "points": ("bsanet", "", POINTS, []),
     "map": ("bsanet", "", MAP, []),
     "map-to-all": ("bsanet", "", MAP | {"rendering_loss": "network"}, []),
@@ -55,19 +57,19 @@ DESIGNS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     "context-1": ("bsanet", "", MAP | {"context_stride": 1}, []),
     "lr-2e-3": ("bsanet", "", MAP, ["lr=0.002"]),
     "small-slow-lr-2e-3": ("bsanet", "", MAP | SMALL, [*SLOW, "lr=0.002"]),
-    "small-slow-lr-5e-4": ("bsanet", "", MAP | SMALL, [*SLOW, "lr=0.0005"]),
+    "small-slow-lr-5e-4": ("bsanet", "", MAP | SMALL, [*SLOW, *HALF]),
     "no-isam": ("bsanet", "isam", POINTS, []),
-    "no-isam-map": ("bsanet", "isam", MAP, []),
+    "no-isam-map": ("bsanet", "isam", MAP, HALF),
     "unet": ("unet", "", {}, []),
-    "unet-lr-5e-4": ("unet", "", {}, ["lr=0.0005"]),
+    "unet-lr-2.5e-4": ("unet", "", {}, ["lr=0.00025"]),
+    "unet-lr-5e-4": ("unet", "", {}, HALF),
     "unet-lr-2e-3": ("unet", "", {}, ["lr=0.002"]),
     "unet-lr-4e-3": ("unet", "", {}, ["lr=0.004"]),
-    "unet-lr-2.5e-4": ("unet", "", {}, ["lr=0.00025"]),
-    "unet-adamw-lr-5e-4": ("unet", "", {}, ["optimizer=adamw", "weight_decay=0.01", "lr=0.0005"]),
-    "unet-adamw": ("unet", "", {}, ["optimizer=adamw", "weight_decay=0.01"]),
-    "unet-structure-loss": ("unet", "", {}, ["loss=structure"]),
-    "unet-bce": ("unet", "", {}, ["loss=bce"]),
-    "unet-warmup-2": ("unet", "", {}, ["warmup_epochs=2"]),
+    "unet-adamw": ("unet", "", {}, ADAMW),
+    "unet-adamw-lr-5e-4": ("unet", "", {}, [*ADAMW, *HALF]),
+    "unet-structure-loss": ("unet", "", {}, ["loss=structure", *HALF]),
+    "unet-bce": ("unet", "", {}, ["loss=bce", *HALF]),
+    "unet-warmup-2": ("unet", "", {}, ["warmup_epochs=2", *HALF]),
 }
 PARTS = ("isam", "fsam", "rendering")
 
@@ -108,7 +110,7 @@ def run(name: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     """Train one design with one seed; return its settings, history and validation scores."""
     model, dropped, options, settings = DESIGNS[name]
     general = [f"image_size={asked.size}", f"epochs={asked.epochs}", f"max_train_images={asked.images}"]
-    general += ["train_subset=seed", "max_val_images=125"]
+    general += ["train_subset=seed", "max_val_images=125", "lr=0.001", "lr_factors={}"]
     given = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
     settings = [*general, *settings, *([f"model_options={{{given}}}"] if given else [])]
     drop = (dropped,) if dropped else ()
