@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from benchmark.errors import BenchError, unknown_name
 
 EXECUTORS = ("local", "ray", "slurm")
+_PACKAGES = {"ray": "ray", "slurm": "submitit"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def place(executor: str, workers: int | None, pairs: Sequence[str] = ()) -> Plac
     """Validate what was asked for.
 
     Raises:
-        BenchError: An unknown executor or option, or a value that cannot be read.
+        BenchError: An unknown executor or option, a value that cannot be read, or a package that is not installed.
     """
     if executor not in EXECUTORS:
         raise unknown_name("executor", executor, EXECUTORS)
@@ -126,6 +128,11 @@ def place(executor: str, workers: int | None, pairs: Sequence[str] = ()) -> Plac
                 f"--executor-option {pair}: cannot read {text!r}; {key} is {known[key].help}; "
                 f"for example {key}={known[key].example}"
             ) from None
+    package = _PACKAGES.get(executor)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise BenchError(
+            f"--executor {executor}: {package} is not installed; python -m pip install 'polyp-bench[{executor}]'"
+        )
     return Placement(executor, workers, options)  # type: ignore[arg-type]
 
 

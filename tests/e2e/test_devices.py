@@ -13,31 +13,13 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from harness import TINY, Bench, StartBench, bench_executable
+from harness import PARTS, TINY, Bench, StartBench, bench_executable
 
 SHORT = ("--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
 QUICKLY = ("--no-track", "--no-time-first", "--device", "cpu")
 TWO = (*QUICKLY, "--devices", "2")
 LONG = ("run", *SHORT, "--set", "epochs=40", "--checkpoint-every", "0.1", "--results", "long")
 WAIT_S = 240.0
-
-PARTS = """
-from torch import nn
-
-SWITCHES = {"wide": "the second layer"}
-
-class Net(nn.Module):
-    def __init__(self, drop):
-        super().__init__()
-        more = [] if "wide" in drop else [nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU()]
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU(), *more, nn.Conv2d(8, 1, 1))
-
-    def forward(self, image):
-        return (self.body(image),)
-
-def build(drop=()):
-    return Net(drop)
-"""
 
 STUCK = """
 import os, time

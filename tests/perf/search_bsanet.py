@@ -58,6 +58,7 @@ DESIGNS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     "lr-2e-3": ("bsanet", "", MAP, ["lr=0.002"]),
     "small-slow-lr-2e-3": ("bsanet", "", MAP | SMALL, [*SLOW, "lr=0.002"]),
     "small-slow-lr-5e-4": ("bsanet", "", MAP | SMALL, [*SLOW, *HALF]),
+    "structure-loss": ("bsanet", "", MAP | SMALL, [*SLOW, *HALF, "loss=structure"]),
     "no-isam": ("bsanet", "isam", POINTS, []),
     "no-isam-map": ("bsanet", "isam", MAP, HALF),
     "unet": ("unet", "", {}, []),
@@ -68,6 +69,8 @@ DESIGNS: dict[str, tuple[str, str, dict[str, Any], list[str]]] = {
     "unet-adamw": ("unet", "", {}, ADAMW),
     "unet-adamw-lr-5e-4": ("unet", "", {}, [*ADAMW, *HALF]),
     "unet-structure-loss": ("unet", "", {}, ["loss=structure", *HALF]),
+    "unet-structure-loss-lr-1e-3": ("unet", "", {}, ["loss=structure"]),
+    "unet-structure-loss-adamw": ("unet", "", {}, ["loss=structure", *ADAMW, *HALF]),
     "unet-bce": ("unet", "", {}, ["loss=bce", *HALF]),
     "unet-warmup-2": ("unet", "", {}, ["warmup_epochs=2", *HALF]),
 }

@@ -163,7 +163,7 @@ class Recomputed:
 @pytest.mark.parametrize("dataset", ["kvasir", "colondb"])
 def test_means_intervals_and_p_values_come_out_again(dataset: str, kind: Any) -> None:
     paired = kind == "ablation"
-    seeds = (0, 1, 2, 3, 4) if paired else (0, 1, 2)  # of the six models three have no more
+    seeds = (0, 1, 2, 3, 4) if paired else (0, 1, 2)  # three of the six models have no more
     scores, groups = read(dataset, seeds)
     rows = [row for row in scores if row.startswith("bsanet") == paired or row == "bsanet"]
     records, reader = io.read_records(STUDY), score_reader(STUDY, "pranet")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats as sps
 
@@ -237,7 +239,16 @@ def test_fixed_maps_have_no_seeds() -> None:
     assert two["p"].notna().all(), "two sets of fixed maps differ over images alone, and that is tested"
 
 
-@settings(max_examples=20, deadline=None)  # multipletests collects garbage each time
+@pytest.fixture
+def little_garbage() -> Iterator[None]:
+    """statsmodels' multipletests collects garbage each time; what the session holds need not be looked through."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("little_garbage")
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_by_its_definition(p: list[float]) -> None:
     adjusted = holm(p)
