@@ -56,25 +56,7 @@ def build(drop=()):
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 Process = Forked | subprocess.Popen[str]
-StartPARTS = """
-from torch import nn
-
-SWITCHES = {"wide": "the second layer"}
-
-class Net(nn.Module):
-    def __init__(self, drop):
-        super().__init__()
-        more = [] if "wide" in drop else [nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU()]
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU(), *more, nn.Conv2d(8, 1, 1))
-
-    def forward(self, image):
-        return (self.body(image),)
-
-def build(drop=()):
-    return Net(drop)
-"""
-
-Bench = Callable[..., Process]
+StartBench = Callable[..., Process]
 
 
 def bench_executable() -> str:
