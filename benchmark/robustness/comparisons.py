@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from benchmark.report.statistics.comparisons import holm, honest
-from benchmark.report.statistics.model import differences, fit_scores, means
+from benchmark.report.statistics.fit import fit_scores
+from benchmark.report.statistics.model import differences, means
 from benchmark.robustness.rows import Change, Figure, Pair, Row
 
 

@@ -72,8 +72,9 @@ def _interval(record: Record, dataset: str, protocol: str, results: Path) -> lis
     """95 % interval over groups of images for this one training; None where the design gives none."""
     import pandas as pd
 
+    from benchmark.report.statistics.fit import fit_scores
     from benchmark.report.statistics.limits import not_estimable
-    from benchmark.report.statistics.model import fit_scores, means
+    from benchmark.report.statistics.model import means
 
     path = ResultsLayout(results).cell(record.cell).scores
     if not path.is_file():

@@ -29,9 +29,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from scipy import stats as sps
 
+from benchmark.report.statistics.fit import Fit, fit_sums
 from benchmark.report.statistics.groups import robust_df
 from benchmark.report.statistics.limits import MIN_SEEDS, not_estimable
-from benchmark.report.statistics.model import Fit, differences, fit_sums, means
+from benchmark.report.statistics.model import differences, means
 
 MODELS, SETS = 6, 3
 UNEQUAL = np.array([0.0229, 0.0232, 0.0067, 0.0062, 0.0362, 0.0056])

@@ -15,8 +15,9 @@ from benchmark.metrics import PROTOCOLS
 from benchmark.report.board.checks import SetRows, read_rows
 from benchmark.report.records.identity import row_keys
 from benchmark.report.records.names import MODEL_TITLES
+from benchmark.report.statistics.fit import fit_scores
 from benchmark.report.statistics.limits import not_estimable
-from benchmark.report.statistics.model import fit_scores, means
+from benchmark.report.statistics.model import means
 from benchmark.store import io
 from benchmark.store.schema import Record
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from benchmark.errors import BenchError, unknown_name
 from benchmark.report.figures import comparisons as compare_plots
 from benchmark.report.figures import plots
-from benchmark.report.figures.cell_files import curves_of, read_histories
+from benchmark.report.figures.cell_files import curves_of, latencies, read_histories
 from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.grid import Case, choose_images, qualitative
 from benchmark.report.figures.pictures import Pictures, stretched, stretches
@@ -23,7 +22,6 @@ from benchmark.report.statistics.comparisons import mean_intervals, paired_compa
 from benchmark.report.statistics.limits import MIN_SEEDS, not_tested
 from benchmark.report.statistics.ranks import average_ranks
 from benchmark.report.tables.rows import printed
-from benchmark.store.layout import ResultsLayout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -241,37 +239,6 @@ def _latency(evidence: Evidence, dataset: str, options: Options, pictures: Pictu
     title = set_title(evidence.records, dataset)
     note = f"Latency {conditions}. {bars} {evidence.note([dataset])}"
     return compare_plots.cost(rows, x="latency_ms", score=evidence.measure.key, title=title, note=note)
-
-
-def latencies(results: Path, models: Sequence[str]) -> tuple[dict[str, float], str]:
-    """Return milliseconds per image by model from ``profile.csv``, under one set of conditions, and the conditions.
-
-    Of several conditions (size, batch, hardware) the one with most models is used; then batch 1, the larger
-    size, the later line.
-
-    Raises:
-        BenchError: No file, or none of these models in it.
-    """
-    import pandas as pd
-
-    path = ResultsLayout(results).profile
-    if not path.is_file():
-        raise BenchError(f"{path} is missing: 'bench profile --models all' measures the latency")
-    table = pd.read_csv(path)
-    keys = ["size_px", "batch", "device_name", "num_threads"]
-    if not {"model", "latency_ms", *keys} <= set(table.columns):
-        raise BenchError(
-            f"{path}: expected the columns model, latency_ms, {', '.join(keys)}; run 'bench profile' again"
-        )
-    found = [(group, part.drop_duplicates("model", keep="last")) for group, part in table.groupby(keys, sort=True)]
-    ranked = [(int(p["model"].isin(models).sum()), g[1] == 1, g[0], i) for i, (g, p) in enumerate(found)]
-    best = max(ranked, default=(0,))
-    if best[0] == 0:
-        raise BenchError(f"{path} has none of {', '.join(models)}: run 'bench profile --models {','.join(models)}'")
-    (size_px, batch, device, threads), part = found[best[-1]]
-    cost = {str(m): float(ms) / batch for m, ms in zip(part["model"], part["latency_ms"], strict=True)}
-    plural = "s" if threads > 1 else ""
-    return cost, f"at {size_px} px, batch {batch}, on {device}, {threads} thread{plural}"
 
 
 PLOTS: dict[str, Plot] = {

@@ -1,4 +1,4 @@
-"""Curves and histories beside the records of many cells: no file is opened twice, no table parsed on its own."""
+"""Files beside the records: curves and histories, read for many cells at once, and latencies."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.errors import BenchError
 from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.plots import DRAWN, mean_curves
 from benchmark.report.records.blocks import Floats
 from benchmark.store import io
+from benchmark.store.layout import ResultsLayout
 from benchmark.store.schema import Record
 
 if TYPE_CHECKING:
@@ -57,3 +59,34 @@ def read_histories(paths: Sequence[Path]) -> list[pd.DataFrame]:
             for k, end in zip(places, ends, strict=True)
         }
     return [found[k] for k in range(len(paths))]
+
+
+def latencies(results: Path, models: Sequence[str]) -> tuple[dict[str, float], str]:
+    """Return milliseconds per image by model from ``profile.csv``, under one set of conditions, and the conditions.
+
+    Of several conditions (size, batch, hardware) the one with most models is used; then batch 1, the larger
+    size, the later line.
+
+    Raises:
+        BenchError: No file, or none of these models in it.
+    """
+    import pandas as pd
+
+    path = ResultsLayout(results).profile
+    if not path.is_file():
+        raise BenchError(f"{path} is missing: 'bench profile --models all' measures the latency")
+    table = pd.read_csv(path)
+    keys = ["size_px", "batch", "device_name", "num_threads"]
+    if not {"model", "latency_ms", *keys} <= set(table.columns):
+        raise BenchError(
+            f"{path}: expected the columns model, latency_ms, {', '.join(keys)}; run 'bench profile' again"
+        )
+    found = [(group, part.drop_duplicates("model", keep="last")) for group, part in table.groupby(keys, sort=True)]
+    ranked = [(int(p["model"].isin(models).sum()), g[1] == 1, g[0], i) for i, (g, p) in enumerate(found)]
+    best = max(ranked, default=(0,))
+    if best[0] == 0:
+        raise BenchError(f"{path} has none of {', '.join(models)}: run 'bench profile --models {','.join(models)}'")
+    (size_px, batch, device, threads), part = found[best[-1]]
+    cost = {str(m): float(ms) / batch for m, ms in zip(part["model"], part["latency_ms"], strict=True)}
+    plural = "s" if threads > 1 else ""
+    return cost, f"at {size_px} px, batch {batch}, on {device}, {threads} thread{plural}"

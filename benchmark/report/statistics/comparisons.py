@@ -11,9 +11,10 @@ import numpy.typing as npt
 from scipy import stats as sps
 
 from benchmark.report.records.blocks import Block, Floats
+from benchmark.report.statistics.fit import Fit, fit_block
 from benchmark.report.statistics.groups import sum_by_group
 from benchmark.report.statistics.limits import MIN_SEEDS, blank, caution, not_estimable
-from benchmark.report.statistics.model import Estimates, Fit, differences, fit_block, means
+from benchmark.report.statistics.model import Estimates, differences, means
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,9 @@ import numpy as np
 from scipy import optimize, special
 from scipy import stats as sps
 
+from benchmark.report.statistics.fit import Fit
 from benchmark.report.statistics.groups import robust_df
-from benchmark.report.statistics.model import Estimates, Fit, joint_df
+from benchmark.report.statistics.model import Estimates, joint_df
 from benchmark.report.statistics.seeds import moderate_df
 
 POWER = 0.8

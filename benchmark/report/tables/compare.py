@@ -18,8 +18,9 @@ from benchmark.report.records.names import dataset_order, model_order
 from benchmark.report.records.select import newest
 from benchmark.report.records.set_scores import ScoreReader
 from benchmark.report.statistics.comparisons import holm, honest
+from benchmark.report.statistics.fit import fit_measures
 from benchmark.report.statistics.limits import caution
-from benchmark.report.statistics.model import fit_measures, means
+from benchmark.report.statistics.model import means
 from benchmark.report.tables.rows import row_title
 from benchmark.store.schema import Record
 

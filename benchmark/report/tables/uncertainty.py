@@ -11,7 +11,8 @@ from benchmark.report.records.names import OURS
 from benchmark.report.tables.rows import Row
 
 if TYPE_CHECKING:  # the statistics bring scipy along, which takes a second; most tables ask for none
-    from benchmark.report.statistics.model import Estimates, Fit
+    from benchmark.report.statistics.fit import Fit
+    from benchmark.report.statistics.model import Estimates
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 Key = tuple[int, str]  # row, measure

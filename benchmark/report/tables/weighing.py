@@ -14,8 +14,9 @@ from benchmark.metrics.measures import MEASURE_KEYS
 from benchmark.report.records.blocks import Block, Floats
 from benchmark.report.records.set_scores import ScoreReader
 from benchmark.report.statistics.comparisons import holm, honest, wilcoxon
+from benchmark.report.statistics.fit import Fit, fit_measures
 from benchmark.report.statistics.limits import MIN_SEEDS, caution, not_estimable, not_tested
-from benchmark.report.statistics.model import Estimates, Fit, differences, fit_measures, means
+from benchmark.report.statistics.model import Estimates, differences, means
 from benchmark.report.statistics.variance import variance_split
 from benchmark.report.tables.rows import Row
 from benchmark.report.tables.uncertainty import Design, Key, Tested, Uncertainty

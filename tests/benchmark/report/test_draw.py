@@ -13,7 +13,8 @@ from made_results import with_test
 
 from benchmark.errors import BenchError
 from benchmark.metrics.families import calibration
-from benchmark.report.figures.catalogue import DEFAULT_ROWS, PLOTS, Drawn, Options, draw, latencies
+from benchmark.report.figures.catalogue import DEFAULT_ROWS, PLOTS, Drawn, Options, draw
+from benchmark.report.figures.cell_files import latencies
 from benchmark.report.figures.evidence import Evidence
 from benchmark.report.figures.gather import gather
 from benchmark.report.figures.pictures import Pictures, stretched

@@ -19,9 +19,10 @@ from scipy import stats as sps
 from benchmark.errors import BenchError
 from benchmark.report.records.blocks import Block, make_blocks
 from benchmark.report.statistics.comparisons import holm, mean_intervals, paired_comparisons, wilcoxon
+from benchmark.report.statistics.fit import fit_block, fit_scores
 from benchmark.report.statistics.groups import robust_df, robust_variance, sum_by_group
 from benchmark.report.statistics.limits import not_estimable
-from benchmark.report.statistics.model import differences, fit_block, fit_scores, means
+from benchmark.report.statistics.model import differences, means
 from benchmark.report.statistics.power import detectable, with_seeds
 from benchmark.report.statistics.ranks import average_ranks
 from benchmark.report.statistics.seeds import spread_test
