@@ -76,6 +76,12 @@ class OptionalValue(typer.core.TyperCommand):
         return super().parse_args(ctx, [f"{arg}=" if alone else arg for arg, alone in zip(args, bare, strict=True)])
 
 
+def given(context: typer.Context) -> list[str]:
+    """Return the options that the user named, whatever their values, as ``--name``."""
+    sources = ((param.opts[0], context.get_parameter_source(param.name or "")) for param in context.command.params)
+    return [option for option, source in sources if source is not None and source.name == "COMMANDLINE"]
+
+
 def names(text: str) -> list[str]:
     """Split names at commas."""
     return [part.strip() for part in text.split(",") if part.strip()]

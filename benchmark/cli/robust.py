@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import complete
-from benchmark.cli.app import TRAIN, app, integers, names
+from benchmark.cli.app import TRAIN, app, given, integers, names
 from benchmark.cli.options import CacheDir, DataRoot, Device, Engine, Json, Results
 from benchmark.cli.printing import events, print_json, print_tables, say
 from benchmark.errors import BenchError
 
+_OF_KEPT = ("--kept", "--name", "--results", "--out", "--json")
+
 
 @app.command(rich_help_panel=TRAIN)
 def robust(
+    context: typer.Context,
     runs: Annotated[str | None, typer.Option(help="Parts of cell names, comma-separated; all cells if unset.")] = None,
     models: Annotated[
         str | None,
@@ -108,6 +111,9 @@ def robust(
         maps=dict(_folder(text) for text in maps or ()),
         name=name,
     )
+    chosen = [option for option in given(context) if option not in _OF_KEPT]
+    if kept and chosen:
+        raise BenchError(f"--kept repeats comparisons as they were asked for: leave out {', '.join(chosen)}, or --kept")
     with events(as_json=as_json) as display:
         if kept:
             found = kept_robustness(results, name, out=out)

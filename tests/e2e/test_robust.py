@@ -176,6 +176,9 @@ def test_mistakes_are_named_with_the_next_step(
 
 def test_a_mistake_ends_in_one_line_and_code_2(robust: Robust) -> None:
     assert robust("--severities", "mild", code=2).stderr.startswith("error: --severities mild: expected whole numbers")
+    said = robust("--kept", "--severities", "1", "--seen", code=2).stderr
+    assert said.startswith("error: --kept repeats ") and said.count("\n") == 1
+    assert "leave out --models, --severities, --reference, --seen, or --kept" in said
 
 
 def test_the_function_returns_what_the_command_wrote(
