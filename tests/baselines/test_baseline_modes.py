@@ -52,7 +52,9 @@ def small_branch() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", sorted(BUILDERS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.exhaustive if "-" in name else ()) for name in sorted(BUILDERS)]
+)
 def test_a_training_step_under_autocast_stays_near_float32(name: str) -> None:
     torch.manual_seed(0)
     model: nn.Module = BUILDERS[name]().train()

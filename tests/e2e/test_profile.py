@@ -29,7 +29,7 @@ def test_figures_are_those_of_the_network(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_size_that_a_model_refuses_is_one_line(bench: Bench) -> None:
-    done = bench("profile", "--models", "pranet", "--size", "250", "--batches", "1", code=2)
+    done = bench("profile", "--models", "bsanet", "--size", "250", "--batches", "1", code=2)
     assert "250" in done.stderr and "256" in done.stderr and "Traceback" not in done.stderr
 
 

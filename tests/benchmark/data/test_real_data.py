@@ -52,6 +52,7 @@ def test_every_file_decodes(data_root: Path, name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_kvasir_file_decodes(data_root: Path) -> None:
     report = check_dataset("kvasir", data_root)
     assert report.ok, report.faults

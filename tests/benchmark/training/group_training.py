@@ -85,8 +85,9 @@ def alone(case: Case, folder: Path) -> Seen:
 
 def together(cases: list[Case], world: int, folder: Path) -> list[Seen]:
     """The same cases by ``world`` processes, one after the other in one group; what the first process saw."""
-    spawn = multiprocessing.get_context("spawn")
-    crowd = [spawn.Process(target=_main, args=(cases, world, rank, folder)) for rank in range(world)]
+    fresh = multiprocessing.get_context("forkserver")
+    fresh.set_forkserver_preload([__name__, "benchmark.training.loop"])  # torch is imported once for all of them
+    crowd = [fresh.Process(target=_main, args=(cases, world, rank, folder)) for rank in range(world)]
     for process in crowd:
         process.start()
     for process in crowd:
