@@ -101,8 +101,11 @@ class Evidence:
         """The seeds that every model must have on a test set."""
         if self.seeds is not None:
             return tuple(sorted(self.seeds))
-        found = [r for r in select.concerning(self.records, dataset, self.protocol) if not is_foreign(r)]
-        return tuple(sorted({r.seed for r in found}))
+        return self.once(("seeds", dataset), lambda: self._seeds_run(dataset))
+
+    def _seeds_run(self, dataset: str) -> tuple[int, ...]:
+        found = select.concerning(self.records, dataset, self.protocol)
+        return tuple(sorted({record.seed for record in found if not is_foreign(record)}))
 
     def rows(self, dataset: str) -> list[Member]:
         """Every model of a test set's table, blank ones too.
