@@ -60,6 +60,7 @@ def visit(chromium: Browser) -> Iterator[Visitor]:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **options
         )
+        context.set_default_timeout(120_000)  # other tests share the machine
         contexts.append(context)
         made = Visit(context.new_page())
         made.page.on("console", lambda message: made.errors.append(message.text) if message.type == "error" else None)
