@@ -77,6 +77,36 @@ def test_charts_comparison_and_page_need_no_more(copy: Path, environment: dict[s
     assert len(gains) == 6 and min(gains.values()) > 0.3
 
 
+def test_the_page_says_what_another_loss_changed(environment: dict[str, str], tmp_path: Path) -> None:
+    page = (STUDY / "README.md").read_text().partition("\n## Another loss\n")[2].partition("\n## ")[0]
+    lines = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    rows = [[cell.strip() for cell in line.split("|")[2:5]] for line in lines]
+    parts = (STUDY / "main", STUDY / "structure-loss")
+    compared = json.loads(bench(environment, "compare", *parts, "--json"))["numbers"]
+    found = {(one["model"], one["dataset"]): one for one in compared if one["measure"] == "mDSC"}
+    for first, model in ((0, "U-Net"), (2, "BSANet (ours)")):
+        for place, dataset in enumerate(("kvasir", "clinicdb", "colondb")):
+            one = found[model, dataset]
+            assert rows[first][place] == f"{one['b']:.3f}"
+            assert rows[first + 1][place] == signed(one["difference"], one["low"], one["high"])
+    options = ("--seeds", "0,1,2", "--ci", "--significance", "bsanet", "--csv", "--out")
+    bench(environment, "tables", "--results", parts[0], "--models", "all", *options, tmp_path / "main")
+    bench(environment, "tables", "--results", parts[1], "--models", "unet,bsanet", *options, tmp_path / "loss")
+    looks = pd.read_csv(tmp_path / "main" / "tables.csv")["p"].dropna().tolist()
+    tables = pd.read_csv(tmp_path / "loss" / "tables.csv").set_index(["dataset", "model"])
+    p = tables.loc[("kvasir", "unet"), "p"]
+    assert len(looks) == 10 and sorted(looks)[0] < p < sorted(looks)[2], "the second or third of Holm's twelve steps"
+    assert f"p is {p * (12 - sum(one < p for one in looks)):.3f}" in page
+    for place, dataset in enumerate(("kvasir", "clinicdb", "colondb")):
+        one = tables.loc[(dataset, "unet")]
+        told = signed(one["mDSC_difference"], one["mDSC_difference_low"], one["mDSC_difference_high"])
+        assert rows[4][place] == told + ("" if pd.isna(one["p_holm"]) else f", p {one['p_holm']:.3f}")
+
+
+def signed(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:+.3f}" + ("" if low is None or pd.isna(low) else f" [{low:+.3f}, {high:+.3f}]")
+
+
 def test_it_holds_no_image_no_weight_no_machine_and_is_small() -> None:
     files = [path for path in STUDY.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 12e6
