@@ -179,6 +179,17 @@ class Slots:
         self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
+def earlier_reports(trial: Trial) -> dict[int, float]:
+    """Return the scores by epoch of the trials that this one repeats: where it goes on, it reports no earlier epoch."""
+    slot = trial.user_attrs["slot"]
+    reports: dict[int, float] = {}
+    if "redo_of" in trial.user_attrs:
+        for one in trial.study.get_trials(deepcopy=False):
+            if one.state.name == "FAIL" and one.user_attrs.get("slot") == slot and one.params == trial.params:
+                reports |= one.intermediate_values
+    return dict(sorted(reports.items()))
+
+
 @contextmanager
 def heartbeat(trial: Trial, *, parent: int | None = None, every_s: float = HEARTBEAT_S) -> Iterator[None]:
     """Renew a trial's lease while the block lasts; with ``parent``, stop this process when that one is gone."""

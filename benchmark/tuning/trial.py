@@ -15,6 +15,7 @@ from benchmark.training.loop import train
 from benchmark.training.state import Keeper
 from benchmark.training.steps import TooLargeError
 from benchmark.tuning.plan import Target, Tuning
+from benchmark.tuning.slots import earlier_reports
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -63,15 +64,26 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, events: Events) -> E
         say=events.notice,
     )
 
+    earlier = earlier_reports(trial)
+
     def on_epoch(row: dict[str, float]) -> None:
         events.epoch(row)
+        if row["epoch"] in earlier:  # trained again since the state on disk was older
+            return
         trial.report(row[recipe.select_metric], int(row["epoch"]))
-        if row["epoch"] < recipe.epochs and trial.should_prune():
+        stop_if_hopeless(int(row["epoch"]))
+
+    def stop_if_hopeless(epoch: int) -> None:
+        if epoch < recipe.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
     fabric = make_fabric(tuning.asked.request.device, recipe)
     torch.manual_seed(derive_seed("init", cell.seed))
     try:
+        for epoch, score in earlier.items():
+            trial.report(score, epoch)
+        if earlier:
+            stop_if_hopeless(max(earlier))
         model = build_network(
             cell.spec, cell.recipe, drop=cell.ablation, weights=cell.weights, pretrained=recipe.pretrained
         )

@@ -132,7 +132,7 @@ def test_an_ablation_in_two_workers_prints_its_table(bench: Bench, tmp_path: Pat
         *("ablate", "--model", "./parts_net.py", "--drop", "wide", "--datasets", "phantom-kvasir", *TINY),
         *("--recipe", "smoke", "--set", "epochs=1", "--no-track", "--no-time-first", "--workers", "2"),
     )
-    assert len(finished(done.stderr)) == 2 and "the second layer" in done.stdout
+    assert len(finished(done.stderr)) == 2 and "parts\\_net w/o" in done.stdout
 
 
 @pytest.mark.parametrize(

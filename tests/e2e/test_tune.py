@@ -13,7 +13,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from harness import NET, Bench, StartBench
+from harness import NET, Bench, StartBench, until
 from PIL import Image
 
 import benchmark
@@ -64,13 +64,23 @@ def check_exact(studies: dict[str, list[Any]], number: int = 3) -> None:
         assert {t.state.name for t in trials} <= {"COMPLETE", "PRUNED", "FAIL"}
 
 
-def running_lease(journal: Path) -> dict[str, Any]:
-    """Who runs a trial that has finished an epoch."""
+def reports(studies: dict[str, list[Any]]) -> dict[tuple[str, int], dict[int, float]]:
+    """The scores by epoch of every trial that ended."""
+    return {
+        (name, trial.user_attrs["slot"]): trial.intermediate_values
+        for name, trials in studies.items()
+        for trial in trials
+        if trial.state.name != "FAIL"
+    }
+
+
+def running_lease(journal: Path, epochs: int = 1) -> dict[str, Any]:
+    """Who runs a trial that has finished so many epochs."""
     end = time.monotonic() + 120
     while time.monotonic() < end:
         if journal.exists():
             for trial in (t for trials in trials_of(journal).values() for t in trials):
-                if trial.state.name == "RUNNING" and trial.intermediate_values:
+                if trial.state.name == "RUNNING" and len(trial.intermediate_values) >= epochs:
                     return trial.user_attrs["lease"]
         time.sleep(0.3)
     raise AssertionError("no trial ever ran")
@@ -127,12 +137,18 @@ def test_a_lone_worker_that_is_killed_ends_with_what_an_undisturbed_one_finds(
     asked = [*TUNE, "--results", "killed", "--checkpoint-every", "0.1"]
     with (tmp_path / "log").open("w") as log:
         process = start_bench(asked, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    running_lease(tmp_path / "killed" / "tuning" / "studies.journal")
+    running_lease(tmp_path / "killed" / "tuning" / "studies.journal", epochs=2)
+    reported = time.time()  # two scores, by which the others may be stopped; the next state on disk comes after them
+    until(lambda: any(p.stat().st_mtime > reported for p in (tmp_path / "killed" / "tuning").rglob("*.pt")))
     process.kill()
     process.wait(timeout=30)
     (tmp_path / "slow").unlink()
     bench(*TUNE, "--results", "killed")
-    check_exact(trials_of(tmp_path / "killed" / "tuning" / "studies.journal"))
+    first, again = (trials_of(tmp_path / name / "tuning" / "studies.journal") for name in ("alone", "killed"))
+    check_exact(again)
+    assert reports(first) == reports(again), (
+        "a trial that goes on tells of its first epochs too: others are judged by them"
+    )
     one, two = (pd.read_csv(tmp_path / name / "tuning" / "trials.csv") for name in ("alone", "killed"))
     columns = ["model", "slot", "state", "score", "lr", "loss", "augmentation"]
     pd.testing.assert_frame_equal(one[columns], two[columns], check_exact=True)

@@ -34,7 +34,7 @@ def load_results(results: str | Path = "results", *, protocol: str = "pranet", p
         >>> scores = bench.load_results("results/reference/cpu-study/main")
         >>> scores = scores[(scores["dataset"] == "kvasir") & (scores["ablation"] == "")]
         >>> print(scores.groupby("title")["mDSC"].mean().round(3).to_dict())
-        {'BSANet': 0.486, 'PraNet': 0.403, 'SANet': 0.365, 'U-Net': 0.474, 'Unet++': 0.485}
+        {'BSANet': 0.486, 'LDNet': 0.464, 'PraNet': 0.403, 'SANet': 0.365, 'U-Net': 0.474, 'Unet++': 0.485}
     """
     import pandas as pd
 
