@@ -288,8 +288,9 @@ def judge(copy: Path, mutant: Mutant, log: Path, *, e2e: bool) -> tuple[str, str
             return "not judged", "tests wait", taken
         if code == SPENT and run_tests(copy, files, log=log)[0] in (0, 5):
             return "killed", "tests never end", taken
-        if code not in (0, 5):
-            return "survived", f"tests ended with {code}", taken
+        if code not in (0, 5):  # they cannot even be collected; unless that is so on the unchanged copy
+            sound = run_tests(copy, files, log=log)[0] in (0, 5)
+            return ("killed", "tests do not start", taken) if sound else ("not judged", f"tests end with {code}", taken)
     return "survived", "", taken
 
 

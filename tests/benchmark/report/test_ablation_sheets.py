@@ -56,3 +56,15 @@ def test_a_part_switched_off_stands_below_the_variant_trained_without_it(tmp_pat
     assert off["p_holm"] != off["p_holm"], "nothing was trained, so nothing is tested"
     assert repr(plain[0].data) == repr(sheet.data[:2]), "the figures of what was trained do not move"
     assert "with the part switched off" in sheet.caption and "switched off" not in plain[0].caption
+
+
+def test_stars_stand_at_the_measure_that_is_tested_alone(tmp_path: Path) -> None:
+    write_results(tmp_path, {"bsanet": 0.8}, seeds=(0, 1, 2))
+    for seed in (0, 1, 2):
+        cell = f"bsanet-no-isam/quick-1/seed{seed}"
+        write_results(tmp_path, {"bsanet": 0.6}, seeds=(seed,), ablation=["isam"], cell=cell)
+    records = sorted(io.read_records(tmp_path), key=lambda r: len(r.ablation))
+    rows = [io.read_scores(ResultsLayout(tmp_path).cell(r.cell).scores) for r in records]
+    (sheet,), _ = ablation_tables(records, rows, {})
+    assert sheet.data[1]["p_holm"] < 0.001
+    assert [cell.sup for cell in sheet.rows[1][1:7]] == ["***", "", "", "", "", ""] and not sheet.rows[0][1].sup
