@@ -89,10 +89,9 @@ class Evidence:
             return self
         sign = -1 if self.measure.higher_is_better else 1
         ranked = sorted(found, key=lambda name: (name != OURS, sign * float(np.mean(found[name])), name))
-        remark = (
-            f"Drawn: the {most} of {len(found)} models with the best mean {self.measure.key}"
-            f"{', BSANet among them' if OURS in found else ''}; bench plots --models draws others"
-        )
+        ours = OURS in found
+        best = f"the {most - ours} of {len(found) - ours} {'other ' * ours}models with the best mean {self.measure.key}"
+        remark = f"Drawn: {'BSANet and ' * ours}{best}; bench plots --models draws others"
         kept = tuple(record for record in self.records if record_name(record) in ranked[:most])
         scores = {key: value for key, value in self._known.items() if key == ("scores",)}
         return replace(self, records=kept, remark=remark, _known=scores)

@@ -91,7 +91,9 @@ def test_figures_of_many_models_show_ours_and_the_best_and_say_so(
     few = evidence.shortlist(3)
     assert few.block(SET).models == ("pranet", "ldnet", "bsanet")
     assert set(evidence.block(SET).models) == set(values) and evidence.shortlist(5) is evidence
-    assert "the 3 of 5 models with the best mean mDSC, BSANet among them" in few.note()
+    assert "Drawn: BSANet and the 2 of 4 other models with the best mean mDSC; " in few.note()
+    without = gather(tmp_path, [record for record in records if record.model != "bsanet"]).shortlist(3)
+    assert "Drawn: the 3 of 4 models with the best mean mDSC; " in without.note()
     worst = replace(evidence, measure=next(m for m in MEASURES if m.key == "MAE")).shortlist(1)
     assert worst.block(SET).models == ("bsanet",)
     shown: dict[str, int] = {}
