@@ -176,7 +176,7 @@ def read_score_arrays(path: Path, columns: Sequence[str], *, optional: Collectio
         BenchError: As ``read_scores``.
     """
     with _explain_rows(path), _opened(path) as file:
-        held = set(file.schema_arrow.names)
+        held = _remembered(path, file)
         wanted = [name for name in columns if name in held or name not in optional]
         table = file.read(columns=wanted, use_threads=False)
         found = {name: table.column(name).to_numpy() for name in wanted}
@@ -185,13 +185,31 @@ def read_score_arrays(path: Path, columns: Sequence[str], *, optional: Collectio
 
 
 def score_columns(path: Path) -> set[str]:
-    """Return the names of the columns of per-image rows; only the file's header is read.
+    """Return the names of the columns of per-image rows; only the file's header is read, and that once.
 
     Raises:
         BenchError: As ``read_scores``.
     """
-    with _explain_rows(path), _opened(path) as file:
-        return set(file.schema_arrow.names)
+    with _explain_rows(path):
+        found = _HEADERS.get(_state(path))
+        if found is not None:
+            return set(found)
+        with _opened(path) as file:
+            return set(_remembered(path, file))
+
+
+_HEADERS: dict[tuple[str, int, int], frozenset[str]] = {}
+"""Columns of the files that were opened, by path, time of change in ns and size: a report asks twice."""
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    facts = path.stat()
+    return str(path), facts.st_mtime_ns, facts.st_size
+
+
+def _remembered(path: Path, file: ParquetFile) -> frozenset[str]:
+    found = _HEADERS[_state(path)] = frozenset(file.schema_arrow.names)
+    return found
 
 
 @contextmanager

@@ -28,7 +28,8 @@ def concerning(records: Sequence[Record], dataset: str, protocol: str) -> list[R
     before any test set. Of external maps that were scored several times, the latest scores count.
     """
     named = [r for r in records if dataset in r.tests or dataset in r.missing]
-    studies = {(split_label(r), recipe_label(r)) for r in named if not is_foreign(r)}
+    bare = any(map(_is_bare, records))
+    studies = {(split_label(r), recipe_label(r)) for r in named if not is_foreign(r)} if bare else set()
     wanted = {id(r) for r in named} - {id(r) for r in superseded(records, dataset, protocol)}
     return [r for r in records if id(r) in wanted or (_is_bare(r) and (split_label(r), recipe_label(r)) in studies)]
 

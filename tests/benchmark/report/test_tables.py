@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from benchmark.report.sheets.files import write_tables
 from benchmark.report.sheets.sheet import said_once
 from benchmark.report.tables.build import build_tables
 from benchmark.report.tables.captions import commit_label
+from benchmark.report.tables.request import TableRequest
 from benchmark.report.tables.rows import Row, mark_best
 from benchmark.store.schema import Record
 
@@ -487,3 +489,8 @@ def test_hundreds_of_seeds_stay_one_short_line(make_record: Any) -> None:
 )
 def test_a_commit_is_named_only_where_there_is_one(environment: dict[str, Any], words: str) -> None:
     assert commit_label(environment) == words
+
+
+def test_every_refinement_of_a_table_has_to_be_asked_for() -> None:
+    switches = [one for one in fields(TableRequest) if one.type == "bool"]
+    assert len(switches) >= 10 and not any(one.default for one in switches)
