@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmark.errors import BenchError
@@ -88,6 +89,20 @@ def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "c.npz", a=np.array([{"x": 1}], dtype=object))
     with pytest.raises(BenchError, match="unreadable curves"):
         io.read_npz(tmp_path / "c.npz")
+
+
+def test_columns_are_those_of_the_file_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, rows = tmp_path / "scores.parquet", pd.DataFrame({"id": ["a"], "dice": [0.5]})
+    io.write_parquet(path, rows)
+    assert io.score_columns(path) == {"id", "dice"}
+    io.write_parquet(path, rows.assign(hd95_px=3.0))
+    assert io.score_columns(path) == {"id", "dice", "hd95_px"}
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "_opened", None)
+        assert io.score_columns(path) == {"id", "dice", "hd95_px"}, "the header is not read again"
+    path.unlink()
+    with pytest.raises(BenchError, match=r"scores\.parquet: unreadable score rows"):
+        io.score_columns(path)
 
 
 def test_missing_results_folder_says_what_to_do(tmp_path: Path) -> None:
