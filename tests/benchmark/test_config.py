@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.config import Recipe, derive_seed
+from benchmark.config import Recipe, config_hash, derive_seed
 from benchmark.errors import BenchError
 from benchmark.recipes.explain import field_rows, recipe_rows
 from benchmark.recipes.meanings import MEANINGS
@@ -158,3 +158,8 @@ def test_every_packaged_recipe_is_listed_with_its_first_line() -> None:
     assert {"paper", "quick", "smoke"} <= set(rows) and all(rows.values()), rows
     smoke = resources.files("benchmark.recipes") / "smoke.toml"
     assert smoke.read_text(encoding="utf-8").startswith(f"# {rows['smoke']}\n")
+
+
+def test_a_hash_depends_on_no_order_of_keys() -> None:
+    assert config_hash({"a": 1, "b": {"c": 2, "d": 3}}) == config_hash({"b": {"d": 3, "c": 2}, "a": 1})
+    assert config_hash({"a": 1}) != config_hash({"a": 2}) and len(config_hash({})) == 8

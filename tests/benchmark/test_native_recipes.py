@@ -15,7 +15,7 @@ from benchmark.data.pixels.pool import Pool, Subset
 from benchmark.data.splits.choose import Split
 from benchmark.errors import BenchError
 from benchmark.models.registry import build_model
-from benchmark.recipes.read import load_recipe, validate_recipe
+from benchmark.recipes.read import authors_selection, load_recipe, validate_recipe
 from benchmark.study.images import named_selection, training_items
 from benchmark.training.optim import learning_rate, make_optimizer, plateau_rate
 from benchmark.training.steps import _scales
@@ -329,3 +329,8 @@ def test_the_authors_selection_on_test_images_is_had_by_name_alone(model: str, s
 def test_one_rule_has_one_name_and_one_hash(written: str) -> None:
     recipe = named_selection(load_recipe("native", model="caranet", overrides={"select": f"test:{written}"}))
     assert recipe.select == "test:clinicdb+cvc300"
+
+
+def test_what_the_authors_pick_by_is_known_of_packaged_recipes_only() -> None:
+    assert authors_selection("native", "caranet") == "test:cvc300" and authors_selection("smoke", "unet") == ""
+    assert authors_selection("./mine.toml", "caranet") == ""

@@ -62,3 +62,10 @@ def test_weights_that_are_not_plain_tensors_are_refused(tmp_path: Path, odd: tor
     torch.save({"w": odd}, tmp_path / "best.pt")
     with pytest.raises(DamagedCheckpointError, match="w is sparse or complex"):
         load_weights(tmp_path / "best.pt", None)
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**64), 10**40])
+def test_whole_numbers_beyond_64_bits_are_refused(number: int) -> None:
+    assert parse_toml(f"a = {2**63 - 1}") == {"a": 2**63 - 1}
+    with pytest.raises(FormatFault, match=f"a number of {len(str(abs(number)))} digits; expected at most 64 bits"):
+        parse_toml(f"a = [{{b = {number}}}]")

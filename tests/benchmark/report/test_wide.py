@@ -252,3 +252,12 @@ def test_a_workbook_takes_any_text(tmp_path: Path) -> None:
     assert {sheet["A1"].value for sheet in list(book)[:-1]} == {"'=a"}
     with pytest.raises(BenchError, match=r"ends in \.xlsx"):
         write_excel(sheets, tmp_path / "any.csv")
+
+
+def test_siunitx_leaves_columns_with_words_in_them_as_they_are() -> None:
+    columns = tuple(
+        Column(name, align=align) for name, align in (("Model", "l"), ("Dice", "r"), ("Seed", "r"), ("Gaps", "r"))
+    )
+    rows = ((Cell("a"), Cell("0.5"), Cell("0, 1"), Cell("1")), (Cell("b"), Cell("0.75"), Cell("2"), Cell("")))
+    tex = Sheet(stem="s", caption="c", columns=columns, rows=rows, siunitx=True).to_latex()
+    assert r"\begin{tabular}{lS[table-format=1.2]rS[table-format=1.0]}" in tex

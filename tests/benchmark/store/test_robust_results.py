@@ -29,3 +29,17 @@ def test_rows_that_the_record_does_not_count_are_refused(tmp_path: Path) -> None
         write_result(path, result, wrong)
         with pytest.raises(BenchError, match=f"{len(wrong)} rows under pranet, its record says 2"):
             read_rows(path, "pranet")
+
+
+def test_a_result_is_the_same_only_if_what_was_measured_and_how_it_was_scored_are() -> None:
+    test = TestResult(title="Kvasir", n=2, fingerprint="0", scores={"pranet": {"mDSC": 0.5}})
+    both = {"pranet": "1", "half": "2"}
+    kept = RobustResult(
+        cell="unet/q-1/seed0", best_sha256="0", dataset="kvasir", corruption="jpeg", corruption_hash="0", severity=1,
+        denoise="none", denoise_hash="0", engine="fast", protocols=both, test=test, created="now",
+    )  # fmt: skip
+    assert kept.same_as(kept.model_copy(update={"protocols": {"half": "2"}, "created": "later"}))
+    assert not kept.same_as(kept.model_copy(update={"protocols": {"half": "3"}}))
+    assert not kept.same_as(kept.model_copy(update={"protocols": {**both, "mine": "4"}}))
+    for field in ("best_sha256", "corruption_hash", "denoise_hash", "engine", "dataset"):
+        assert not kept.same_as(kept.model_copy(update={field: "another"})), field
