@@ -15,9 +15,9 @@ from benchmark.store import io
 from benchmark.store.commands import read_commands, study_id
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.robust_results import RobustResult, result_path
-from benchmark.store.schema import Record
+from benchmark.store.schema import Record, TestResult
 from benchmark.tracking import connect
-from benchmark.tracking.content import digest, files, metrics, params, score_key
+from benchmark.tracking.content import digest, files, metrics, params, robust_key, score_key
 from benchmark.tracking.mirror import Mirror, mirror_all
 
 MakeRecord = Callable[..., Record]
@@ -271,3 +271,19 @@ def test_results_on_corrupted_images_are_metrics_and_bring_the_run_up_to_date(
             "robust jpeg behind nlm/Kvasir": 0.75, "robust all behind nlm/Kvasir": 0.75,
         }
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("title", "short"),
+    [
+        ("Kvasir", "Kvasir"),
+        ("CVC-ClinicDB", "Clinic"),
+        ("CVC-300", "CVC-300"),
+        ("Phantom-ColonDB (synthetic)", "ph-Colon"),
+        ("ETIS", "ETIS"),
+    ],
+)
+def test_columns_name_test_sets_shortly(title: str, short: str) -> None:
+    test = TestResult(title=title, n=1, fingerprint="0", scores={})
+    assert robust_key(test, "jpeg", "none") == f"robust jpeg/{short}"
+    assert robust_key(test, "jpeg", "nlm") == f"robust jpeg behind nlm/{short}"
