@@ -33,7 +33,11 @@ def test_sets_are_parted_by_what_trains() -> None:
     means = {part: line["mDSC"] for (part, _), line in found.items()}
     assert means == pytest.approx({"all": 0.75, "seen": 0.9, "unseen": 0.6})
     assert found["seen", "bsanet"]["mDSC_std"] == pytest.approx(0.1 / 2**0.5)
-    text = seen_sheet(build_tables(records), records).to_markdown()
+    sheet = seen_sheet(build_tables(records), records)
+    assert [(row[0].text, row[2].text) for row in sheet.rows] == [
+        (part.capitalize(), f"{means[part]:.3f}") for part in ("all", "seen", "unseen")
+    ]
+    text = sheet.to_markdown()
     assert "come from the same dataset: Kvasir, clinicdb" in text.replace("\\", "")
 
 
