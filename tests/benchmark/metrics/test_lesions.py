@@ -10,6 +10,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from benchmark.errors import BenchError
+from benchmark.metrics.families import calibration, lesions
 from benchmark.metrics.lesions import LEAST_SHARE, count_lesions, lesion_counts, lesion_figures
 
 SHAPE = (24, 31)
@@ -174,3 +175,9 @@ def test_bad_input_is_refused() -> None:
     for overlap in (0, -1, 1.1, float("nan")):
         with pytest.raises(BenchError, match="overlap"):
             count_lesions(EMPTY, EMPTY, min_iou=overlap)
+
+
+def test_codes_of_kept_measures_change_with_their_rule_alone() -> None:
+    """Files of measures that were kept are found by these: whoever changes a rule gives it a new number, and these."""
+    assert (lesions(0.5).code, calibration().code) == ("3fb498d0", "f1ba86cd")
+    assert lesions(0.3).code != lesions(0.5).code
