@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from benchmark.data.audit.leaks import Leak, find_leaks, leaks_of
+from benchmark.data.audit.leaks import Leak, find_leaks, leak_facts, leaks_of
 from benchmark.data.audit.page import to_html
 from benchmark.data.audit.report import to_json, to_text
 from benchmark.data.audit.search import audit_items, audit_split
@@ -268,3 +268,18 @@ def test_real_splits(data_root: Path, shared_cache: Path) -> None:
     assert len(leaks["clinicdb"]) == sum(int(name) <= 205 for name in published_ids("clinicdb", "test"))
     grouped = make_split("grouped", ["polyp"], root=data_root, allow_missing=True)
     assert not any(find_leaks(grouped, cache_dir=shared_cache).values())
+
+
+def test_a_record_counts_the_leaks_of_the_images_that_were_scored() -> None:
+    items = [Item("kvasir", name, Path(name), Path(name), name) for name in ("a", "b", "c", "d")]
+    leaks = [
+        Leak(name, "kvasir/t", kind, "kvasir") for name, kind in (("a", "exact"), ("b", "near"), ("d", "sequence"))
+    ]
+    facts = leak_facts([*leaks, Leak("c", "kvasir/t", "exact", "etis")], items[:3])
+    assert facts == {
+        "num_leaked": 2,
+        "num_leaked_exact": 1,
+        "num_leaked_near": 1,
+        "num_leaked_sequence": 0,
+        "leaked": {"exact": ["a"], "near": ["b"], "sequence": []},
+    }
