@@ -50,7 +50,7 @@ LEFT_OUT = ("metrics/kernels.py", "metrics/kernels_levels.py", "metrics/kernels_
 E2E = {
     "report": "tables compare strata",
     "data": "audit_data data_split data_manifest",
-    "costs": "estimate",
+    "costs": "estimate profile",
     "study": "run study",
     "store": "run study",
     "execution": "run executors",
