@@ -179,7 +179,9 @@ def stages(root: Path, file: str, *, e2e: bool) -> list[list[str]]:
     """Test files for a module, nearest first by imports: the six nearest, its room's others, end-to-end tests."""
     near = _steps_to(root, file)
     room = file.split("/")[1].removesuffix(".py")
-    direct = sorted((name for name, steps in near.items() if steps <= 2), key=lambda name: (near[name], name))[:6]
+    named = {name: Path(file).stem not in Path(name).stem for name in near}  # the module's own tests come first
+    ranked = sorted((name for name in near if near[name] <= 2), key=lambda name: (named[name], near[name], name))
+    direct = ranked[:6]
     others = [name for name in near if f"/{room}/" in name and name not in direct]
     e2e = e2e or not (direct or others)
     ends = [f"tests/e2e/test_{name}.py" for name in E2E.get(room, "run bad_input").split()] if e2e else []
