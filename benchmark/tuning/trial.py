@@ -68,22 +68,16 @@ def run_trial(tuning: Tuning, target: Target, trial: Trial, events: Events) -> E
 
     def on_epoch(row: dict[str, float]) -> None:
         events.epoch(row)
-        if row["epoch"] in earlier:  # trained again since the state on disk was older
-            return
-        trial.report(row[recipe.select_metric], int(row["epoch"]))
-        stop_if_hopeless(int(row["epoch"]))
-
-    def stop_if_hopeless(epoch: int) -> None:
-        if epoch < recipe.epochs and trial.should_prune():
+        if row["epoch"] not in earlier:  # it is where the state on disk is older than the last report
+            trial.report(row[recipe.select_metric], int(row["epoch"]))
+        if row["epoch"] < recipe.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
     fabric = make_fabric(tuning.asked.request.device, recipe)
     torch.manual_seed(derive_seed("init", cell.seed))
+    for epoch, score in earlier.items():
+        trial.report(score, epoch)
     try:
-        for epoch, score in earlier.items():
-            trial.report(score, epoch)
-        if earlier:
-            stop_if_hopeless(max(earlier))
         model = build_network(
             cell.spec, cell.recipe, drop=cell.ablation, weights=cell.weights, pretrained=recipe.pretrained
         )
