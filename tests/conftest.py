@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 NO_HUB = Path(tempfile.gettempdir()) / "bench-tests-without-a-hub"
 os.environ.update(HF_HOME=str(NO_HUB))  # weights that somebody has downloaded change no test
@@ -34,5 +35,11 @@ def data_root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One pixel cache (and phantom) for the tests of a session."""
-    return tmp_path_factory.mktemp("cache")
+    """One cache of pixels, with phantom in it, for the tests of a session, in whichever of its processes they run."""
+    from benchmark.data.phantom.dataset import materialise_phantom
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    with FileLock(f"{folder}.lock"):
+        materialise_phantom(folder)
+    return folder

@@ -45,18 +45,20 @@ def test_onnx_gives_the_eager_map(options: dict[str, Any], size: tuple[int, int]
 
 
 @pytest.mark.slow
-def test_compile_gives_the_eager_map_without_a_graph_break() -> None:
+@pytest.mark.parametrize("sizes", [(128,), pytest.param((128, 160), marks=pytest.mark.exhaustive)])
+def test_compile_gives_the_eager_map_without_a_graph_break(sizes: tuple[int, ...]) -> None:
     """dynamic=False: token grids and masks belong to a size, so each size has its own graph."""
     torch._dynamo.reset()
     model = build(**SMALL).eval()
     compiled = torch.compile(model, backend="eager", fullgraph=True, dynamic=False)
-    for size in (128, 160):
+    for size in sizes:
         image = torch.randn(1, 3, size, size)
         with torch.no_grad():
             torch.testing.assert_close(compiled(image)[0], model(image)[0], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_compiled_training_step_gives_the_eager_loss() -> None:
     torch._dynamo.reset()
     torch.manual_seed(0)

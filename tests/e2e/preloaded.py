@@ -9,7 +9,6 @@ by real calls of the script: `BENCH_TEST_EXEC=1` makes all calls such.
 
 from __future__ import annotations
 
-import array
 import atexit
 import contextlib
 import gc
@@ -29,18 +28,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+import psutil
+from filelock import FileLock
+from forked_children import fork_what_it_starts, receive, receive_handles
+
 _FREE = ("BENCH_", "COLUMNS", "LINES", "MLFLOW_TRACKING", "SEEN", "SLOW", "TMPDIR", "HF_TOKEN", "ZENODO_TOKEN")
 """Environment variables that are read while a command runs, never when a library is imported."""
 
 
 class Preloaded:
-    """A process that has everything imported, and forks for every call."""
+    """A process that has everything imported, and forks for every call; one for all workers of the tests."""
 
     def __init__(self, folder: Path) -> None:
+        """Join the process whose socket is in a folder, or start it. It ends when the tests do."""
         self._address = str(folder / "socket")
         self._environment = {key: value for key, value in os.environ.items() if not _is_free(key)}
-        command = [sys.executable, __file__, self._address]
-        self._process = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL)
+        tests = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+        started = folder / "started"
+        with FileLock(folder / "lock"):
+            if not started.exists():
+                command = [sys.executable, __file__, self._address, str(tests)]
+                with (folder / "log").open("w") as log:
+                    process = subprocess.Popen(
+                        command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    )
+                started.write_text(str(process.pid))
+        self._process = psutil.Process(int(started.read_text()))
 
     def serves(self, environment: Mapping[str, str]) -> bool:
         """Whether a call asks for nothing that an import reads otherwise than it was.
@@ -85,12 +98,7 @@ class Preloaded:
         server.sendall(len(call).to_bytes(8, "big"))
         socket.send_fds(server, [b"f"], [stdout.fileno(), stderr.fileno()])
         server.sendall(call)
-        return Forked(["bench", *arguments], int.from_bytes(_receive(server, 8), "big"), server)
-
-    def close(self) -> None:
-        """End the process; calls that still run go on."""
-        self._process.kill()
-        self._process.wait()
+        return Forked(["bench", *arguments], int.from_bytes(receive(server, 8), "big"), server)
 
     def _connect(self) -> socket.socket:
         end = time.monotonic() + 300
@@ -101,11 +109,13 @@ class Preloaded:
                 return server
             except OSError:
                 server.close()
-                if self._process.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError(
-                        "the preloaded process does not answer; its imports failed (see above)"
-                    ) from None
+                if not self._lives() or time.monotonic() > end:
+                    log = Path(self._address).with_name("log").read_text()
+                    raise RuntimeError(f"the preloaded process does not answer; it said:\n{log}") from None
                 time.sleep(0.1)
+
+    def _lives(self) -> bool:
+        return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
 
 
 class Forked:
@@ -121,7 +131,7 @@ class Forked:
         if self.returncode is None:
             self._server.settimeout(timeout)
             try:
-                self.returncode = os.waitstatus_to_exitcode(int.from_bytes(_receive(self._server, 8), "big"))
+                self.returncode = os.waitstatus_to_exitcode(int.from_bytes(receive(self._server, 8), "big"))
             except TimeoutError:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
             self._server.close()
@@ -154,16 +164,6 @@ def _is_free(name: str) -> bool:
     return name.startswith(_FREE) or name.startswith("PYTEST_")
 
 
-def _receive(connection: socket.socket, size: int) -> bytes:
-    content = b""
-    while len(content) < size:
-        part = connection.recv(size - len(content))
-        if not part:
-            raise ConnectionError("the other side has gone")
-        content += part
-    return content
-
-
 def _import_everything() -> None:
     """Load what commands load, the compiled passes over pixels among it."""
     import importlib
@@ -192,8 +192,8 @@ def _import_everything() -> None:
         importlib.import_module(name)
 
 
-def _serve(address: str) -> dict[str, Any]:
-    """Fork for every call; returns in each child, with its call."""
+def _serve(address: str, tests: int) -> dict[str, Any]:
+    """Fork for every call until the tests' process has gone; returns in each child, with its call."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(16)
@@ -224,17 +224,14 @@ def _serve(address: str) -> dict[str, Any]:
         for pid, status in _ended(waiting):
             with contextlib.suppress(OSError), waiting.pop(pid) as connection:
                 connection.sendall(status.to_bytes(8, "big"))
-        if os.getppid() == 1:  # the tests have gone
+        if not psutil.pid_exists(tests):
             sys.exit()
 
 
 def _read_call(connection: socket.socket) -> tuple[dict, list[int]]:
-    size = int.from_bytes(_receive(connection, 8), "big")
-    _, extra, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(2 * array.array("i").itemsize))
-    handles = array.array("i")
-    for _, _, content in extra:
-        handles.frombytes(content[: len(content) - len(content) % handles.itemsize])
-    return json.loads(_receive(connection, size)), list(handles)
+    size = int.from_bytes(receive(connection, 8), "big")
+    handles = receive_handles(connection, 2)
+    return json.loads(receive(connection, size)), handles
 
 
 def _ended(waiting: Mapping[int, socket.socket]) -> Iterator[tuple[int, int]]:
@@ -260,7 +257,7 @@ if __name__ == "__main__":
     _import_everything()
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every object
-    call = _serve(sys.argv[1])
+    call = _serve(sys.argv[1], int(sys.argv[2]))
     if call["session"]:
         os.setsid()
     os.environ.clear()
@@ -272,6 +269,8 @@ if __name__ == "__main__":
     sys.argv = ["bench", *call["arguments"]]
     if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
         del sys.path[0]  # the installed script sees neither the tests nor the current folder
+    del __file__  # multiprocessing would run it again in the processes that it starts
+    fork_what_it_starts(call["arguments"], _end)
     from benchmark.cli import main
 
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
+from forked_children import children
 from harness import PARTS, TINY, Bench, StartBench, bench_executable
 
 SHORT = ("--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
@@ -86,8 +87,7 @@ class Study:
 
     def others(self) -> list[psutil.Process]:
         """Those that train along; a helper of Python's own that watches over semaphores does not count."""
-        found = psutil.Process(self.process.pid).children(recursive=True)
-        return [one for one in found if "spawn_main" in " ".join(one.cmdline())]
+        return children(self.process.pid, "spawned")
 
     def until(self, words: str) -> None:
         end = time.monotonic() + WAIT_S
@@ -180,9 +180,7 @@ def test_a_first_process_that_is_stuck_when_another_dies_ends_all_the_same(
     while not (tmp_path / "stuck").exists():
         assert process.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()[-3000:]
         time.sleep(0.05)
-    (other,) = [
-        o for o in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(o.cmdline())
-    ]
+    (other,) = children(process.pid, "spawned")
     other.kill()
     assert process.wait(timeout=WAIT_S) == 1
     assert "error: process 2 of 2" in (tmp_path / "log").read_text().splitlines()[-1]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from forked_children import children
 from harness import PARTS, TINY, Bench, Process, outcome, until
 from spread_study import STUDY, Start, finished
 
@@ -32,8 +33,7 @@ def build():
 
 
 def workers_of(process: Process) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in children if "benchmark.execution.worker" in " ".join(child.cmdline())]
+    return children(process.pid, "worker")
 
 
 def runs(process: psutil.Process) -> bool:
@@ -42,8 +42,10 @@ def runs(process: psutil.Process) -> bool:
 
 
 def test_two_workers_find_what_one_process_finds_though_one_is_killed(
-    alone: tuple[dict[str, str], str], start: Start, tmp_path: Path
+    alone: tuple[dict[str, str], str], start: Start, tmp_path: Path, environment: dict[str, str]
 ) -> None:
+    """These workers are started; those of the other tests are forked (see forked_children.py)."""
+    environment["BENCH_TEST_START"] = "exec"
     log = tmp_path / "log"
     process = start(log, "--workers", "2", "--results", "two")
     until(lambda: log.read_text().count("epoch 3/12") >= 2)

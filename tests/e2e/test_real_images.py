@@ -66,7 +66,7 @@ def test_data_list_and_check_know_what_is_there(bench: Bench, root: Path, data_r
 @pytest.mark.slow
 def test_native_recipes_train_every_baseline_on_real_kvasir_images(bench: Bench, root: Path, tmp_path: Path) -> None:
     """Each author's own steps (three scales, clamped gradients, colour exchange, crops...), small and from scratch."""
-    small = ("image_size=96", "epochs=1", "batch_size=4", "max_train_images=4", "max_val_images=2", "max_test_images=2")
+    small = ("image_size=96", "epochs=1", "batch_size=2", "max_train_images=2", "max_val_images=2", "max_test_images=2")
     options = [part for pair in (*small, "pretrained=false") for part in ("--set", pair)]
     models = "unet,pranet,sanet,ldnet,caranet,polyp_pvt,fcbformer"
     if os.environ.get("BENCH_TEST_FULL"):  # further networks that share their steps with one of these

@@ -45,7 +45,7 @@ def test_drawn_once_and_version_in_the_name(shared_cache: Path) -> None:
     assert materialise_phantom(shared_cache) == root
     assert root.stat().st_mtime_ns == stamp
     assert root.name == f"phantom-v{VERSION}"
-    assert not list(shared_cache.glob(".building-*"))
+    assert not list(shared_cache.glob(f".building-{root.name}-*"))
 
 
 def test_equal_names_give_equal_pixels(shared_cache: Path) -> None:
