@@ -81,7 +81,7 @@ def test_ctrl_c_lets_the_tasks_save_and_leaves_the_cluster(
     assert [record["status"] for record in records] == ["interrupted"]
     assert len(list((tmp_path / "spread").rglob("last.pt"))) == 1, "it saved where it stood"
     (tmp_path / "slow").unlink()
-    bench(*STUDY, *arguments)
+    bench(*STUDY, *arguments[:4])  # on this machine: the other test goes on in the cluster
     assert list(outcome(tmp_path / "spread").items()) == list(alone[0].items())[:1]
 
 
