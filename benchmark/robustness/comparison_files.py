@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmark.errors import BenchError
 from benchmark.robustness.cells import Asked, Source
@@ -18,7 +19,6 @@ from benchmark.store import io
 from benchmark.store.layout import ResultsLayout
 from benchmark.store.robust_results import CLEAN
 
-SCHEMA_VERSION = 1
 _FILE = "main"
 """File name of a comparison without a name."""
 
@@ -36,7 +36,7 @@ class Comparison(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     name: str
     cells: tuple[str, ...] = Field(min_length=1)
     corruptions: dict[str, tuple[str, ...]] = Field(min_length=1)
@@ -102,7 +102,7 @@ def read_comparisons(layout: ResultsLayout) -> list[Comparison]:
     """Read every comparison of a results folder, the one without a name first.
 
     Raises:
-        BenchError: A file is not a comparison.
+        BenchError: A file is not a comparison, or of a newer schema.
     """
     found = [_read(path) for path in sorted(layout.robust.glob("*.json"))]
     return sorted(found, key=lambda one: one.name)
@@ -115,5 +115,5 @@ def _read(path: Path) -> Comparison:
             raise ValueError(f"it is named {found.name!r} inside")
         return found
     except (OSError, ValueError, AttributeError) as error:
-        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
+        fault = io.first_fault(error)
         raise BenchError(f"{path}: not a comparison of bench robust ({fault}); delete it and run it again") from None

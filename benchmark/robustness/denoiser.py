@@ -6,9 +6,9 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.config import Recipe, config_hash, derive_seed
 from benchmark.errors import BenchError
@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 
 NETWORK = "bsanet.denoiser:build"
 WEIGHTS, RECORD, HISTORY = "denoiser.pt", "denoiser.json", "history.csv"
-SCHEMA_VERSION = 1
 
 
 class DenoiserRecord(BaseModel):
     """Record beside the weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     sha256: str
     options: dict[str, Any]
     recipe: dict[str, Any]
@@ -108,12 +107,12 @@ def read_denoiser(path: Path) -> DenoiserRecord:
     """Read the record of trained weights.
 
     Raises:
-        BenchError: It is missing or not readable.
+        BenchError: It is missing, not readable, or of a newer schema.
     """
     try:
         return DenoiserRecord.model_validate(io.read_json(path))
     except (OSError, ValueError, AttributeError) as error:
-        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
+        fault = io.first_fault(error)
         raise BenchError(
             f"{path}: no readable record of a denoiser ({fault}); bench denoise train writes it beside the weights"
         ) from None

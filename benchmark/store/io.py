@@ -132,7 +132,7 @@ def read_record(path: Path) -> Record:
         reason = error.strerror or str(error)
         raise BenchError(f"cannot read {path}: {reason.lower()}; mend it or choose another folder") from error
     except (ValueError, AttributeError) as error:
-        where = _first_fault(error)
+        where = first_fault(error)
         raise BenchError(f"{path}: not a readable record ({where}); delete its folder and run the cell again") from None
 
 
@@ -267,7 +267,8 @@ def read_npz(path: Path, *, names: Collection[str] | None = None) -> dict[str, n
         ) from None
 
 
-def _first_fault(error: Exception) -> str:
+def first_fault(error: Exception) -> str:
+    """Return what is wrong with content, in words: the first field that does not fit, or the error's own."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"

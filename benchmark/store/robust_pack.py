@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from benchmark.errors import BenchError
 from benchmark.store import io
 from benchmark.store.layout import CellPaths
@@ -162,7 +160,7 @@ def _read(path: Path, _changed: int) -> dict[Key, RobustResult]:
     try:
         found = [RobustResult.model_validate(one) for one in io.read_json(path)["results"]]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
+        fault = io.first_fault(error)
         raise BenchError(f"{path}: not readable packed results ({fault}); ask for the export again") from None
     return {(one.dataset, one.corruption, one.severity, one.denoise): one for one in found}
 

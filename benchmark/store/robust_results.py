@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import BenchError
 from benchmark.store import io
@@ -15,7 +15,6 @@ from benchmark.store.schema import TestResult
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
 CLEAN = "clean"
 """Name of the uncorrupted test set, at severity 0: measured behind a denoiser."""
 
@@ -24,7 +23,7 @@ class RobustResult(BaseModel):
     """One cell, test set, corruption, severity and denoiser."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    schema_version: int = Field(default=SCHEMA_VERSION, alias="schema")
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     cell: str
     best_sha256: str
     dataset: str
@@ -79,7 +78,7 @@ def read_result(path: Path) -> RobustResult:
     try:
         return RobustResult.model_validate(io.read_json(path))
     except (OSError, ValueError, AttributeError) as error:
-        fault = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
+        fault = io.first_fault(error)
         raise BenchError(f"{path}: not a readable result ({fault}); delete it and run bench robust again") from None
 
 

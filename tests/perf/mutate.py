@@ -54,7 +54,7 @@ E2E = {
     "study": "run study",
     "store": "run study",
     "execution": "run executors",
-    "scoring": "evaluate protocols",
+    "scoring": "evaluate protocols ensemble",
     "metrics": "evaluate protocols",
     "tracking": "tracking",
     "tuning": "tune",

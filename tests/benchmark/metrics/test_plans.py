@@ -42,6 +42,8 @@ def test_plan_knows_its_mask(make_pair: Callable) -> None:
     assert made.num_fg == mask.sum() and made.shape == mask.shape
     assert made.resized(224) is made.resized(224)
     assert made.resized(224).shape == (224, 224)
+    empty = plan(np.zeros((10, 21), bool))
+    assert (empty.split(half_up=True), empty.split(half_up=False)) == ((6, 12), (6, 11)), "at the centre"
 
 
 def test_cached_plan_is_the_same_and_scores_the_same(tmp_path: Path, make_pair: Callable) -> None:

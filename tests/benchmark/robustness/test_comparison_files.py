@@ -48,6 +48,7 @@ def results(tmp_path: Path) -> Path:
         ("denoisers", []),
         ("denoisers", ["../../evil"]),
         ("protocol", "nobody"),
+        ("schema", 2),
     ],
 )
 def test_a_strangers_comparison_is_refused_in_a_line_and_writes_nothing(results: Path, field: str, value: Any) -> None:

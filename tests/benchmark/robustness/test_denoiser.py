@@ -121,6 +121,9 @@ def test_other_weights_than_the_record_says_are_refused(trained: tuple[Path, Den
     (tmp_path / "denoiser.pt").write_bytes((out / "denoiser.pt").read_bytes())
     with pytest.raises(BenchError, match="no readable record of a denoiser"):
         load_denoiser(tmp_path / "denoiser.pt")
+    (tmp_path / "denoiser.json").write_text(json.dumps({**payload, "schema": 2}))
+    with pytest.raises(BenchError, match=r"no readable record of a denoiser \(schema: input should be 1\)"):
+        load_denoiser(tmp_path / "denoiser.pt")
     (tmp_path / "denoiser.json").write_text(json.dumps({**payload, "sha256": "0" * 64}))
     with pytest.raises(BenchError, match="not the file of its record"):
         load_denoiser(tmp_path / "denoiser.pt")
