@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,15 @@ def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Preloaded | None:
 
 @pytest.fixture(scope="session")
 def run_bench(preloaded: Preloaded | None) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `bench` in a folder with an environment and wait for its end."""
+    """Run `bench`, or a Python script, in a folder with an environment and wait for its end."""
 
-    def call(arguments: list[str], *, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        run = preloaded.run if preloaded and preloaded.serves(env) else run_installed
-        return run(arguments, cwd=cwd, env=env, timeout=900)
+    def call(
+        arguments: list[str], *, cwd: Path, env: dict[str, str], script: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        if preloaded and preloaded.serves(env):
+            return preloaded.run(arguments, cwd=cwd, env=env, script=script)
+        command = [sys.executable, str(script)] if script else [bench_executable()]
+        return run_command([*command, *arguments], cwd=cwd, env=env)
 
     return call
 
@@ -69,12 +74,9 @@ def start_bench(preloaded: Preloaded | None) -> Iterator[StartBench]:
         process.wait()
 
 
-def run_installed(
-    arguments: list[str], *, cwd: Path, env: dict[str, str], timeout: float = 900
-) -> subprocess.CompletedProcess[str]:
-    """Run the installed script itself."""
-    command = [bench_executable(), *arguments]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
+def run_command(command: list[str], *, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a process and wait for its end."""
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=900)
 
 
 STUDY = ("run", "--models", "./tiny_net.py:build", "--datasets", "phantom", "--recipe", "smoke", *TINY)

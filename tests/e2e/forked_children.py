@@ -1,4 +1,4 @@
-"""The processes that a forked `bench` starts (workers, ranks, parts of a study), forked as it was itself.
+"""The processes that a forked `bench` starts (workers, ranks, jobs, parts of a study), forked as it was itself.
 
 Each would import its libraries anew, eight seconds of processor time. So a call that may start some keeps a process
 aside that has done nothing since the imports, the nursery. Where the call would start this interpreter, the nursery
@@ -15,6 +15,7 @@ import ctypes
 import json
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -29,6 +30,13 @@ import psutil
 _SUBREAPER, _NAME = 36, 15
 """Numbers of prctl: orphans below this process become its children; the name that a process shows."""
 _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_KINDS = {
+    "benchmark.execution.worker": "worker",
+    "benchmark": "part",
+    "submitit.local._local": "job",
+    "submitit.core._submit": "job",
+}
+"""Of a module that an interpreter is started with. A job is of submitit's local executor."""
 _SPAWNED = re.compile(r"from multiprocessing\.spawn import spawn_main; spawn_main\((.*)\)")
 _FIRST_FREE = 300
 _ERROR_PIPE = slice(12, 14)
@@ -37,8 +45,13 @@ Body = Callable[[], Any]
 
 
 def children(pid: int, kind: str) -> list[psutil.Process]:
-    """The processes below one that are a "worker", "spawned" by multiprocessing, or a "part" of a study."""
-    words = {"worker": "benchmark.execution.worker", "spawned": "spawn_main", "part": "-m benchmark "}[kind]
+    """The processes below one that are a "worker", "job", "spawned" by multiprocessing, or a "part" of a study."""
+    words = {
+        "worker": "benchmark.execution.worker",
+        "spawned": "spawn_main",
+        "part": "-m benchmark ",
+        "job": "submitit",
+    }[kind]
     found = psutil.Process(pid).children(recursive=True)
     return [one for one in found if one.name() == f"bench-{kind}" or words in " ".join(one.cmdline()) + " "]
 
@@ -59,7 +72,7 @@ def fork_what_it_starts(arguments: Sequence[str], end: Callable[[object], NoRetu
 
 def _may_start_some(arguments: Sequence[str]) -> bool:
     words = {word.partition("=")[0] for word in arguments}
-    return bool(words & {"study", "tune", "profile", "--workers", "--devices"})
+    return bool(words & {"study", "tune", "profile", "ablate", "--workers", "--devices", "--executor"})
 
 
 class _Nursery:
@@ -184,27 +197,22 @@ def _become(request: dict[str, Any], end: Callable[[object], NoReturn]) -> NoRet
 
 def _kind(arguments: Sequence[str]) -> str | None:
     """What an interpreter is started for."""
-    words = list(arguments[1:])
-    if words[:3] == ["-P", "-m", "benchmark.execution.worker"]:
-        return "worker"
-    if words[:3] == ["-P", "-m", "benchmark"]:
-        return "part"
-    return "spawned" if any(map(_SPAWNED.fullmatch, words)) else None
+    if "-m" in arguments:
+        return _KINDS.get(arguments[arguments.index("-m") + 1])
+    return "spawned" if any(map(_SPAWNED.fullmatch, arguments)) else None
 
 
 def _body(kind: str, arguments: Sequence[str], end: Callable[[object], NoReturn]) -> Body:
-    if kind == "worker":
-        from benchmark.execution.worker import main
+    if kind != "spawned":
+        module, *rest = arguments[arguments.index("-m") + 1 :]
+        fork_what_it_starts(rest if kind == "part" else ["--devices"], end)  # a cell may ask for several
+        if kind == "part":
+            from benchmark.cli import main as bench
 
-        sys.argv = ["worker"]
-        fork_what_it_starts(["--devices"], end)  # the cell that it is given may ask for several
-        return main
-    if kind == "part":
-        from benchmark.cli import main as bench
-
-        sys.argv = ["bench", *arguments[4:]]
-        fork_what_it_starts(arguments[4:], end)
-        return bench
+            sys.argv = ["bench", *rest]
+            return bench
+        sys.argv = [module, *rest]
+        return lambda: runpy.run_module(module, run_name="__main__", alter_sys=True)
     from multiprocessing.spawn import spawn_main
 
     sys.argv = ["-c", "--multiprocessing-fork"]

@@ -15,6 +15,7 @@ import gc
 import json
 import os
 import random
+import runpy
 import select
 import signal
 import socket
@@ -66,11 +67,17 @@ class Preloaded:
         return all(its.get(key) == os.environ.get(key) for key in others)
 
     def run(
-        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float = 900
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout: float = 900,
+        script: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Call `bench` and wait for its end, as ``subprocess.run`` does."""
         with tempfile.TemporaryFile("w+b") as out, tempfile.TemporaryFile("w+b") as err:
-            with self.start(arguments, cwd=cwd, env=env, stdout=out, stderr=err) as process:
+            with self.start(arguments, cwd=cwd, env=env, stdout=out, stderr=err, script=script) as process:
                 try:
                     code = process.wait(timeout)
                 except subprocess.TimeoutExpired:
@@ -90,10 +97,15 @@ class Preloaded:
         stdout: IO[Any],
         stderr: IO[Any],
         start_new_session: bool = False,
+        script: Path | None = None,
     ) -> Forked:
-        """Call `bench` and leave it running, as ``subprocess.Popen`` does; its output goes to files, not to pipes."""
+        """Call `bench` and leave it running, as ``subprocess.Popen`` does; its output goes to files, not to pipes.
+
+        With ``script`` that file is run instead of `bench`.
+        """
         server = self._connect()
         what = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "session": start_new_session}
+        what["script"] = str(script) if script else None
         call = json.dumps(what).encode()
         server.sendall(len(call).to_bytes(8, "big"))
         socket.send_fds(server, [b"f"], [stdout.fileno(), stderr.fileno()])
@@ -266,15 +278,18 @@ if __name__ == "__main__":
     random.seed()
     tempfile.tempdir = None  # it is read from TMPDIR once
     os.fsync = lambda handle: None  # a killed process loses nothing of what it wrote; a power cut is not tested
-    sys.argv = ["bench", *call["arguments"]]
+    sys.argv = [call["script"] or "bench", *call["arguments"]]
     if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
         del sys.path[0]  # the installed script sees neither the tests nor the current folder
     del __file__  # multiprocessing would run it again in the processes that it starts
-    fork_what_it_starts(call["arguments"], _end)
+    fork_what_it_starts(["--devices"] if call["script"] else call["arguments"], _end)
     from benchmark.cli import main
 
     try:
-        main()
+        if call["script"]:
+            runpy.run_path(call["script"], run_name="__main__")
+        else:
+            main()
     except SystemExit as end:
         _end(end.code)
     except KeyboardInterrupt:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pandas as pd
 import psutil
 import pytest
 from forked_children import children
-from harness import PARTS, TINY, Bench, StartBench, bench_executable
+from harness import NET, PARTS, TINY, Bench, StartBench
 
 SHORT = ("--models", "./tiny_net.py:build", "--datasets", "phantom-kvasir", "--recipe", "smoke", *TINY)
 QUICKLY = ("--no-track", "--no-time-first", "--device", "cpu")
@@ -22,18 +20,27 @@ TWO = (*QUICKLY, "--devices", "2")
 LONG = ("run", *SHORT, "--set", "epochs=40", "--checkpoint-every", "0.1", "--results", "long")
 WAIT_S = 240.0
 
-STUCK = """
-import os, time
+STUCK = (
+    NET
+    + """
+import time
+from multiprocessing import parent_process
 import torch.distributed as dist
-from tiny_net import TinyNet
+import benchmark.execution.device_processes as crew
+
+crew.GRACE_S = 3.0
 
 class Net(TinyNet):
     def loss(self, outputs, mask, criterion=None):
-        if dist.is_initialized() and os.getppid() == int(os.environ["THE_TEST"]):
+        if dist.is_initialized() and not parent_process():
             open("stuck", "w").close()
             time.sleep(3600)
         return criterion(outputs[0], mask)
+
+def build():
+    return Net()
 """
+)
 
 
 def record_of(root: Path) -> tuple[Path, dict[str, Any]]:
@@ -154,36 +161,18 @@ def test_nobody_outlives_the_first_process(study: Study) -> None:
 
 @pytest.mark.slow
 def test_a_first_process_that_is_stuck_when_another_dies_ends_all_the_same(
-    bench: Bench, tmp_path: Path, environment: dict[str, str]
+    start_bench: StartBench, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    (tmp_path / "stuck_net.py").write_text(STUCK + "\n\ndef build():\n    return Net()\n")
-    variables = {
-        **environment,
-        "THE_TEST": str(os.getpid()),
-        "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
-    }
-    command = (*LONG, *TWO, "--models", "./stuck_net.py")
-    script = (
-        "import sys, benchmark.execution.device_processes as crew; crew.GRACE_S = 3.0; "
-        "from benchmark.cli import main; main()"
-    )
-    with (tmp_path / "log").open("w") as file:
-        process = subprocess.Popen(
-            [Path(bench_executable()).with_name("python"), "-c", script, *command],
-            cwd=tmp_path,
-            env=variables,
-            stdout=file,
-            stderr=file,
-            text=True,
-        )
+    (tmp_path / "stuck_net.py").write_text(STUCK)
+    study = Study(start_bench, tmp_path, environment, *LONG, *TWO, "--models", "./stuck_net.py")
     end = time.monotonic() + WAIT_S
     while not (tmp_path / "stuck").exists():
-        assert process.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()[-3000:]
+        assert study.process.poll() is None and time.monotonic() < end, study.said[-3000:]
         time.sleep(0.05)
-    (other,) = children(process.pid, "spawned")
+    (other,) = study.others()
     other.kill()
-    assert process.wait(timeout=WAIT_S) == 1
-    assert "error: process 2 of 2" in (tmp_path / "log").read_text().splitlines()[-1]
+    study.ends_with(1, [other])
+    assert "error: process 2 of 2" in study.said.splitlines()[-1]
 
 
 def test_a_network_that_fails_in_another_process_is_named(bench: Bench, tmp_path: Path) -> None:

@@ -68,21 +68,21 @@ def test_native_recipes_train_every_baseline_on_real_kvasir_images(bench: Bench,
     """Each author's own steps (three scales, clamped gradients, colour exchange, crops...), small and from scratch."""
     small = ("image_size=96", "epochs=1", "batch_size=2", "max_train_images=2", "max_val_images=2", "max_test_images=2")
     options = [part for pair in (*small, "pretrained=false") for part in ("--set", pair)]
-    models = "unet,pranet,sanet,ldnet,caranet,polyp_pvt,fcbformer"
+    models = "unet,pranet,sanet,ldnet,polyp_pvt"
     if os.environ.get("BENCH_TEST_FULL"):  # further networks that share their steps with one of these
-        models += ",hardnet_mseg,pranet_v2,ssformer_s,unetplusplus,pranet_v2_res2net,ssformer_l"
+        models += ",caranet,fcbformer,hardnet_mseg,pranet_v2,ssformer_s,unetplusplus,pranet_v2_res2net,ssformer_l"
     run = ("run", "--models", models, "--datasets", "kvasir", "--data-root", str(root), "--recipe", "native")
     bench(*run, *options, "--set", "load_size=128", "--no-track", "--no-time-first")
     records = {r["model"]: r for r in map(_read, (tmp_path / "results" / "runs").rglob("run.json"))}
     assert {name: record["status"] for name, record in records.items()} == dict.fromkeys(models.split(","), "ok")
     for name in {"pranet", "caranet", "hardnet_mseg", "pranet_v2"} & set(records):
         assert records[name]["recipe"]["multi_scale"] == "each" and records[name]["recipe"]["clip_value"] == 0.5
-    assert records["caranet"]["recipe"]["augmentation"][0] == "rotate_always"
     if "pranet_v2" in records:
+        assert records["caranet"]["recipe"]["augmentation"][0] == "rotate_always"
+        assert records["fcbformer"]["recipe"]["schedule"] == "plateau"
         assert records["pranet_v2"]["recipe"]["postprocess"] == "minmax_floor"
         assert records["ssformer_s"]["recipe"]["warmup_by"] == "epoch"
         assert records["hardnet_mseg"]["num_params"] == 17_423_837, "without what the released file carries for nothing"
-    assert records["fcbformer"]["recipe"]["schedule"] == "plateau"
     assert records["polyp_pvt"]["recipe"]["optimizer"] == "adamw"
     assert "colour_exchange" in records["sanet"]["recipe"]["augmentation"]
     assert (
