@@ -27,13 +27,13 @@ def settled(options: dict[str, Any]) -> BSANet:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("options", "size", "batch"), [(SMALL, (64, 96), 2)], ids=["small"])
-def test_onnx_gives_the_eager_map(options: dict[str, Any], size: tuple[int, int], batch: int) -> None:
-    model = settled(options)
+@pytest.mark.parametrize("optimize", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_onnx_gives_the_eager_map(optimize: bool) -> None:
+    model, size, batch = settled(SMALL), (64, 96), 2
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     image = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(0))
-    program = torch.onnx.export(model, (image,), dynamo=True, opset_version=OPSET, verbose=False)
+    program = torch.onnx.export(model, (image,), dynamo=True, opset_version=OPSET, verbose=False, optimize=optimize)
     assert program.model.opset_imports[""] == OPSET
     buffer = io.BytesIO()
     program.save(buffer)

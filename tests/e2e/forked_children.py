@@ -51,9 +51,9 @@ def children(pid: int, kind: str) -> list[psutil.Process]:
         "spawned": "spawn_main",
         "part": "-m benchmark ",
         "job": "submitit",
-    }[kind]
+    }
     found = psutil.Process(pid).children(recursive=True)
-    return [one for one in found if one.name() == f"bench-{kind}" or words in " ".join(one.cmdline()) + " "]
+    return [one for one in found if one.name() == f"bench-{kind}" or words[kind] in " ".join(one.cmdline()) + " "]
 
 
 def fork_what_it_starts(arguments: Sequence[str], end: Callable[[object], NoReturn]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 README = Path(__file__).parents[2] / "README.md"
-SMALL = ("epochs=1", "image_size=64", "max_train_images=8", "max_val_images=2", "max_test_images=2")
+SMALL = ("epochs=1", "image_size=32", "max_train_images=8", "max_val_images=2", "max_test_images=2")
 
 
 def readme_command() -> list[str]:

@@ -49,8 +49,9 @@ def test_jobs_find_what_one_process_finds_though_one_is_warned_and_one_killed(
 
 @pytest.mark.slow
 def test_ctrl_c_cancels_the_jobs_and_they_save(
-    alone: tuple[dict[str, str], str], bench: Bench, start: Start, tmp_path: Path
+    alone: tuple[dict[str, str], str], bench: Bench, start: Start, tmp_path: Path, environment: dict[str, str]
 ) -> None:
+    environment["BENCH_TEST_START"] = "exec"  # this job is started; those of the other test are forked
     log = tmp_path / "log"
     process = start(log, *ONE, "--workers", "1", "--checkpoint-every", "1000")
     until(lambda: "epoch 2/12" in log.read_text(), seconds=600)
@@ -59,6 +60,7 @@ def test_ctrl_c_cancels_the_jobs_and_they_save(
     assert "Traceback" not in log.read_text() and not holders(tmp_path / "jobs")
     assert len(list((tmp_path / "jobs").rglob("last.pt"))) == 1
     (tmp_path / "slow").unlink()
+    del environment["BENCH_TEST_START"]
     bench(*STUDY, *ONE)
     assert list(outcome(tmp_path / "jobs").items()) == list(alone[0].items())[:1]
 
