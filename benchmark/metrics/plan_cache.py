@@ -147,7 +147,7 @@ def _read(path: Path, digest: bytes, shape: tuple[int, int]) -> Plan | None:
     try:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            words = np.empty(size // 8, np.uint64)
+            words = np.zeros(size // 8, np.uint64)
             if size % 8 or len(words) < _HEADER or file.readinto(words.data) != size:
                 return None
     except OSError:

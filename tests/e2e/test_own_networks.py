@@ -190,6 +190,13 @@ def test_a_finished_cell_is_trained_further_as_a_cell_beside_it(bench: Bench, tm
     assert "not continued" in both and f"continued from {old}" in both
     more = bench(*run, "--init-from", f"results/runs/{new[1]}", "--dry-run").stderr
     assert f"continues  {new[1]} (epoch" in more
+    (runs / new[1] / "best.pt").unlink()
+    refused = bench(*run, "--init-from", f"results/runs/{new[1]}", "--dry-run", code=2).stderr
+    assert f"{new[1]}: holds no trained weights (its best.pt is gone); name a finished cell" in refused
+    record = json.loads((runs / new[1] / "run.json").read_text())
+    (runs / new[1] / "run.json").write_text(json.dumps({**record, "status": "diverged"}))
+    refused = bench(*run, "--init-from", f"results/runs/{new[1]}", "--dry-run", code=2).stderr
+    assert "holds no trained weights (status diverged)" in refused
 
 
 def test_a_training_starts_from_a_checkpoint_or_says_why_not(bench: Bench, tmp_path: Path) -> None:

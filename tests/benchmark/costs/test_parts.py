@@ -117,6 +117,8 @@ def test_the_assumption_is_a_share_of_the_peak_of_the_precision() -> None:
     assert cost.hours[1][1] == pytest.approx(3 * slow / 3600) and cost.hours[8][1] == pytest.approx(slow / 3600)
     half = on_device(device, [network(Recipe())], [WORK], HOST, counts=[1])  # auto, which is half on CUDA
     assert half.peak_tflops == 71 and half.cell_s[0][1] == pytest.approx(slow * 35.6 / 71)
+    own = load_devices()["rtx3090"]
+    assert (own.utilisation(FULL), own.utilisation(Recipe())) == (own.full, own.half) and own.full != own.half
 
 
 def test_measured_images_per_second_win_over_the_assumption() -> None:

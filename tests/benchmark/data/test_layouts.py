@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -277,6 +278,9 @@ def test_clinicdb_sequences(bundle_root: Path) -> None:
     assert len(set(groups.values())) == 29
     starts = [frame for frame in sorted(groups) if groups[frame] != groups.get(frame - 1)]
     assert tuple(starts) == CLINICDB_STARTS
+    lengths = [25, 25, 17, 11, 25, 23, 25, 26, 22, 6, 22, 25, 25, 20, 20]
+    lengths += [25, 21, 20, 25, 20, 19, 19, 12, 25, 25, 18, 25, 20, 21]  # the set's own table of sequences
+    assert [b - a for a, b in pairwise((*starts, 613))] == lengths
     assert (groups[25], groups[26], groups[612]) == ("clinicdb-s01", "clinicdb-s02", "clinicdb-s29")
 
 
@@ -285,6 +289,8 @@ def test_colondb_scenes(tmp_path: Path, make_pairs: Maker) -> None:
     make_pairs(home, home, [str(n) for n in range(1, 381)], "{}.tiff", "p{}.tiff")
     groups = {int(item.id): item.group for item in list_dataset("colondb", tmp_path)}
     starts = [frame for frame in sorted(groups) if groups[frame] != groups.get(frame - 1)]
+    lengths = [38, 22, 16, 21, 51, 7, 48, 22, 38, 10, 27, 20, 20, 20, 20]
+    assert [b - a for a, b in pairwise((*starts, 381))] == lengths
     assert tuple(starts) == COLONDB_STARTS and len(set(groups.values())) == 15
     assert (groups[38], groups[39], groups[380]) == ("colondb-s01", "colondb-s02", "colondb-s15")
     assert all(len({groups[frame] for frame in cluster}) == 1 for cluster in COLONDB_CLUSTERS)

@@ -31,7 +31,9 @@ def test_caption_width_and_files(tmp_path: Path) -> None:
     panels = _panels(sheet, _SIZES[-1], True)
     assert all(_width(panel, _SIZES[-1], True) <= _LINE_PT for panel in panels) and len(panels) > 1
     assert [c.plain for p in panels for c in p.columns[1:]] == [c.plain for c in sheet.columns[1:]]
-    assert sheet.to_latex().count(r"\toprule") == len(panels)
+    first, *others = sheet.to_latex().split(r"\begin{tabular}")[:-1]
+    assert len(others) == len(panels) - 1 and r"\par\medskip" not in first
+    assert all(text.count(r"\toprule") == text.count(r"\par\medskip") == 1 for text in others), "room between panels"
     names = {path.name for path in write_ablation([sheet], tmp_path / "t", "bsanet")}
     assert names == {"ablation-bsanet-kvasir.md", "ablation-bsanet-kvasir.tex", "ablation-bsanet.csv"}
 

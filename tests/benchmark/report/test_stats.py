@@ -120,6 +120,7 @@ def test_unequal_spreads_are_noticed() -> None:
     wide = equal * np.array([10, 1, 1, 1, 1, 1])[:, None]
     assert (spread_test(wide, paired=False) < 0.1).mean() > 0.7
     assert spread_test(np.zeros((6, 3)), paired=False) == 1 == spread_test(equal[0, :2], paired=True)
+    assert np.array_equal(spread_test(equal[..., :1], paired=False), np.ones(2000)), "one seed: nothing to test"
 
 
 def test_one_seed_without_groups_is_students_paired_test() -> None:

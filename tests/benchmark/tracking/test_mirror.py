@@ -119,13 +119,13 @@ def test_mirroring_twice_leaves_one_run_each(store: ResultsLayout) -> None:
 
 def test_a_record_that_changed_replaces_its_run(store: ResultsLayout, make_record: MakeRecord) -> None:
     mirror, _ = mirror_all(store)
-    changed = make_record("unet", status="failed", error="no space", tests={})
+    changed = make_record("unet", status="failed", error="no space", tests={}, missing={"etis": "no file", "mine": "x"})
     io.write_record(store.cell(UNET), changed)
     mirror, counts = mirror_all(store)
     assert (counts.written, counts.kept) == (1, 1)
     run = content_of(mirror)[UNET]
     assert run["status"][0] == "FAILED" and run["tags"]["bench.error"] == "no space"
-    assert "mDSC/Kvasir" not in run["metrics"]
+    assert run["tags"]["bench.missing"] == "etis: no file; mine: x" and "mDSC/Kvasir" not in run["metrics"]
     assert len(mirror.client.search_runs([mirror.experiment_id])) == 3
     assert len(list(store.mlflow_artifacts.iterdir())) == 3, "the replaced run's files are gone"
 
