@@ -59,6 +59,10 @@ def build(drop=()):
     return Net(drop)
 """
 
+_FIELDS = ("epochs=1", "image_size=32", "max_train_images=8", "max_val_images=2", "max_test_images=4")
+TINIEST = tuple(word for field in _FIELDS for word in ("--set", field))
+"""For whole networks."""
+
 
 @pytest.fixture
 def ablate(bench: Bench, tmp_path: Path) -> Bench:
@@ -146,7 +150,7 @@ def test_pretraining_alone_is_dropped_with_weights_from_a_folder(bench: Bench, t
     torch.manual_seed(3)
     swin = timm.create_model("swin_tiny_patch4_window7_224")
     torch.save(swin.state_dict(), tmp_path / "weights" / "bsanet.pth")
-    tiny = (*TINY, "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4")
+    tiny = TINIEST
     fixed = ("ablate", "--drop", "pretraining", "--set", "pretrained=true", "--datasets", "phantom-kvasir", *tiny)
     fixed = (*fixed, "--recipe", "smoke", "--no-track", "--no-time-first")
     assert "weights=FILE" in bench(*fixed, code=2).stderr, "without weights it is refused"
@@ -196,7 +200,7 @@ def test_every_subset_when_asked(ablate: Bench, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bsanets_parts_on_phantom(bench: Bench, tmp_path: Path) -> None:
-    tiny = (*TINY, "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4")
+    tiny = TINIEST
     done = bench("ablate", "--datasets", "phantom-kvasir", "--recipe", "smoke", *tiny, "--no-track", "--no-time-first")
     for part in ("isam", "fsam", "rendering"):
         assert f"without {part}:" in done.stderr
@@ -206,7 +210,7 @@ def test_bsanets_parts_on_phantom(bench: Bench, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_part_may_be_switched_off_without_a_variant_of_its_own(bench: Bench, tmp_path: Path) -> None:
-    tiny = (*TINY, "--set", "epochs=1", "--set", "max_train_images=8", "--set", "max_val_images=4", "--no-track")
+    tiny = (*TINIEST, "--no-track")
     fixed = ("ablate", "--datasets", "phantom-kvasir", "--recipe", "smoke", *tiny, "--no-time-first", "--drop", "fsam")
     refused = bench(*fixed, "--off", "deep", code=2)
     assert "--off deep" in refused.stderr and "isam, fsam, rendering" in refused.stderr

@@ -16,7 +16,7 @@ from benchmark.models.registry import build_model
 
 QUIET = ("--no-track", "--no-time-first")
 OTHERS = ("unet:classic", "unetplusplus:classic", "smp:segformer:tu-mit_b0")
-SMALL = ("--set", "epochs=1", "--set", "image_size=64", "--set", "max_train_images=4", "--set", "max_val_images=2")
+SMALL = ("--set", "epochs=1", "--set", "image_size=32", "--set", "max_train_images=4", "--set", "max_val_images=2")
 FAST = (*SMALL, "--set", "max_test_images=2", *QUIET)
 
 

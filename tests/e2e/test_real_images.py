@@ -66,13 +66,13 @@ def test_data_list_and_check_know_what_is_there(bench: Bench, root: Path, data_r
 @pytest.mark.slow
 def test_native_recipes_train_every_baseline_on_real_kvasir_images(bench: Bench, root: Path, tmp_path: Path) -> None:
     """Each author's own steps (three scales, clamped gradients, colour exchange, crops...), small and from scratch."""
-    small = ("image_size=96", "epochs=1", "batch_size=2", "max_train_images=2", "max_val_images=2", "max_test_images=2")
+    small = ("image_size=64", "epochs=1", "batch_size=2", "max_train_images=2", "max_val_images=2", "max_test_images=2")
     options = [part for pair in (*small, "pretrained=false") for part in ("--set", pair)]
     models = "unet,pranet,sanet,ldnet,polyp_pvt"
     if os.environ.get("BENCH_TEST_FULL"):  # further networks that share their steps with one of these
         models += ",caranet,fcbformer,hardnet_mseg,pranet_v2,ssformer_s,unetplusplus,pranet_v2_res2net,ssformer_l"
     run = ("run", "--models", models, "--datasets", "kvasir", "--data-root", str(root), "--recipe", "native")
-    bench(*run, *options, "--set", "load_size=128", "--no-track", "--no-time-first")
+    bench(*run, *options, "--set", "load_size=96", "--no-track", "--no-time-first")
     records = {r["model"]: r for r in map(_read, (tmp_path / "results" / "runs").rglob("run.json"))}
     assert {name: record["status"] for name, record in records.items()} == dict.fromkeys(models.split(","), "ok")
     for name in {"pranet", "caranet", "hardnet_mseg", "pranet_v2"} & set(records):
