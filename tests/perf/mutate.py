@@ -48,7 +48,7 @@ MODULES = (
 """Below benchmark/. The numba kernels are left out: compiling a changed one takes longer than its tests."""
 LEFT_OUT = ("metrics/kernels.py", "metrics/kernels_levels.py", "metrics/kernels_plan.py", "metrics/jit.py")
 E2E = {
-    "report": "tables compare strata",
+    "report": "tables compare strata on_request",
     "data": "audit_data data_split data_manifest",
     "costs": "estimate profile",
     "study": "run study own_networks",
