@@ -48,7 +48,6 @@ def test_measures_on_request_come_from_the_kept_maps(
     rows = pd.read_parquet(cell / "scores.parquet")
     rows = rows[(rows["protocol"] == "half") & (rows["dataset"] == "phantom-kvasir")]
     f2 = [5 * p * r / (4 * p + r) if p + r else 0 for p, r in zip(rows["precision"], rows["recall"], strict=True)]
-    assert min(4 * p + r for p, r in zip(rows["precision"], rows["recall"], strict=True)) < 1, "small ones count too"
     assert half["f2_half"] == pytest.approx(np.mean(f2)) and half["recall_half"] == pytest.approx(rows["recall"].mean())
     strata = json.loads(bench("tables", "--precision", "--by", "size", "--json", "--protocol", "half", *SET).stdout)
     assert {line["stratum"] for line in strata} == {*rows["size_bin"], "all"}

@@ -16,7 +16,7 @@ from benchmark.tuning.space import Pruner, load_space
 def test_the_packaged_space_fits_every_packaged_recipe() -> None:
     space = load_space(None)
     assert set(space.search) == {"lr", "weight_decay", "loss", "augmentation", "encoder"}
-    assert space.pruner == Pruner(startup_trials=5, warmup_epochs=1), "as the room's README says"
+    assert space.pruner == Pruner() == Pruner(startup_trials=5, warmup_epochs=1), "as the room's README says"
     assert set(space.of(takes_encoder=False)) == set(space.search) - {"encoder"}
     for name in recipe_names():
         space.check(load_recipe(name, model="unet"))
