@@ -14,14 +14,17 @@ import array
 import ctypes
 import json
 import os
+import random
 import re
 import runpy
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -39,7 +42,9 @@ _KINDS = {
 """Of a module that an interpreter is started with. A job is of submitit's local executor."""
 _SPAWNED = re.compile(r"from multiprocessing\.spawn import spawn_main; spawn_main\((.*)\)")
 _FIRST_FREE = 300
-_ERROR_PIPE = slice(12, 14)
+_KEPT, _FOLDER, _ENVIRONMENT, _SESSION = 3, 4, 5, 15
+_INPUT, _OUTPUT, _ERRORS, _ERROR_PIPE = 6, 9, 11, slice(12, 14)
+"""Places of what ``_posixsubprocess.fork_exec`` takes; the last is where a failed exec would be told."""
 
 Body = Callable[[], Any]
 
@@ -58,7 +63,8 @@ def children(pid: int, kind: str) -> list[psutil.Process]:
 
 def fork_what_it_starts(arguments: Sequence[str], end: Callable[[object], NoReturn]) -> None:
     """Let this process fork what it would start. To be called before it does anything; ``end`` ends a process."""
-    if os.environ.get("BENCH_TEST_START") == "exec" or not _may_start_some(arguments):
+    wanted = os.environ.get("BENCH_TEST_START") != "exec" and _may_start_some(arguments)
+    if not wanted or not sys.platform.startswith("linux"):
         return
     ours, theirs = socket.socketpair()
     parent = os.getpid()
@@ -85,17 +91,17 @@ class _Nursery:
     def fork(self, given: tuple[Any, ...]) -> int | None:
         """Start what ``_posixsubprocess.fork_exec`` is asked for; None: it is not for this process."""
         arguments = [os.fsdecode(word) for word in given[0]]
-        keep, cwd, environment, pipes = given[3], given[4], given[5], given[6:14]
+        cwd, environment = given[_FOLDER], given[_ENVIRONMENT]
         if arguments[0] != sys.executable or _kind(arguments) is None:
             return None
         env = dict(os.environ) if environment is None else _as_mapping(environment)
         if not self._serves(env):
             return None
-        targets = [handle for handle in keep if handle not in given[_ERROR_PIPE]]
-        pairs = [(handle, handle) for handle in targets]
-        pairs += [(pipes[place], number) for number, place in enumerate((0, 3, 5)) if pipes[place] != -1]
+        pairs = [(handle, handle) for handle in given[_KEPT] if handle not in given[_ERROR_PIPE]]
+        standard = (given[place] for place in (_INPUT, _OUTPUT, _ERRORS))
+        pairs += [(handle, number) for number, handle in enumerate(standard) if handle != -1]
         what = {"arguments": arguments, "cwd": None if cwd is None else os.fsdecode(cwd), "env": env}
-        what |= {"targets": [number for _, number in pairs], "session": bool(given[15])}
+        what |= {"targets": [number for _, number in pairs], "session": bool(given[_SESSION])}
         call = json.dumps(what).encode()
         with self._lock:
             _prctl(_SUBREAPER, 1)
@@ -142,7 +148,7 @@ def _nurse(connection: socket.socket, parent: int) -> dict[str, Any]:
             for handle in (reading, writing, connection.detach()):
                 os.close(handle)
             while os.getppid() != parent:
-                if os.getppid() == 1:
+                if not psutil.pid_exists(parent):
                     os._exit(1)
                 time.sleep(0.001)
             _take(handles, request["targets"])
@@ -166,10 +172,6 @@ def _take(handles: Sequence[int], targets: Sequence[int]) -> None:
 
 def _become(request: dict[str, Any], end: Callable[[object], NoReturn]) -> NoReturn:
     """Do what the interpreter would have been started for."""
-    import random
-    import tempfile
-    import traceback
-
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if request["session"]:
