@@ -125,7 +125,9 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Write each model's name at the nearest place where it covers no name, point or interval."""
     figure = axes.figure.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    assert engine is not None, "new_figure gives one"
+    engine.execute(figure)
     frame = axes.get_window_extent().extents
     taken = [line.get_window_extent().padded(_ROOM_PX).extents for line in axes.lines]
     spots = list(_spots())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,10 +79,11 @@ def build_page(
     check_records(records)
     protocol = resolve_protocol(records, options.protocol)
     require_image_means(records, protocol, "report")
-    studies = [
-        _study(results, group, number, protocol, options)
-        for number, group in enumerate(group_studies(records).values(), start=1)
-    ]
+    with _records_set_aside():
+        studies = [
+            _study(results, group, number, protocol, options)
+            for number, group in enumerate(group_studies(records).values(), start=1)
+        ]
     sets = {f"{s['number']}:{name}": one for s in studies for name, one in s["album"].items()}
     if len(studies) > 1:
         for key, one in sets.items():
@@ -108,6 +111,19 @@ def build_page(
         num_cells=len(records),
         num_models=len({r.model for r in records}),
     )
+
+
+@contextmanager
+def _records_set_aside() -> Iterator[None]:
+    """Leave what there is out of garbage collections: figures cause many, and each would look at every record again."""
+    if gc.get_freeze_count():  # somebody has done so, and may count on it
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _study(
