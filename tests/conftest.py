@@ -41,12 +41,18 @@ def data_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of the tests, the same for all of its workers."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def shared_cache(session_folder: Path) -> Path:
     """One cache of pixels, with phantom in it, for the tests of a session, in whichever of its processes they run."""
     from benchmark.data.phantom.dataset import materialise_phantom
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder = session_folder / "cache"
     with FileLock(f"{folder}.lock"):
         materialise_phantom(folder)
     return folder

@@ -31,12 +31,11 @@ def user_environment(cache: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Preloaded | None:
+def preloaded(session_folder: Path) -> Preloaded | None:
     """A process with the libraries imported, which forks for every call; None: all calls are of the script itself."""
     if os.environ.get("BENCH_TEST_EXEC"):
         return None
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "preloaded"
+    folder = session_folder / "preloaded"
     folder.mkdir(exist_ok=True)
     return Preloaded(folder)
 

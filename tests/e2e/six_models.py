@@ -27,7 +27,7 @@ def readme_command() -> list[str]:
 
 @pytest.fixture(scope="session")
 def six_models(
-    tmp_path_factory: pytest.TempPathFactory,
+    session_folder: Path,
     shared_cache: Path,
     run_bench: Callable[..., subprocess.CompletedProcess[str]],
 ) -> Path:
@@ -36,8 +36,7 @@ def six_models(
     The command runs as it stands with BENCH_TEST_FULL=1; otherwise with fewer and smaller images for one epoch. What it
     tracked is removed, so that `bench ui` has all of it to add.
     """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "six-models"
+    folder = session_folder / "six-models"
     sizes = [] if os.environ.get("BENCH_TEST_FULL") else [word for size in SMALL for word in ("--set", size)]
     with FileLock(f"{folder}.lock"):
         if not (folder / "done").exists():
