@@ -116,9 +116,6 @@ def build_page(
 @contextmanager
 def _records_set_aside() -> Iterator[None]:
     """Leave what there is out of garbage collections: figures cause many, and each would look at every record again."""
-    if gc.get_freeze_count():  # somebody has done so, and may count on it
-        yield
-        return
     gc.freeze()
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shlex
@@ -106,6 +107,23 @@ def test_figures_of_many_models_show_ours_and_the_best_and_say_so(
         )
         build_page(tmp_path, records, PageOptions(images=False))
     assert shown == {"distribution": 3, "forest": 4}
+
+
+def test_collections_leave_the_records_alone_while_the_page_is_drawn_even_if_it_fails(
+    tmp_path: Path, make_cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [make_cell("unet", n=1)]
+    seen: list[int] = []
+
+    def study(*_: object) -> dict[str, Any]:
+        seen.append(gc.get_freeze_count())
+        raise BenchError("no")
+
+    gc.unfreeze()
+    monkeypatch.setattr("benchmark.report.page.page._study", study)
+    with pytest.raises(BenchError, match="no"):
+        build_page(tmp_path, records, PageOptions(images=False))
+    assert seen[0] > 1000 and gc.get_freeze_count() == 0
 
 
 def test_names_from_records_are_text_never_markup(tmp_path: Path, make_cell: MakeCell, quick: PageOptions) -> None:
